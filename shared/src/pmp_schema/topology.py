@@ -1,0 +1,155 @@
+"""Names: every topic, subscription, dataset, table, service and schedule, typed from topology.json."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, Literal
+
+Mode = Literal["always", "debug", "high-volume"]
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic.
+
+    Attributes:
+        key: what flows through it; also the last part of the writer's route.
+        id: its name in a project.
+    """
+
+    key: str
+    id: str
+    description: str
+
+    def path(self, project: str) -> str:
+        return f"projects/{project}/topics/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A subscription.
+
+    Attributes:
+        topic: the topic it reads.
+        push_path: path on the writer, or None for a pull subscription.
+        dead_letter: whether Pub/Sub itself forwards to the dead-letter topic after the policy's attempts.
+        mode: `always`, or the mode of operation in which it exists.
+        retention_s: seconds that unacknowledged messages are kept.
+    """
+
+    id: str
+    topic: Topic
+    push_path: str | None
+    dead_letter: bool
+    mode: Mode
+    retention_s: int
+
+    def path(self, project: str) -> str:
+        return f"projects/{project}/subscriptions/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class PushPolicy:
+    """How push subscriptions redeliver. All `_s` are seconds."""
+
+    ack_deadline_s: int
+    handler_budget_s: int
+    max_delivery_attempts: int
+    min_backoff_s: int
+    max_backoff_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    id: str
+    description: str
+    tables: tuple[str, ...]
+    views: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A deployable HTTP service; `local_port` with the default port base."""
+
+    key: str
+    id: str
+    local_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A timed HTTP request: every `every_s` seconds, or daily at `daily_at` in `time_zone`."""
+
+    id: str
+    service: str
+    method: str
+    path: str
+    every_s: int | None = None
+    daily_at: str | None = None
+    time_zone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    local_project: str
+    push_policy: PushPolicy
+    push_audience: str
+    topics: dict[str, Topic]
+    subscriptions: tuple[Subscription, ...]
+    datasets: dict[str, Dataset]
+    services: dict[str, Service]
+    schedules: tuple[Schedule, ...]
+
+    def dataset_of(self, table: str) -> Dataset:
+        """The dataset that holds a table or view.
+
+        Raises:
+            KeyError: no dataset has it.
+        """
+        for dataset in self.datasets.values():
+            if table in dataset.tables or table in dataset.views:
+                return dataset
+        raise KeyError(table)
+
+    def push_subscription(self, topic: str) -> Subscription:
+        """The push subscription that feeds the writer's route of the same name as the topic's key."""
+        return next(s for s in self.subscriptions if s.topic.key == topic and s.push_path is not None)
+
+
+def _subscription(raw: dict[str, Any], topics: dict[str, Topic]) -> Subscription:
+    return Subscription(
+        id=raw["id"],
+        topic=topics[raw["topic"]],
+        push_path=raw.get("path"),
+        dead_letter=raw["dead_letter"],
+        mode=raw["mode"],
+        retention_s=raw["retention_s"],
+    )
+
+
+@cache
+def load() -> Topology:
+    raw = json.loads(files(__package__).joinpath("topology.json").read_text("utf-8"))
+    topics = {key: Topic(key=key, **value) for key, value in raw["topics"].items()}
+    return Topology(
+        local_project=raw["local_project"],
+        push_policy=PushPolicy(**raw["push_policy"]),
+        push_audience=raw["push_audience"],
+        topics=topics,
+        subscriptions=tuple(_subscription(s, topics) for s in raw["subscriptions"]),
+        datasets={
+            key: Dataset(
+                id=key,
+                description=value["description"],
+                tables=tuple(value["tables"]),
+                views=tuple(value["views"]),
+            )
+            for key, value in raw["datasets"].items()
+        },
+        services={key: Service(key=key, **value) for key, value in raw["services"].items()},
+        schedules=tuple(Schedule(**s) for s in raw["schedules"]),
+    )
+
+
+TOPOLOGY: Final = load()

@@ -1,0 +1,6 @@
+-- One row per event: the first one ingested. An id is unique only together with its station and date, because
+-- sensors restart their numbering; event_date is in the partition clause so that the filter on it prunes.
+SELECT *
+FROM `{project}.pmp_raw.raw_events`
+WHERE TRUE
+QUALIFY ROW_NUMBER() OVER (PARTITION BY event_date, station_id, event_id ORDER BY ingest_ts, message_id) = 1
