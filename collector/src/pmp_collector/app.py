@@ -1,0 +1,63 @@
+"""The collector's HTTP edge: collect now, simulate now."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+from flask import Flask, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from pmp_collector.poll import Poller, PollResult
+from pmp_collector.simulation import Simulate, SimulationRequest
+from pmp_schema.errors import PublishFailed
+from pmp_schema.service import create_service, error
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 64 * 1024
+
+
+def create_app(
+    poller: Poller,
+    simulate: Simulate,
+    announce: Callable[[Sequence[PollResult]], None],
+    *,
+    project: str,
+    check_ready: Callable[[], None],
+) -> Flask:
+    """The collector's application.
+
+    Args:
+        announce: publishes what the polls did as operational events.
+        check_ready: raises PipelineError while Pub/Sub does not answer.
+    """
+    app = create_service(
+        "pmp_collector", project=project, max_body_bytes=MAX_BODY_BYTES, check_ready=check_ready
+    )
+
+    @app.post("/collect/<any(station_status, station_information):feed>")
+    def collect(feed: str) -> ResponseReturnValue:
+        system = request.args.get("system")
+        scheduled = "X-CloudScheduler-ScheduleTime" in request.headers
+        try:
+            results = poller.poll(feed, system, only_due=scheduled and system is None)
+        except KeyError:
+            return error(404, "unknown_system", f"{system!r:.100} is not in the feeds file")
+        announce(results)
+        failed = bool(results) and all(result.outcome == "failed" for result in results)
+        return jsonify(results=[result.as_json() for result in results]), 502 if failed else 200
+
+    @app.post("/simulate")
+    def simulate_now() -> ResponseReturnValue:
+        try:
+            wanted = msgspec.json.decode(request.get_data() or b"{}", type=SimulationRequest)
+        except msgspec.DecodeError as cause:
+            return error(400, "bad_request", str(cause))
+        if wanted.seconds > wanted.MAX_SECONDS:
+            return error(400, "too_long", f"{wanted.seconds:.0f} s; at most {wanted.MAX_SECONDS} s a request")
+        try:
+            return jsonify(simulate(wanted))
+        except PublishFailed as cause:
+            return error(503, "unavailable", str(cause), retry_after_s=5)
+
+    return app

@@ -1,0 +1,122 @@
+"""The collector's configuration and the feeds file."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Self
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from pmp_schema.config import ConfigError, number, require
+from pmp_schema.topology import TOPOLOGY, Topic
+
+VELIB_URL: Final = "https://velib-metropole-opendata.smovengo.cloud/opendata/Velib_Metropole/gbfs.json"
+
+
+class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[systems]]` entry of the feeds file.
+
+    Attributes:
+        id: becomes source and system_id.
+        timezone: IANA name.
+        discovery_url: the system's gbfs.json; explicit URLs override what it lists.
+        language: which language of gbfs.json to prefer (versions 1 and 2).
+        poll_s: seconds between polls; overrides the feed's ttl.
+    """
+
+    id: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+    city_id: str = "unknown"
+    timezone: str = "UTC"
+    discovery_url: str | None = None
+    station_status_url: str | None = None
+    station_information_url: str | None = None
+    language: str = "en"
+    poll_s: Annotated[int, msgspec.Meta(ge=1)] = 60
+
+    def explicit_url(self, feed: str) -> str | None:
+        return {
+            "station_status": self.station_status_url,
+            "station_information": self.station_information_url,
+        }.get(feed)
+
+
+class _FeedsFile(msgspec.Struct, forbid_unknown_fields=True):
+    systems: Annotated[list[System], msgspec.Meta(min_length=1)]
+
+
+DEFAULT_SYSTEMS: Final = (
+    System(id="velib", city_id="paris", timezone="Europe/Paris", discovery_url=VELIB_URL, language="en"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Attributes:
+    project: Google Cloud project id.
+    systems: what to poll.
+    sensor_topic: where simulated sensor events go.
+    connect_timeout_s: seconds to connect to a feed.
+    read_timeout_s: seconds between two reads of a feed's body.
+    max_body_bytes: a longer feed body, after inflation, is refused.
+    fetch_attempts: requests per poll and feed at most.
+    publish_timeout_s: seconds before a publish is given up.
+    log_level: Python level name.
+    """
+
+    project: str
+    systems: tuple[System, ...] = DEFAULT_SYSTEMS
+    sensor_topic: Topic = TOPOLOGY.topics["sensor-events"]
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 10.0
+    max_body_bytes: int = 30_000_000
+    fetch_attempts: int = 3
+    publish_timeout_s: float = 10.0
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        (project,) = require(env, "PROJECT_ID")
+        feeds_file = env.get("FEEDS_FILE")
+        return cls(
+            project=project,
+            systems=load_systems(Path(feeds_file)) if feeds_file else DEFAULT_SYSTEMS,
+            sensor_topic=_topic(env.get("PUBSUB_TOPIC")),
+            connect_timeout_s=number(env, "COLLECTOR_CONNECT_TIMEOUT_S", 5.0),
+            read_timeout_s=number(env, "COLLECTOR_READ_TIMEOUT_S", 10.0),
+            max_body_bytes=int(number(env, "COLLECTOR_MAX_BODY_BYTES", 30_000_000)),
+            fetch_attempts=int(number(env, "COLLECTOR_FETCH_ATTEMPTS", 3)),
+            publish_timeout_s=number(env, "COLLECTOR_PUBLISH_TIMEOUT_S", 10.0),
+            log_level=env.get("LOG_LEVEL") or "INFO",
+        )
+
+
+def load_systems(path: Path) -> tuple[System, ...]:
+    """The systems of a feeds file.
+
+    Raises:
+        ConfigError: no file, no TOML, or an entry that is not as it should be; one line.
+    """
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+        systems = msgspec.convert(raw, _FeedsFile).systems
+        for system in systems:
+            ZoneInfo(system.timezone)
+    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError, KeyError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    ids = [system.id for system in systems]
+    if len(set(ids)) != len(ids):
+        raise ConfigError(f"{path}: a system id occurs twice")
+    for system in systems:
+        if not (system.discovery_url or (system.station_status_url and system.station_information_url)):
+            raise ConfigError(f"{path}: {system.id}: needs discovery_url, or both explicit URLs")
+    return tuple(systems)
+
+
+def _topic(name: str | None) -> Topic:
+    """The sensor topic, or the one that the first source document's PUBSUB_TOPIC names (id or full path)."""
+    default = TOPOLOGY.topics["sensor-events"]
+    if not name:
+        return default
+    return Topic(key=default.key, id=name.rsplit("/", 1)[-1], description=default.description)

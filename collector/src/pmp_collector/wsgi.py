@@ -1,0 +1,32 @@
+"""`gunicorn -c python:pmp_schema.serving pmp_collector.wsgi:app`: the only module with side effects."""
+
+import os
+import time
+
+from google.pubsub_v1 import PublisherClient
+
+from pmp_collector.announce import announce
+from pmp_collector.app import create_app
+from pmp_collector.config import Config
+from pmp_collector.fetch import Fetcher, http_client
+from pmp_collector.poll import Poller
+from pmp_collector.simulation import Simulation
+from pmp_schema import logs
+from pmp_schema.publisher import PubSubPublisher
+from pmp_schema.topology import TOPOLOGY
+
+config = Config.from_env(os.environ)
+logs.configure(config.log_level)
+publisher = PubSubPublisher(PublisherClient(), config.project, timeout_s=config.publish_timeout_s)
+fetcher = Fetcher(
+    http_client(connect_timeout_s=config.connect_timeout_s, read_timeout_s=config.read_timeout_s),
+    max_body_bytes=config.max_body_bytes,
+    attempts=config.fetch_attempts,
+)
+app = create_app(
+    Poller(config.systems, fetcher.get, publisher, time.monotonic),
+    Simulation(publisher, config.sensor_topic).run,
+    lambda results: announce(publisher, results),
+    project=config.project,
+    check_ready=lambda: publisher.ping(TOPOLOGY.topics["snapshots"]),
+)

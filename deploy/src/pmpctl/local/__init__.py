@@ -1,0 +1,1 @@
+"""The whole pipeline as plain processes on one machine, on emulators."""

@@ -1,0 +1,96 @@
+"""Finds a Pub/Sub emulator: one that runs, the Cloud SDK's jar with Java, or a container."""
+
+import re
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from pmpctl.errors import CommandError
+from pmpctl.local.ports import LOOPBACK
+
+IMAGE: Final = "gcr.io/google.com/cloudsdktool/google-cloud-cli:emulators"
+_JARS: Final = "platform/pubsub-emulator/lib/cloud-pubsub-emulator-*.jar"
+_HELP: Final = (
+    "no Pub/Sub emulator: set PUBSUB_EMULATOR_HOST to a running one, "
+    "or install Java and `gcloud components install pubsub-emulator` "
+    "(Debian: google-cloud-cli-pubsub-emulator), or start Docker"
+)
+
+Which = Callable[[str], str | None]
+
+
+def pubsub_command(
+    env: Mapping[str, str],
+    port: int,
+    *,
+    which: Which,
+    home: Path,
+    docker_answers: Callable[[], bool],
+) -> tuple[str, ...]:
+    """The command that serves the emulator on a port of the loopback interface.
+
+    Args:
+        env: may hold JAVA_HOME and CLOUDSDK_ROOT or CLOUDSDK_ROOT_DIR.
+        port: to listen on.
+        which: finds a program on the path.
+        home: of the user.
+        docker_answers: asked only where there is no jar or no Java.
+
+    Raises:
+        CommandError: there is no way; names the three.
+    """
+    java = _java(env, which)
+    jar = newest_jar(sdk_roots(env, which, home))
+    if java is not None and jar is not None:
+        return (java, "-jar", str(jar), f"--host={LOOPBACK}", f"--port={port}")
+    docker = which("docker")
+    if docker is not None and docker_answers():
+        # The host's network: the emulator pushes to the writer on the host's loopback interface.
+        serve = ("gcloud", "beta", "emulators", "pubsub", "start", f"--host-port={LOOPBACK}:{port}")
+        return (docker, "run", "--rm", "--init", "--network=host", IMAGE, *serve)
+    raise CommandError(_HELP)
+
+
+def sdk_roots(env: Mapping[str, str], which: Which, home: Path) -> Iterator[Path]:
+    """Folders that may be the Cloud SDK's, most explicit first."""
+    for name in ("CLOUDSDK_ROOT", "CLOUDSDK_ROOT_DIR"):
+        if env.get(name):
+            yield Path(env[name])
+    gcloud = which("gcloud")
+    if gcloud is not None:
+        yield Path(gcloud).resolve().parent.parent
+    yield home / "google-cloud-sdk"
+    for folder in ("/usr/lib", "/usr/local", "/opt", "/opt/homebrew/share", "/usr/share"):
+        yield Path(folder) / "google-cloud-sdk"
+    yield Path("/snap/google-cloud-cli/current")
+
+
+def newest_jar(roots: Iterable[Path]) -> Path | None:
+    """The jar with the highest version in the first root that has one."""
+    for root in roots:
+        jars = sorted(root.glob(_JARS), key=_version)
+        if jars:
+            return jars[-1]
+    return None
+
+
+def docker_answers() -> bool:
+    """Whether an engine stands behind the `docker` command; waits five seconds at most."""
+    try:
+        done = subprocess.run(["docker", "info"], capture_output=True, timeout=5, check=False)  # noqa: S607
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def _java(env: Mapping[str, str], which: Which) -> str | None:
+    if env.get("JAVA_HOME"):
+        candidate = Path(env["JAVA_HOME"]) / "bin" / "java"
+        if candidate.is_file():
+            return str(candidate)
+    return which("java")
+
+
+def _version(jar: Path) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", jar.name))

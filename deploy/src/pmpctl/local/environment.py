@@ -1,0 +1,119 @@
+"""Where a local stack keeps its state, and the variables by which its parts and its user find each other."""
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from pmp_schema.topology import TOPOLOGY
+from pmpctl.local.ports import LOOPBACK, Ports
+
+SIMULATED: Final = "simulated"
+LIVE: Final = "live"
+# Vélib Métropole's open data, GBFS 1.0: https://www.velib-metropole.fr/donnees-open-data-gbfs-du-service-velib-metropole
+VELIB_DISCOVERY_URL: Final = (
+    "https://velib-metropole-opendata.smovengo.cloud/opendata/Velib_Metropole/gbfs.json"
+)
+_REGION: Final = "europe-west1"
+_ROOT_MARKERS: Final = ("compose.yaml", "uv.lock")
+
+
+def project_root(start: Path) -> Path:
+    """The nearest folder upwards that holds the stack's definition; the start itself where there is none."""
+    for folder in (start, *start.parents):
+        if any((folder / marker).is_file() for marker in _ROOT_MARKERS):
+            return folder
+    return start
+
+
+def state_folder(env: Mapping[str, str], ports: Ports, cwd: Path) -> Path:
+    """`PMP_STATE_DIR`, else `.pmp/local` in the project's root, with the port base where one is set."""
+    if env.get("PMP_STATE_DIR"):
+        return Path(env["PMP_STATE_DIR"]).absolute()
+    name = f"local-{ports.base}" if env.get("PMP_PORT_BASE") else "local"
+    return project_root(cwd) / ".pmp" / name
+
+
+def external_pubsub(env: Mapping[str, str], ports: Ports) -> str | None:
+    """An emulator that runs already, `host:port`.
+
+    The stack's own address is not external: it is set wherever `pmpctl local env` was evaluated.
+    """
+    host = env.get("PUBSUB_EMULATOR_HOST")
+    own = {ports.address("pubsub"), f"localhost:{ports.of('pubsub')}"}
+    return None if not host or host in own else host
+
+
+def feeds_file(state: Path) -> Path:
+    return state / "feeds.toml"
+
+
+def variables(ports: Ports, state: Path, pubsub: str | None = None) -> dict[str, str]:
+    """Every variable that the services, the commands and a person's shell share.
+
+    Args:
+        ports: of the stack.
+        state: its state folder.
+        pubsub: `host:port` of a Pub/Sub emulator that is not the stack's own.
+    """
+    project = TOPOLOGY.local_project
+    sensor_events = TOPOLOGY.topics["sensor-events"]
+    return {
+        "PROJECT_ID": project,
+        "REGION": _REGION,
+        "PUBSUB_EMULATOR_HOST": pubsub or ports.address("pubsub"),
+        "BIGQUERY_EMULATOR_HOST": ports.url("bigquery"),
+        "BIGQUERY_STORAGE_EMULATOR_HOST": ports.address("bigquery-grpc"),
+        "RAW_EVENT_TABLE": _table(project, "raw_events"),
+        "FEATURES_TABLE": _table(project, "station_features"),
+        "PUBSUB_TOPIC": sensor_events.path(project),
+        "SUBSCRIPTION": TOPOLOGY.push_subscription("sensor-events").path(project),
+        "PUSH_AUTH": "none",
+        "PUSH_AUDIENCE": TOPOLOGY.push_audience,
+        "FEEDS_FILE": str(feeds_file(state)),
+        "COLLECTOR_URL": ports.url("collector"),
+        "WRITER_URL": ports.url("writer"),
+        "REPLAYER_URL": ports.url("replayer"),
+        "LAUNCHER_URL": ports.url("launcher"),
+        "DASHBOARD_URL": ports.url("dashboard"),
+    }
+
+
+def child_environment(parent: Mapping[str, str], shared: Mapping[str, str]) -> dict[str, str]:
+    """A child's variables: the parent's, the stack's, loopback only, no proxy between the parts."""
+    bypassed = [parent.get("NO_PROXY") or parent.get("no_proxy") or "", LOOPBACK, "localhost"]
+    no_proxy = ",".join(filter(None, bypassed))
+    return {
+        **parent,
+        **shared,
+        "HOST": LOOPBACK,
+        "PYTHONUNBUFFERED": "1",
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
+    }
+
+
+def feeds_toml(feed: str, ports: Ports) -> str:
+    """The feeds file: Vélib itself for `live`, else the same system at the local feed server."""
+    url = VELIB_DISCOVERY_URL if feed == LIVE else f"{ports.url('feed')}/gbfs.json"
+    return "\n".join(
+        [
+            "[[systems]]",
+            'id = "velib"',
+            'city_id = "paris"',
+            'timezone = "Europe/Paris"',
+            f"discovery_url = {json.dumps(url)}",
+            "poll_s = 60",
+            "",
+        ]
+    )
+
+
+def export_lines(values: Mapping[str, str]) -> Iterable[str]:
+    """Lines for `eval "$(pmpctl local env)"`."""
+    return (f"export {name}={shlex.quote(value)}" for name, value in values.items())
+
+
+def _table(project: str, name: str) -> str:
+    return f"{project}.{TOPOLOGY.dataset_of(name).id}.{name}"

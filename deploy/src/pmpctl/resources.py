@@ -1,0 +1,145 @@
+"""Makes a project ready: topics, subscriptions, datasets, tables and views, from the topology.
+
+The same code prepares the emulators and a real project: clients are arguments. Every step is idempotent and
+additive; nothing is ever dropped.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+from google.api_core.client_options import ClientOptions
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.bigquery import Client as BigQueryClient
+from google.pubsub_v1 import PublisherClient, SubscriberClient
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+from requests import RequestException
+
+from pmp_schema.topology import Mode, Topology
+from pmpctl.changes import Change
+from pmpctl.errors import CommandError
+from pmpctl.messaging import PushTarget, prepare_messaging
+from pmpctl.warehouse import prepare_warehouse
+
+ALWAYS: Final[frozenset[Mode]] = frozenset({"always"})
+# A proxy of the surrounding environment never stands between this process and an emulator.
+_NO_PROXY: Final = (("grpc.enable_http_proxy", 0),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clients:
+    """The Google clients of one project.
+
+    Attributes:
+        pubsub_emulated: no retry policy is set, because the emulator stalls with one.
+        bigquery_emulated: added columns reach the emulator's storage by a statement of their own.
+    """
+
+    publisher: PublisherClient
+    subscriber: SubscriberClient
+    bigquery: BigQueryClient
+    pubsub_emulated: bool
+    bigquery_emulated: bool
+
+
+def bigquery_client(project: str, emulator: str | None) -> BigQueryClient:
+    """A client of BigQuery, or of the emulator at `http://host:port`."""
+    if emulator is None:
+        return BigQueryClient(project)
+    return BigQueryClient(
+        project,
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options=ClientOptions(api_endpoint=emulator),
+    )
+
+
+def pubsub_clients(emulator: str | None) -> tuple[PublisherClient, SubscriberClient]:
+    """Administrative clients of Pub/Sub, or of the emulator at `host:port`."""
+    if emulator is None:
+        return PublisherClient(), SubscriberClient()
+    channel = grpc.insecure_channel(emulator, options=_NO_PROXY)
+    return (
+        PublisherClient(transport=PublisherGrpcTransport(channel=channel)),
+        SubscriberClient(transport=SubscriberGrpcTransport(channel=channel)),
+    )
+
+
+def connect(project: str, *, pubsub_emulator: str | None, bigquery_emulator: str | None) -> Clients:
+    """Makes the clients of a project; None stands for the real service.
+
+    Raises:
+        CommandError: the real services are asked for and there are no credentials.
+    """
+    try:
+        publisher, subscriber = pubsub_clients(pubsub_emulator)
+        bigquery = bigquery_client(project, bigquery_emulator)
+    except GoogleAuthError as error:
+        raise CommandError(f"no Google credentials: {_one_line(error)}") from error
+    return Clients(
+        publisher=publisher,
+        subscriber=subscriber,
+        bigquery=bigquery,
+        pubsub_emulated=pubsub_emulator is not None,
+        bigquery_emulated=bigquery_emulator is not None,
+    )
+
+
+def prepare_tables(clients: Clients, topology: Topology, *, location: str) -> tuple[Change, ...]:
+    """Creates or extends datasets, tables and views.
+
+    Raises:
+        CommandError: BigQuery refused or did not answer in time.
+    """
+    return _guarded(
+        "BigQuery",
+        lambda: prepare_warehouse(
+            clients.bigquery, topology, location=location, emulated=clients.bigquery_emulated
+        ),
+    )
+
+
+def prepare_project(
+    clients: Clients,
+    topology: Topology,
+    *,
+    location: str,
+    push: PushTarget,
+    modes: frozenset[Mode] = ALWAYS,
+) -> tuple[Change, ...]:
+    """Creates or corrects everything that the services need.
+
+    Tables come first: a push subscription delivers from the moment it exists.
+
+    Raises:
+        CommandError: BigQuery or Pub/Sub refused or did not answer in time.
+    """
+    tables = prepare_tables(clients, topology, location=location)
+    messaging = _guarded(
+        "Pub/Sub",
+        lambda: prepare_messaging(
+            clients.publisher,
+            clients.subscriber,
+            topology,
+            project=clients.bigquery.project,
+            push=push,
+            modes=modes,
+            emulated=clients.pubsub_emulated,
+        ),
+    )
+    return tables + messaging
+
+
+def _guarded(service: str, work: Callable[[], tuple[Change, ...]]) -> tuple[Change, ...]:
+    try:
+        return work()
+    except (GoogleAPIError, GoogleAuthError, RequestException) as error:
+        raise CommandError(f"{service} set-up failed: {_one_line(error)}") from error
+
+
+def _one_line(error: Any) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,194 @@
+"""Rows into a table, each either durable or named as a reject."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from pmp_schema.bigquery.connection import Answer, Connect, Connection, ConnectionLostError
+from pmp_schema.bigquery.encoders import RowEncoder
+from pmp_schema.bigquery.rows import Row, RowReject
+from pmp_schema.bigquery.status import ACTIONS, Action
+from pmp_schema.errors import Reason, SinkUnavailable
+
+# BigQuery refuses requests of 10 MB (AppendRowsRequest reference); several rows keep a distance from it.
+REQUEST_LIMIT_BYTES: Final = 10_000_000
+BATCH_LIMIT_BYTES: Final = 9_000_000
+_DETAIL_CHARS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Indexes of rows that go into one request; `resent` when a lost connection has cost them one already."""
+
+    indexes: tuple[int, ...]
+    resent: bool = False
+
+    def halves(self) -> "list[_Chunk]":
+        middle = len(self.indexes) // 2
+        return [replace(self, indexes=part) for part in (self.indexes[:middle], self.indexes[middle:])]
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    chunk: _Chunk
+    connection: Connection
+    answer: Future[Answer]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Appender:
+    """Appends rows to one table's default stream; many threads may append at the same time.
+
+    A default stream is at-least-once: rows whose answer was lost are sent again and may be there twice.
+
+    Args:
+        table_path: `projects/P/datasets/D/tables/T`.
+        encoder: of the same table.
+        connect: opens a connection; called when there is none alive.
+        stamp: TIMESTAMP column that is set to the current time just before every attempt.
+        now: aware time for `stamp`.
+        monotonic: seconds, for the time-outs.
+    """
+
+    def __init__(
+        self,
+        table_path: str,
+        encoder: RowEncoder,
+        connect: Connect,
+        *,
+        stamp: str | None = None,
+        now: Callable[[], datetime] = _utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._write_stream = f"{table_path}/streams/_default"
+        self._encoder = encoder
+        self._connect = connect
+        self._stamp = stamp
+        self._now = now
+        self._monotonic = monotonic
+        self._overhead_bytes = encoder.schema().ByteSize() + len(self._write_stream) + 64
+        self._state = threading.Condition()
+        self._connection: Connection | None = None
+        self._appends = 0
+        self._closed = False
+        self._has_accepted = False
+
+    def append(self, rows: Sequence[Row], *, timeout_s: float) -> list[RowReject]:
+        """Append rows; returns when each is durable or rejected.
+
+        Args:
+            rows: of the encoder's table.
+            timeout_s: for everything that it takes, reopening and isolation of bad rows included.
+
+        Returns:
+            The rejects in the order of the rows; all other rows are durable.
+
+        Raises:
+            SinkUnavailable: not everything could be settled in time; some rows may be durable already.
+        """
+        with self._counted():
+            return self._append(rows, self._monotonic() + timeout_s)
+
+    def close(self) -> None:
+        """Refuse new appends, wait for those in flight (they have their time-outs), end the connection."""
+        with self._state:
+            self._closed = True
+            self._state.wait_for(lambda: self._appends == 0)
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._state:
+            if self._closed:
+                raise SinkUnavailable("the appender is closed")
+            self._appends += 1
+        try:
+            yield
+        finally:
+            with self._state:
+                self._appends -= 1
+                self._state.notify_all()
+
+    def _append(self, rows: Sequence[Row], deadline: float) -> list[RowReject]:
+        rejects: list[RowReject] = []
+        todo = [_Chunk(tuple(range(len(rows))))]
+        # Every round sends all its pieces before it waits: a bad row among n costs log2(n) round trips.
+        while todo:
+            if self._monotonic() >= deadline:
+                raise SinkUnavailable("no time left for the rest of the rows")
+            flights = [flight for chunk in todo for flight in self._launch(chunk, rows, rejects)]
+            todo = [chunk for flight in flights for chunk in self._land(flight, deadline, rejects)]
+        return sorted(rejects, key=lambda reject: reject.index)
+
+    def _launch(self, chunk: _Chunk, rows: Sequence[Row], rejects: list[RowReject]) -> list[_Flight]:
+        """Send a chunk, in as many requests as its size takes."""
+        encoded = self._encoder.encode(self._stamped([rows[index] for index in chunk.indexes]))
+        rejects += [replace(reject, index=chunk.indexes[reject.index]) for reject in encoded.rejects]
+        if not encoded.kept:
+            return []
+        kept = replace(chunk, indexes=tuple(chunk.indexes[position] for position in encoded.kept))
+        size = encoded.request.ByteSize() + self._overhead_bytes
+        if len(kept.indexes) > 1 and size > BATCH_LIMIT_BYTES:
+            return [flight for half in kept.halves() for flight in self._launch(half, rows, rejects)]
+        if size >= REQUEST_LIMIT_BYTES:
+            rejects.append(RowReject(kept.indexes[0], f"{size} bytes as a request", Reason.TOO_LARGE))
+            return []
+        connection = self._living_connection()
+        return [_Flight(kept, connection, connection.send(encoded.request))]
+
+    def _stamped(self, rows: list[Row]) -> list[Row]:
+        if self._stamp is None:
+            return rows
+        now = self._now()
+        return [{**row, self._stamp: now} for row in rows]
+
+    def _living_connection(self) -> Connection:
+        with self._state:
+            if self._connection is None or not self._connection.alive:
+                self._connection = self._connect(self._write_stream, self._encoder.schema())
+            return self._connection
+
+    def _land(self, flight: _Flight, deadline: float, rejects: list[RowReject]) -> list[_Chunk]:
+        """Wait for a request's answer; returns what has to be sent next."""
+        try:
+            answer = flight.answer.result(max(0.0, deadline - self._monotonic()))
+        except TimeoutError:
+            flight.connection.abandon("an append timed out")
+            raise SinkUnavailable("no answer in time") from None
+        except ConnectionLostError as lost:
+            if lost.by_neighbour:
+                return [flight.chunk]
+            if flight.chunk.resent or ACTIONS[lost.code] is not Action.REOPEN:
+                raise SinkUnavailable(str(lost)) from lost
+            return [replace(flight.chunk, resent=True)]
+        action = ACTIONS[answer.code]
+        if action is Action.ACCEPT:
+            self._has_accepted = True
+            return []
+        if action is Action.ISOLATE and not answer.about_table:
+            return self._isolate(flight.chunk, answer, rejects)
+        raise SinkUnavailable(f"{answer.code.name}: {answer.message[:_DETAIL_CHARS]}")
+
+    def _isolate(self, chunk: _Chunk, answer: Answer, rejects: list[RowReject]) -> list[_Chunk]:
+        named = {i: message for i, message in answer.row_errors if 0 <= i < len(chunk.indexes)}
+        if named:
+            rejects += [RowReject(chunk.indexes[i], text[:_DETAIL_CHARS]) for i, text in named.items()]
+            rest = tuple(index for i, index in enumerate(chunk.indexes) if i not in named)
+            return [replace(chunk, indexes=rest)] if rest else []
+        if len(chunk.indexes) > 1:
+            return chunk.halves()
+        if answer.ended_call and not self._has_accepted:
+            # Nothing shows yet that table and schema are right: do not blame the rows, one after the other.
+            raise SinkUnavailable(f"{answer.code.name}: {answer.message[:_DETAIL_CHARS]}")
+        rejects.append(RowReject(chunk.indexes[0], answer.message[:_DETAIL_CHARS]))
+        return []

@@ -1,0 +1,113 @@
+"""The shape of a dead letter: original bytes and attributes, plus what went wrong, in `pmp-` attributes.
+
+Pub/Sub's limits (https://cloud.google.com/pubsub/quotas): 100 attributes, keys of 256 and values of 1,024 bytes.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from pmp_schema.errors import Reason
+from pmp_schema.events import rfc3339
+from pmp_schema.push import PushMessage
+
+MAX_ATTRIBUTES: Final = 100
+MAX_VALUE_BYTES: Final = 1024
+
+REASON: Final = "pmp-reason"
+DETAIL: Final = "pmp-detail"
+STAGE: Final = "pmp-stage"
+ID: Final = "pmp-dead-letter-id"
+AT: Final = "pmp-dead-lettered-at"
+SOURCE_TOPIC: Final = "pmp-source-topic"
+SOURCE_SUBSCRIPTION: Final = "pmp-source-subscription"
+ORIGINAL_MESSAGE_ID: Final = "pmp-original-message-id"
+ORIGINAL_PUBLISH_TIME: Final = "pmp-original-publish-time"
+DELIVERY_ATTEMPTS: Final = "pmp-delivery-attempts"
+ATTRIBUTES_DROPPED: Final = "pmp-attributes-dropped"
+REPLAY_COUNT: Final = "pmp-replay-count"
+
+OURS: Final = frozenset(
+    {
+        REASON,
+        DETAIL,
+        STAGE,
+        ID,
+        AT,
+        SOURCE_TOPIC,
+        SOURCE_SUBSCRIPTION,
+        ORIGINAL_MESSAGE_ID,
+        ORIGINAL_PUBLISH_TIME,
+        DELIVERY_ATTEMPTS,
+        ATTRIBUTES_DROPPED,
+    }
+)
+PUBSUB_PREFIX: Final = "CloudPubSubDeadLetter"  # what Pub/Sub itself adds when it forwards
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A message to give up, and why.
+
+    Attributes:
+        data: what is published: the original bytes, or the unusable part of them in the original envelope.
+        stage: who gave it up, for example `writer/sensor-events`.
+        source_topic: topic id.
+    """
+
+    message: PushMessage
+    data: bytes
+    reason: Reason
+    detail: str
+    stage: str
+    source_topic: str
+
+    @property
+    def id(self) -> str:
+        """The same failure of the same message always has the same id."""
+        parts = (
+            self.source_topic,
+            self.message.message_id,
+            self.reason,
+            hashlib.sha256(self.data).hexdigest(),
+        )
+        return "dl-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+    def attributes(self, now: datetime) -> dict[str, str]:
+        """The attributes to publish with: at most 100, each value at most 1,024 bytes of valid UTF-8."""
+        message = self.message
+        ours = {
+            REASON: str(self.reason),
+            ID: self.id,
+            AT: rfc3339(now),
+            SOURCE_TOPIC: self.source_topic,
+            SOURCE_SUBSCRIPTION: message.subscription,
+            ORIGINAL_MESSAGE_ID: message.message_id,
+            ORIGINAL_PUBLISH_TIME: rfc3339(message.publish_ts) if message.publish_ts else None,
+            DELIVERY_ATTEMPTS: str(message.delivery_attempt) if message.delivery_attempt else None,
+            STAGE: self.stage,
+            DETAIL: self.detail,
+        }
+        kept = {name: truncate(value) for name, value in ours.items() if value}
+        originals = original_attributes(message.attributes)
+        room = MAX_ATTRIBUTES - len(kept)
+        if len(originals) > room:
+            kept[ATTRIBUTES_DROPPED] = str(len(originals) - room + 1)
+            originals = dict(list(originals.items())[: room - 1])
+        return originals | kept
+
+
+def original_attributes(attributes: Mapping[str, str]) -> dict[str, str]:
+    """The attributes that the message had before anyone dead-lettered it."""
+    return {
+        name: value
+        for name, value in attributes.items()
+        if name not in OURS and not name.startswith(PUBSUB_PREFIX)
+    }
+
+
+def truncate(value: str, limit_bytes: int = MAX_VALUE_BYTES) -> str:
+    """The longest prefix that fits the limit in UTF-8 without cutting a character; lone surrogates become `?`."""
+    return value.encode("utf-8", "replace")[:limit_bytes].decode("utf-8", "ignore")

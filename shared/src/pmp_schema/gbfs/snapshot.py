@@ -1,0 +1,121 @@
+"""From a snapshot's station list to rows: one bad station is one reject, never the snapshot."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from pmp_schema.errors import PoisonMessage, Reason
+from pmp_schema.gbfs.document import Document, stations
+from pmp_schema.gbfs.quality import DUPLICATE_DIFFERS
+
+
+class FlatStation(msgspec.Struct, frozen=True, kw_only=True):
+    """What every flattened station has.
+
+    Attributes:
+        station_id: the feed's id as text, trimmed, never empty; integers become their digits.
+        quality: findings, see `pmp_schema.gbfs.quality.MEANING`.
+    """
+
+    station_id: str
+    quality: tuple[str, ...] = ()
+
+
+Station = TypeVar("Station", bound=FlatStation)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A list entry that is no station.
+
+    Attributes:
+        raw: the entry as decoded.
+        reason: always `station_invalid`.
+        detail: one line for a person.
+    """
+
+    raw: Any
+    reason: Reason
+    detail: str
+
+    @property
+    def data(self) -> bytes:
+        """The entry as JSON, for a dead letter."""
+        return msgspec.json.encode(self.raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Flattened(Generic[Station]):
+    """A snapshot's stations. Rows, rejects and duplicates add up to the entries of the list.
+
+    Attributes:
+        stations: one per station id, in the order of first appearance.
+        rejects: entries without a usable id.
+        duplicates: entries dropped because their id came again, identical or not.
+        conflicts: how many of those differed from what was kept; the station carries `duplicate_differs`.
+    """
+
+    stations: list[Station]
+    rejects: list[Reject]
+    duplicates: int
+    conflicts: int
+
+
+def flatten(document: Document, build: Callable[[str, dict[str, Any]], Station]) -> Flattened[Station]:
+    """Build one row per station.
+
+    Args:
+        document: a station_status or station_information.
+        build: makes a row of a station's id and its raw object; must not raise.
+
+    Raises:
+        PoisonMessage: `schema`; the document has no list of stations.
+    """
+    entries = stations(document)
+    if entries is None:
+        raise PoisonMessage(Reason.SCHEMA, "the document has no list data.stations")
+    rows: dict[str, Station] = {}
+    rejects: list[Reject] = []
+    differing: set[str] = set()
+    duplicates = conflicts = 0
+    for entry in entries:
+        station = entry if type(entry) is dict and "station_id" in entry else _unwrap(entry)
+        try:
+            station_id = _station_id(station)
+        except PoisonMessage as error:
+            rejects.append(Reject(entry, error.reason, error.detail))
+            continue
+        row = build(station_id, station)
+        if station_id in rows:
+            duplicates += 1
+            if row != rows[station_id]:
+                conflicts += 1
+                differing.add(station_id)
+        rows[station_id] = row
+    for station_id in differing:
+        row = rows[station_id]
+        rows[station_id] = msgspec.structs.replace(row, quality=(*row.quality, DUPLICATE_DIFFERS))
+    return Flattened(list(rows.values()), rejects, duplicates, conflicts)
+
+
+def _unwrap(entry: Any) -> Any:
+    """CommonsBooking up to 2.10 wraps each station as {"data", "headers", "status"} (commonsbooking#2249)."""
+    if isinstance(entry, dict) and isinstance(entry.get("data"), dict):
+        return entry["data"]
+    return entry
+
+
+def _station_id(station: Any) -> str:
+    if not isinstance(station, dict):
+        raise PoisonMessage(Reason.STATION_INVALID, "the entry is no JSON object")
+    value = station.get("station_id")
+    if type(value) is int:
+        return str(value)
+    if not isinstance(value, str):
+        raise PoisonMessage(Reason.STATION_INVALID, "station_id is absent or no text or integer")
+    station_id = value.strip()
+    if not station_id:
+        raise PoisonMessage(Reason.STATION_INVALID, "station_id is empty")
+    return station_id

@@ -1,0 +1,280 @@
+"""One message as the rows of its table; the only place that knows which column comes from where.
+
+Rows lack `ingest_ts` where the table has one: it is set just before the append, at every attempt.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from pmp_schema import dead_letters, events, gbfs
+from pmp_schema.bigquery.rows import Row
+from pmp_schema.errors import PoisonMessage, Reason
+from pmp_schema.gbfs.stations import flatten
+from pmp_schema.instants import check_range, parse_instant
+from pmp_schema.push import PushMessage
+from pmp_schema.topology import TOPOLOGY
+
+MAX_DEAD_LETTER_DATA_BYTES: Final = 9_400_000  # the rest of a 10 MB append request is for the other columns
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A part of a message that is no row.
+
+    Attributes:
+        data: the part in the envelope of its message, so that it can be published again.
+    """
+
+    data: bytes
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowSet:
+    """What one message becomes.
+
+    Attributes:
+        table: table id without dataset.
+        rejected: parts that are dead letters of their own.
+        part: the message data that holds only the rows of the given indexes.
+    """
+
+    table: str
+    rows: list[Row]
+    part: Callable[[list[int]], bytes]
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+def sensor_event(message: PushMessage, now: datetime) -> RowSet:
+    """A row of `raw_events`.
+
+    Raises:
+        PoisonMessage: the event can never be a row.
+    """
+    data = message.body()
+    event = events.decode_sensor_event(data)
+    at = _instant(event.ts_iso, now)
+    row: Row = {
+        "event_id": event.event_id,
+        "city_id": event.city_id or "unknown",
+        "station_id": event.station_id,
+        "ts_iso": at,
+        "kind": event.kind,
+        "delta": event.delta,
+        "event_date": at.date(),
+        "source": event.source or "sensor",
+        "extra": event.extra,
+        "message_id": message.message_id,
+        "publish_ts": message.publish_ts,
+    }
+    return RowSet("raw_events", [row], part=lambda _: message.data)
+
+
+def snapshot(message: PushMessage, now: datetime) -> RowSet:
+    """A row of `feed_snapshots`; the payload stays as it is, whatever is in it.
+
+    Raises:
+        PoisonMessage: no envelope, or above the row limit.
+    """
+    envelope, payload, event_ts, event_id = _envelope(message, now)
+    row: Row = {
+        "event_id": event_id,
+        "system_id": envelope.source,
+        "event_type": envelope.event_type,
+        "key": envelope.key,
+        "source": envelope.source,
+        "event_ts": event_ts,
+        "payload": payload,
+        "payload_sha256": hashlib.sha256(payload).hexdigest(),
+        "station_count": _station_count(payload),
+        "message_id": message.message_id,
+        "publish_ts": message.publish_ts,
+        "attributes": msgspec.json.encode(dict(message.attributes)),
+    }
+    return RowSet("feed_snapshots", [row], part=lambda _: message.data)
+
+
+def station_information(message: PushMessage, now: datetime) -> RowSet:
+    """Rows of `station_information`, one per station; a bad station is a reject, never the snapshot.
+
+    Raises:
+        PoisonMessage: no envelope, or no list of stations.
+    """
+    envelope, payload, event_ts, event_id = _envelope(message, now)
+    document = gbfs.decode(payload)
+    flat = gbfs.flatten_information(document)
+    rows: list[Row] = [
+        {
+            "system_id": envelope.source,
+            "station_id": station.station_id,
+            "station_code": station.station_code,
+            "name": station.name,
+            "lat": station.lat,
+            "lon": station.lon,
+            "capacity": station.capacity,
+            "address": station.address,
+            "region_id": station.region_id,
+            "feed_ts": event_ts,
+            "event_id": event_id,
+            "message_id": message.message_id,
+            "publish_ts": message.publish_ts,
+        }
+        for station in flat.stations
+    ]
+
+    def part(indexes: list[int]) -> bytes:
+        wanted = {rows[index]["station_id"] for index in indexes}
+        found = flatten(document, _raw_station).stations
+        return _with_stations(envelope, [station.raw for station in found if station.station_id in wanted])
+
+    rejected = [
+        Rejected(_with_stations(envelope, [reject.raw]), reject.reason, reject.detail)
+        for reject in flat.rejects
+    ]
+    return RowSet("station_information", rows, part, rejected)
+
+
+def ops_event(message: PushMessage, now: datetime) -> RowSet:
+    """A row of `events`.
+
+    Raises:
+        PoisonMessage: not a CloudEvent in its JSON format.
+    """
+    event = events.decode_ops_event(message.body())
+    row: Row = {
+        "event_id": event.id,
+        "type": event.type,
+        "source": event.source,
+        "subject": event.subject,
+        "time": _instant(event.time, now) if event.time else (message.publish_ts or now),
+        "data": bytes(event.data),
+        "message_id": message.message_id,
+        "publish_ts": message.publish_ts,
+    }
+    return RowSet("events", [row], part=lambda _: message.data)
+
+
+def dead_letter(message: PushMessage, now: datetime) -> RowSet:
+    """A row of `dead_letters`, from whatever there is: this never raises."""
+    given: Mapping[str, str] = message.attributes
+    forwarded = f"{dead_letters.PUBSUB_PREFIX}SourceSubscription"
+    reason = given.get(dead_letters.REASON) or (
+        Reason.DELIVERY_ATTEMPTS if forwarded in given else Reason.UNKNOWN
+    )
+    subscription = given.get(dead_letters.SOURCE_SUBSCRIPTION) or given.get(forwarded)
+    attempts = given.get(dead_letters.DELIVERY_ATTEMPTS) or given.get(
+        f"{dead_letters.PUBSUB_PREFIX}SourceDeliveryCount"
+    )
+    published = given.get(dead_letters.ORIGINAL_PUBLISH_TIME) or given.get(
+        f"{dead_letters.PUBSUB_PREFIX}SourceTopicPublishTime"
+    )
+    oversize = len(message.data) > MAX_DEAD_LETTER_DATA_BYTES
+    detail = given.get(dead_letters.DETAIL, "")
+    if oversize:
+        detail = f"data of {len(message.data)} bytes is in the hold subscription only; {detail}"
+    row: Row = {
+        "dead_letter_id": given.get(dead_letters.ID) or message.message_id,
+        "reason": str(reason),
+        "detail": detail or None,
+        "source_topic": given.get(dead_letters.SOURCE_TOPIC) or _topic_of(subscription),
+        "source_subscription": subscription,
+        "system_id": _system(given),
+        "data": None if oversize else message.data,
+        "attributes": msgspec.json.encode(dead_letters.original_attributes(given)),
+        "original_message_id": given.get(dead_letters.ORIGINAL_MESSAGE_ID) or message.message_id,
+        "original_publish_ts": _lenient_instant(published) or message.publish_ts,
+        "delivery_attempts": _lenient_int(attempts),
+        "replay_count": _lenient_int(given.get(dead_letters.REPLAY_COUNT)) or 0,
+        "dead_lettered_ts": _lenient_instant(given.get(dead_letters.AT)) or message.publish_ts or now,
+    }
+    return RowSet("dead_letters", [row], part=lambda _: message.data)
+
+
+def _envelope(
+    message: PushMessage, now: datetime
+) -> tuple[events.SnapshotEnvelope, bytes, datetime | None, str]:
+    data = message.body()
+    if len(data) > events.MAX_MESSAGE_BYTES:
+        raise PoisonMessage(Reason.TOO_LARGE, f"{len(data)} bytes")
+    envelope = events.decode_snapshot(data)
+    payload = bytes(envelope.payload)
+    event_ts = _instant(envelope.event_ts, now) if envelope.event_ts else None
+    event_id = message.attributes.get("ce-id") or events.snapshot_event_id(
+        source=envelope.source, event_type=envelope.event_type, event_ts=event_ts, payload=payload
+    )
+    return envelope, payload, event_ts, event_id
+
+
+class _RawStation(gbfs.FlatStation, frozen=True, kw_only=True):
+    raw: Any
+
+
+def _raw_station(station_id: str, raw: dict[str, Any]) -> _RawStation:
+    return _RawStation(station_id=station_id, raw=raw)
+
+
+def _with_stations(envelope: events.SnapshotEnvelope, stations: list[Any]) -> bytes:
+    """The same snapshot with only some of its stations: what is published for them can be replayed alone."""
+    return msgspec.json.encode(
+        {
+            "ingest_ts": envelope.ingest_ts,
+            "event_ts": envelope.event_ts,
+            "source": envelope.source,
+            "event_type": envelope.event_type,
+            "key": envelope.key,
+            "payload": {"data": {"stations": stations}},
+        }
+    )
+
+
+def _instant(text: str, now: datetime) -> datetime:
+    try:
+        at = parse_instant(text)
+    except ValueError as error:
+        raise PoisonMessage(Reason.TIMESTAMP_INVALID, str(error)) from error
+    check_range(at, now)
+    return at
+
+
+def _lenient_instant(text: str | None) -> datetime | None:
+    try:
+        return parse_instant(text) if text else None
+    except ValueError:
+        return None
+
+
+def _lenient_int(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() and len(text) < 10 else None
+
+
+def _topic_of(subscription: str | None) -> str | None:
+    """A message that Pub/Sub itself forwarded names only its subscription."""
+    return next((s.topic.id for s in TOPOLOGY.subscriptions if s.id == subscription), None)
+
+
+def _system(attributes: Mapping[str, str]) -> str | None:
+    """The source of a snapshot is its system; the sources of other messages are services."""
+    return attributes.get("ce-source") if attributes.get("ce-type") in events.EVENT_TYPES else None
+
+
+def _station_count(payload: bytes) -> int | None:
+    """Stations in a feed body; a body that the feed model cannot read has none, and is kept all the same."""
+    try:
+        return gbfs.station_count(gbfs.decode(payload))
+    except PoisonMessage:
+        return None
+
+
+BY_ROUTE: Final[Mapping[str, Callable[[PushMessage, datetime], RowSet]]] = {
+    "snapshots": snapshot,
+    "station-information": station_information,
+    "sensor-events": sensor_event,
+    "ops-events": ops_event,
+    "dead-letters": dead_letter,
+}

@@ -1,0 +1,77 @@
+"""What every HTTP service has: health routes, JSON errors, a body limit, the request's trace in each log line."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from flask import Flask, Response, g, jsonify, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from pmp_schema import logs
+from pmp_schema.errors import PipelineError
+
+logger = logging.getLogger(__name__)
+
+
+def create_service(name: str, *, project: str, max_body_bytes: int, check_ready: Callable[[], None]) -> Flask:
+    """A Flask application with the common routes.
+
+    Args:
+        name: import name of the service's package.
+        project: Google Cloud project id, for the trace field.
+        max_body_bytes: a longer request body is answered 413 before it is read.
+        check_ready: raises PipelineError while a dependency does not answer.
+    """
+    app = Flask(name, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
+
+    @app.get("/health")
+    @app.get("/healthz")
+    def health() -> ResponseReturnValue:
+        return jsonify(status="ok")
+
+    @app.get("/readyz")
+    def ready() -> ResponseReturnValue:
+        try:
+            check_ready()
+        except PipelineError as cause:
+            return error(503, "not_ready", str(cause))
+        return jsonify(status="ok")
+
+    @app.errorhandler(HTTPException)
+    def http_error(exception: HTTPException) -> ResponseReturnValue:
+        reason = exception.name.lower().replace(" ", "_")
+        return error(exception.code or 500, reason, exception.description or exception.name)
+
+    @app.errorhandler(Exception)
+    def unexpected(exception: Exception) -> ResponseReturnValue:
+        logger.error("request.failed", exc_info=exception, extra={"path": request.path})
+        return error(500, "internal", "unexpected error; see the log")
+
+    @app.before_request
+    def bind_trace() -> None:
+        g.log_context = _bound_trace(project)
+        g.log_context.__enter__()
+
+    @app.teardown_request
+    def unbind_trace(_: BaseException | None) -> None:
+        if "log_context" in g:
+            g.pop("log_context").__exit__(None, None, None)
+
+    return app
+
+
+def error(status: int, reason: str, message: str, *, retry_after_s: int | None = None) -> Response:
+    """The one shape of an error answer."""
+    response = jsonify(error={"reason": reason, "message": message})
+    response.status_code = status
+    if retry_after_s is not None:
+        response.headers["Retry-After"] = str(retry_after_s)
+    return response
+
+
+@contextmanager
+def _bound_trace(project: str) -> Iterator[None]:
+    with logs.bound(**logs.trace_fields(dict(request.headers), project)):
+        yield

@@ -1,0 +1,69 @@
+"""The writer's HTTP edge: push routes, and the decision between 204, 400, 401, 403 and 503."""
+
+import logging
+from collections.abc import Callable
+
+from flask import Flask, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
+
+from pmp_schema import logs, push, rows
+from pmp_schema.errors import MalformedPush, RetryableError
+from pmp_schema.service import create_service, error
+from pmp_writer.auth import Forbidden, TokenVerifier, Unauthenticated
+from pmp_writer.handler import Handler
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 14 * 1024 * 1024  # a message of 10 MB in base64 fits
+RETRY_AFTER_S = 5
+
+
+def create_app(
+    handler: Handler, verifier: TokenVerifier, *, project: str, check_ready: Callable[[], None]
+) -> Flask:
+    """The writer's application.
+
+    Args:
+        verifier: decides on the push token, before anything of the request is read.
+        check_ready: raises PipelineError while BigQuery or Pub/Sub does not answer.
+    """
+    app = create_service(
+        "pmp_writer", project=project, max_body_bytes=MAX_BODY_BYTES, check_ready=check_ready
+    )
+
+    @app.post("/push/<route>")
+    def receive(route: str) -> ResponseReturnValue:
+        if route not in rows.BY_ROUTE:
+            raise NotFound
+        try:
+            verifier.verify(request.headers.get("Authorization"))
+            message = push.parse_push(dict(request.headers), request.get_data(cache=False))
+        except Unauthenticated as cause:
+            logger.warning("push.unauthenticated", extra={"route": route, "cause": str(cause)})
+            return error(401, "unauthenticated", str(cause))
+        except Forbidden as cause:
+            logger.warning("push.forbidden", extra={"route": route, "cause": str(cause)})
+            return error(403, "forbidden", str(cause))
+        except MalformedPush as cause:
+            logger.error("push.malformed", extra={"route": route, "cause": str(cause)})
+            return error(400, "malformed_push", str(cause))
+        with logs.bound(message_id=message.message_id, route=route):
+            return _answer(handler, route, message)
+
+    return app
+
+
+def _answer(handler: Handler, route: str, message: push.PushMessage) -> ResponseReturnValue:
+    try:
+        dead_letters = handler.handle(route, message)
+    except RetryableError as cause:
+        logger.warning("message.retried", extra={"cause": f"{type(cause).__name__}: {cause}"})
+        return error(503, "unavailable", str(cause), retry_after_s=RETRY_AFTER_S)
+    for letter in dead_letters:
+        logger.warning(
+            "message.poisoned",
+            extra={"reason": str(letter.reason), "detail": letter.detail, "dead_letter_id": letter.id},
+        )
+    logger.debug("message.written")
+    return "", 204

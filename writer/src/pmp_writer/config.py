@@ -1,0 +1,87 @@
+"""The writer's configuration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Self, cast
+
+from pmp_schema.config import ConfigError, choice, number, require
+from pmp_schema.topology import TOPOLOGY
+
+PushAuth = Literal["iam", "oidc", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Attributes:
+    project: Google Cloud project id.
+    raw_event_table: where sensor events go, as `project.dataset.table`; None for the topology's table.
+    storage_emulator: host:port of a Storage Write emulator; None for Google's.
+    push_auth: who verifies the push token: Cloud Run's IAM, the writer itself, or nobody.
+    push_audience: the audience that the token must name.
+    push_service_account: the account that must have asked for the token.
+    row_encoder: how rows are encoded for the Storage Write API.
+    appends_in_flight: appends per table that may be unanswered at a time; batches form behind them.
+    batch_rows: rows per append at most.
+    batch_bytes: estimated bytes per append at most.
+    queue_rows: rows per table that may wait; more are answered 503.
+    queue_bytes: estimated bytes per table that may wait.
+    append_timeout_s: seconds before one append is given up; a reopened stream gets the rest of it.
+    publish_timeout_s: seconds before a dead letter's publish is given up.
+    log_level: Python level name.
+    """
+
+    project: str
+    raw_event_table: str | None = None
+    storage_emulator: str | None = None
+    push_auth: PushAuth = "iam"
+    push_audience: str = TOPOLOGY.push_audience
+    push_service_account: str | None = None
+    row_encoder: Literal["arrow", "proto"] = "arrow"
+    appends_in_flight: int = 8
+    batch_rows: int = 2000
+    batch_bytes: int = 7_000_000
+    queue_rows: int = 20_000
+    queue_bytes: int = 64_000_000
+    append_timeout_s: float = 20.0
+    publish_timeout_s: float = 10.0
+    log_level: str = "INFO"
+
+    @property
+    def budget_s(self) -> float:
+        """The longest a handler may take: queue and append, then a dead letter's publish."""
+        return 1.5 * self.append_timeout_s + self.publish_timeout_s
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        (project,) = require(env, "PROJECT_ID")
+        push_auth = cast("PushAuth", choice(env, "PUSH_AUTH", "iam", ("iam", "oidc", "none")))
+        account = env.get("PUSH_SERVICE_ACCOUNT") or None
+        if push_auth != "none" and account is None:
+            raise ConfigError(f"unset: PUSH_SERVICE_ACCOUNT (needed by PUSH_AUTH={push_auth})")
+        config = cls(
+            project=project,
+            raw_event_table=_qualified(env.get("RAW_EVENT_TABLE")),
+            storage_emulator=env.get("BIGQUERY_STORAGE_EMULATOR_HOST") or None,
+            push_auth=push_auth,
+            push_audience=env.get("PUSH_AUDIENCE") or TOPOLOGY.push_audience,
+            push_service_account=account,
+            row_encoder=cast(
+                'Literal["arrow", "proto"]', choice(env, "WRITER_ROW_ENCODER", "arrow", ("arrow", "proto"))
+            ),
+            appends_in_flight=int(number(env, "WRITER_APPENDS_IN_FLIGHT", 8)),
+            append_timeout_s=number(env, "WRITER_APPEND_TIMEOUT_S", 20.0),
+            publish_timeout_s=number(env, "WRITER_PUBLISH_TIMEOUT_S", 10.0),
+            log_level=env.get("LOG_LEVEL") or "INFO",
+        )
+        if config.budget_s >= TOPOLOGY.push_policy.ack_deadline_s:
+            raise ConfigError(
+                f"time-outs allow {config.budget_s:g} s, the ack deadline is "
+                f"{TOPOLOGY.push_policy.ack_deadline_s} s"
+            )
+        return config
+
+
+def _qualified(table: str | None) -> str | None:
+    if table and table.count(".") != 2:
+        raise ConfigError(f"RAW_EVENT_TABLE: {table!r} is not project.dataset.table")
+    return table or None

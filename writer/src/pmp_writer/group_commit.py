@@ -1,0 +1,175 @@
+"""Group commit: concurrent requests share one append, and each answers only after its append is acknowledged.
+
+There is no linger and no sender thread. A request that finds fewer than N appends in flight appends its rows at once,
+in its own thread. The others queue; whoever finishes takes the next batch from the queue and hands it to its first
+request. So a batch is exactly what queued up behind busy appends: one row when the service is idle, thousands when it
+is not.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from threading import Condition, Lock
+from typing import Final, Protocol
+
+from pmp_schema.bigquery.rows import Row, RowReject
+from pmp_schema.errors import PipelineError, QueueFull, SinkUnavailable
+
+ROW_OVERHEAD_BYTES: Final = (
+    200  # ids, timestamps, offsets: an estimate, the appender measures what it encodes
+)
+
+
+class Append(Protocol):
+    """Makes rows durable; raises SinkUnavailable when a retry may help."""
+
+    def __call__(self, rows: Sequence[Row], *, timeout_s: float) -> Sequence[RowReject]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of one table's queue.
+
+    Attributes:
+        appends_in_flight: appends that may be unanswered at a time.
+        batch_rows: rows per append; a request that is larger alone goes alone.
+        batch_bytes: estimated bytes per append, likewise.
+        queue_rows: rows that may wait.
+        queue_bytes: estimated bytes that may wait.
+        timeout_s: seconds for one append; a request waits at most half of it in the queue.
+    """
+
+    appends_in_flight: int
+    batch_rows: int
+    batch_bytes: int
+    queue_rows: int
+    queue_bytes: int
+    timeout_s: float
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """One request's rows. `batch` is set on the entry whose thread is to append it."""
+
+    rows: Sequence[Row]
+    size: int
+    wake: Condition
+    batch: "list[_Entry] | None" = None
+    taken: bool = False
+    done: bool = False
+    failure: PipelineError | None = None
+    rejects: list[RowReject] = field(default_factory=list)
+
+
+class GroupCommit:
+    """The queue of one table.
+
+    Args:
+        append: called by many threads at a time, at most `appends_in_flight`.
+    """
+
+    def __init__(self, append: Append, limits: Limits) -> None:
+        self._append = append
+        self._limits = limits
+        self._lock = Lock()
+        self._queue: deque[_Entry] = deque()  # not empty only while `_in_flight` is at its limit
+        self._queued_rows = 0
+        self._queued_bytes = 0
+        self._in_flight = 0
+
+    def submit(self, rows: Sequence[Row]) -> list[RowReject]:
+        """Returns once every row is durable or named as a reject; indexes are those of `rows`.
+
+        Raises:
+            QueueFull: at once, without waiting.
+            SinkUnavailable: the rows are not known to be durable; the message must come again.
+        """
+        if not rows:
+            return []
+        entry = _Entry(rows, sum(map(estimate_bytes, rows)), Condition(self._lock))
+        with self._lock:
+            self._enqueue(entry)
+            if self._in_flight < self._limits.appends_in_flight:
+                self._in_flight += 1
+                self._elect()
+            while not entry.taken:
+                if not entry.wake.wait(self._limits.timeout_s / 2) and not entry.taken:
+                    self._dequeue(entry)
+                    raise SinkUnavailable("waited too long behind other appends")
+            while not entry.done and entry.batch is None:
+                entry.wake.wait()  # the append itself is bounded
+        if entry.batch is not None:
+            self._lead(entry.batch)
+        if entry.failure is not None:
+            raise entry.failure
+        return entry.rejects
+
+    def _enqueue(self, entry: _Entry) -> None:
+        if self._queue and (
+            self._queued_rows + len(entry.rows) > self._limits.queue_rows
+            or self._queued_bytes + entry.size > self._limits.queue_bytes
+        ):
+            raise QueueFull(f"{self._queued_rows} rows are waiting")
+        self._queue.append(entry)
+        self._queued_rows += len(entry.rows)
+        self._queued_bytes += entry.size
+
+    def _dequeue(self, entry: _Entry) -> None:
+        self._queue.remove(entry)
+        self._queued_rows -= len(entry.rows)
+        self._queued_bytes -= entry.size
+
+    def _elect(self) -> None:
+        """Takes the next batch from the queue and gives it to its first entry's thread."""
+        batch: list[_Entry] = []
+        rows = size = 0
+        while self._queue:
+            entry = self._queue[0]
+            rows += len(entry.rows)
+            size += entry.size
+            if batch and (rows > self._limits.batch_rows or size > self._limits.batch_bytes):
+                break
+            self._dequeue(entry)
+            entry.taken = True
+            batch.append(entry)
+        batch[0].batch = batch
+        batch[0].wake.notify()
+
+    def _lead(self, batch: list[_Entry]) -> None:
+        failure: PipelineError = SinkUnavailable("the append ended unexpectedly")
+        rejects: Sequence[RowReject] | None = None
+        try:
+            rejects = self._append(
+                [row for entry in batch for row in entry.rows], timeout_s=self._limits.timeout_s
+            )
+        except PipelineError as error:
+            failure = error
+        finally:
+            with self._lock:
+                self._settle(batch, rejects, failure)
+                if self._queue:
+                    self._elect()
+                else:
+                    self._in_flight -= 1
+
+    @staticmethod
+    def _settle(batch: list[_Entry], rejects: Sequence[RowReject] | None, failure: PipelineError) -> None:
+        first = 0
+        for entry in batch:
+            after = first + len(entry.rows)
+            if rejects is None:
+                entry.failure = failure
+            else:
+                entry.rejects = [
+                    replace(reject, index=reject.index - first)
+                    for reject in rejects
+                    if first <= reject.index < after
+                ]
+            first = after
+            entry.done = True
+            entry.wake.notify()
+
+
+def estimate_bytes(row: Row) -> int:
+    """About what a row weighs when encoded."""
+    return ROW_OVERHEAD_BYTES + sum(len(v) for v in row.values() if isinstance(v, str | bytes))

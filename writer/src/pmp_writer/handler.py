@@ -1,0 +1,87 @@
+"""What the writer does with one message; no HTTP, no Google client."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from pmp_schema import rows
+from pmp_schema.bigquery.rows import Row, RowReject
+from pmp_schema.dead_letters import DeadLetter
+from pmp_schema.errors import PoisonMessage, Reason, SinkUnavailable
+from pmp_schema.publisher import Outgoing, Publisher
+from pmp_schema.push import PushMessage
+from pmp_schema.topology import TOPOLOGY
+
+DEAD_LETTERS = "dead-letters"
+
+
+class Sink(Protocol):
+    """Where rows go: returns once each is durable or named as a reject."""
+
+    def submit(self, rows: Sequence[Row]) -> Sequence[RowReject]:
+        """Raises:
+        QueueFull: no room; nothing happened.
+        SinkUnavailable: redeliver.
+        """
+
+
+class Handler:
+    """Makes each message durable, in its table or in the dead letters.
+
+    Args:
+        sinks: one per table id without dataset.
+        now: aware UTC clock.
+    """
+
+    def __init__(self, sinks: Mapping[str, Sink], publisher: Publisher, now: Callable[[], datetime]) -> None:
+        self._sinks = sinks
+        self._publisher = publisher
+        self._now = now
+
+    def handle(self, route: str, message: PushMessage) -> list[DeadLetter]:
+        """Returns once the whole message is durable: what became dead letters, empty in the good case.
+
+        Args:
+            route: last part of the push path; a key of `rows.BY_ROUTE`.
+
+        Raises:
+            RetryableError: something is not known to be durable; the message must come again.
+        """
+        try:
+            rowset = rows.BY_ROUTE[route](message, self._now())
+        except PoisonMessage as poison:
+            given_up = [self._dead_letter(route, message, message.data, poison.reason, poison.detail)]
+        else:
+            rejects = self._sinks[rowset.table].submit(rowset.rows)
+            if rejects and route == DEAD_LETTERS:
+                raise SinkUnavailable(f"dead letter refused as a row: {rejects[0].detail}")
+            given_up = [
+                self._dead_letter(route, message, part.data, part.reason, part.detail)
+                for part in rowset.rejected
+            ]
+            if rejects:
+                data = rowset.part([reject.index for reject in rejects])
+                detail = f"{len(rejects)} of {len(rowset.rows)} rows; first: {rejects[0].detail}"
+                given_up.append(self._dead_letter(route, message, data, rejects[0].reason, detail))
+        if given_up:
+            self._publish(given_up)
+        return given_up
+
+    def _dead_letter(
+        self, route: str, message: PushMessage, data: bytes, reason: Reason, detail: str
+    ) -> DeadLetter:
+        return DeadLetter(
+            message=message,
+            data=data,
+            reason=reason,
+            detail=detail,
+            stage=f"writer/{route}",
+            source_topic=TOPOLOGY.topics[route].id,
+        )
+
+    def _publish(self, given_up: Sequence[DeadLetter]) -> None:
+        now = self._now()
+        self._publisher.publish(
+            TOPOLOGY.topics[DEAD_LETTERS],
+            [Outgoing(letter.data, letter.attributes(now)) for letter in given_up],
+        )

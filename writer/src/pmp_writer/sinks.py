@@ -1,0 +1,70 @@
+"""One group commit per table, over one channel to the Storage Write API."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
+
+from pmp_schema import tables
+from pmp_schema.bigquery.appender import Appender
+from pmp_schema.bigquery.connection import connector
+from pmp_schema.bigquery.encoders import encoder_for
+from pmp_schema.errors import SinkUnavailable
+from pmp_writer.config import Config
+from pmp_writer.group_commit import GroupCommit, Limits
+
+WRITTEN = ("feed_snapshots", "raw_events", "station_information", "dead_letters", "events")
+STAMP = "ingest_ts"
+
+
+class Sinks:
+    """The tables that the writer writes.
+
+    Args:
+        client: a `BigQueryWriteClient`.
+    """
+
+    def __init__(self, config: Config, client: Any) -> None:
+        self._client = client
+        self._paths = {name: table_path(config, name) for name in WRITTEN}
+        limits = Limits(
+            appends_in_flight=config.appends_in_flight,
+            batch_rows=config.batch_rows,
+            batch_bytes=config.batch_bytes,
+            queue_rows=config.queue_rows,
+            queue_bytes=config.queue_bytes,
+            timeout_s=config.append_timeout_s,
+        )
+        self.by_table: Mapping[str, GroupCommit] = {
+            name: GroupCommit(self._appender(config, name).append, limits) for name in WRITTEN
+        }
+
+    def ping(self) -> None:
+        """Asks for one default stream.
+
+        Raises:
+            SinkUnavailable: the Storage Write API does not answer, or the table does not exist.
+        """
+        stream = f"{self._paths['raw_events']}/streams/_default"
+        try:
+            self._client.get_write_stream(name=stream, timeout=2.0, retry=None)
+        except (exceptions.GoogleAPICallError, GoogleAuthError) as error:
+            raise SinkUnavailable(f"raw_events: {type(error).__name__}") from error
+
+    def _appender(self, config: Config, name: str) -> Appender:
+        table = tables.table(name)
+        stamp = STAMP if any(column.name == STAMP for column in table.columns) else None
+        return Appender(
+            self._paths[name], encoder_for(config.row_encoder, table), connector(self._client), stamp=stamp
+        )
+
+
+def table_path(config: Config, name: str) -> str:
+    """A table's resource name; RAW_EVENT_TABLE may move the sensor events."""
+    table = tables.table(name)
+    parts = (config.project, table.dataset, table.name)
+    if name == "raw_events" and config.raw_event_table:
+        project, dataset, table_id = config.raw_event_table.split(".")
+        parts = (project, dataset, table_id)
+    return "projects/{}/datasets/{}/tables/{}".format(*parts)
