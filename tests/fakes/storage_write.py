@@ -178,6 +178,7 @@ class StorageWriteServer:
             fault, rows = self._receive(call, raw)
             if isinstance(fault, Hang):
                 over.wait()
+                raise EndedError(StatusCode.CANCELLED, "hung until the client gave up")
             if isinstance(fault, Answer):
                 response.error.CopyFrom(_status(fault.code, "scripted", fault.storage_error))
                 return response.SerializeToString()

@@ -28,4 +28,5 @@ def announce(publisher: PubSubPublisher, results: Sequence[PollResult]) -> None:
         publisher.publish(TOPOLOGY.topics["ops-events"], polls)
     except PublishFailed as error:
         logger.warning("polls.unannounced", extra={"cause": str(error), "polls": len(polls)})
+        return  # the counts go the same way; they wait for the next call
     announce_counts(publisher, SOURCE)

@@ -1,18 +1,15 @@
 """The collector's HTTP edge: collect now, simulate now."""
 
-import logging
 from collections.abc import Callable, Sequence
 
 import msgspec
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from pmp_collector.poll import Poller, PollResult
+from pmp_collector.poll import Poller, PollResult, UnknownSystem
 from pmp_collector.simulation import Simulate, SimulationRequest
 from pmp_schema.errors import PublishFailed
 from pmp_schema.service import create_service, error
-
-logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -41,7 +38,7 @@ def create_app(
         scheduled = "X-CloudScheduler-ScheduleTime" in request.headers
         try:
             results = poller.poll(feed, system, only_due=scheduled and system is None)
-        except KeyError:
+        except UnknownSystem:
             return error(404, "unknown_system", f"{system!r:.100} is not in the feeds file")
         announce(results)
         failed = bool(results) and all(result.outcome == "failed" for result in results)
@@ -51,7 +48,7 @@ def create_app(
     def simulate_now() -> ResponseReturnValue:
         try:
             wanted = msgspec.json.decode(request.get_data() or b"{}", type=SimulationRequest)
-        except msgspec.DecodeError as cause:
+        except (msgspec.DecodeError, UnicodeDecodeError) as cause:
             return error(400, "bad_request", str(cause))
         if wanted.seconds > wanted.MAX_SECONDS:
             return error(400, "too_long", f"{wanted.seconds:.0f} s; at most {wanted.MAX_SECONDS} s a request")

@@ -88,7 +88,7 @@ def feed_server(
     from pmp_collector.feed.anomalies import Anomalies  # noqa: PLC0415 - `simulate` does without
     from pmp_collector.feed.recording import RecordingError  # noqa: PLC0415
     from pmp_collector.feed.server import serve  # noqa: PLC0415
-    from pmp_collector.feed.source import open_source  # noqa: PLC0415
+    from pmp_collector.feed.opening import open_source  # noqa: PLC0415
 
     logs.configure()
     try:

@@ -1,5 +1,6 @@
 """The collector's configuration and the feeds file."""
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +10,14 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from pmp_schema.config import ConfigError, number, require
+from pmp_schema.config import ConfigError, choice, number, require
 from pmp_schema.topology import TOPOLOGY, Topic
 
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 VELIB_URL: Final = "https://velib-metropole-opendata.smovengo.cloud/opendata/Velib_Metropole/gbfs.json"
+
+
+HttpUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[^/?#]")]
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,9 +34,9 @@ class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     id: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
     city_id: str = "unknown"
     timezone: str = "UTC"
-    discovery_url: str | None = None
-    station_status_url: str | None = None
-    station_information_url: str | None = None
+    discovery_url: HttpUrl | None = None
+    station_status_url: HttpUrl | None = None
+    station_information_url: HttpUrl | None = None
     language: str = "en"
     poll_s: Annotated[int, msgspec.Meta(ge=1)] = 60
 
@@ -82,13 +87,13 @@ class Config:
         return cls(
             project=project,
             systems=load_systems(Path(feeds_file)) if feeds_file else DEFAULT_SYSTEMS,
-            sensor_topic=_topic(env.get("PUBSUB_TOPIC")),
-            connect_timeout_s=number(env, "COLLECTOR_CONNECT_TIMEOUT_S", 5.0),
-            read_timeout_s=number(env, "COLLECTOR_READ_TIMEOUT_S", 10.0),
-            max_body_bytes=int(number(env, "COLLECTOR_MAX_BODY_BYTES", 30_000_000)),
-            fetch_attempts=int(number(env, "COLLECTOR_FETCH_ATTEMPTS", 3)),
-            publish_timeout_s=number(env, "COLLECTOR_PUBLISH_TIMEOUT_S", 10.0),
-            log_level=env.get("LOG_LEVEL") or "INFO",
+            sensor_topic=_topic(env.get("PUBSUB_TOPIC"), project),
+            connect_timeout_s=_positive(env, "COLLECTOR_CONNECT_TIMEOUT_S", 5.0),
+            read_timeout_s=_positive(env, "COLLECTOR_READ_TIMEOUT_S", 10.0),
+            max_body_bytes=int(_positive(env, "COLLECTOR_MAX_BODY_BYTES", 30_000_000)),
+            fetch_attempts=int(_positive(env, "COLLECTOR_FETCH_ATTEMPTS", 3)),
+            publish_timeout_s=_positive(env, "COLLECTOR_PUBLISH_TIMEOUT_S", 10.0),
+            log_level=choice(env, "LOG_LEVEL", "INFO", LOG_LEVELS),
         )
 
 
@@ -114,9 +119,19 @@ def load_systems(path: Path) -> tuple[System, ...]:
     return tuple(systems)
 
 
-def _topic(name: str | None) -> Topic:
+def _positive(env: Mapping[str, str], name: str, default: float) -> float:
+    value = number(env, name, default)
+    if not 0 < value < math.inf:
+        raise ConfigError(f"{name}: must be above zero: {env[name]!r}")
+    return value
+
+
+def _topic(path: str | None, project: str) -> Topic:
     """The sensor topic, or the one that the first source document's PUBSUB_TOPIC names (id or full path)."""
     default = TOPOLOGY.topics["sensor-events"]
-    if not name:
+    if not path:
         return default
-    return Topic(key=default.key, id=name.rsplit("/", 1)[-1], description=default.description)
+    topic = Topic(key=default.key, id=path.rsplit("/", 1)[-1], description=default.description)
+    if path not in {topic.id, topic.path(project)}:
+        raise ConfigError(f"PUBSUB_TOPIC: neither a topic id nor a topic of project {project}: {path!r}")
+    return topic

@@ -1,16 +1,26 @@
-"""HTTP GET of a feed: conditional, bounded in time, size and attempts."""
+"""HTTP GET of a feed: conditional, bounded in time, size, attempts and where it may lead."""
 
+import random
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import Final
 
 import httpx
 import stamina
 
+from pmp_collector import hosts
+from pmp_schema.errors import PoisonMessage
+from pmp_schema.events import gunzip
+
 USER_AGENT: Final = f"mobility-pulse-collector/{version('pmp-collector')}"
+MAX_REDIRECTS: Final = 5
+LONGEST_RETRIES_S: Final = 45.0
 LONGEST_RETRY_AFTER_S: Final = 10.0
+LONGEST_ANSWER_S: Final = 30.0
 
 
 class FetchFailed(Exception):
@@ -18,11 +28,19 @@ class FetchFailed(Exception):
 
     Attributes:
         status: HTTP status of the last answer, None where there was none.
+        retry_after_s: how long the server wants to be left alone, None where it does not say.
     """
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(
+        self, message: str, status: int | None = None, *, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class _Refused(FetchFailed):
+    """429 or 5xx: the only answers that another attempt may change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +48,7 @@ class Fetched:
     """An answer.
 
     Attributes:
-        url: final URL, after redirects, without its query (which may hold a key).
+        url: final URL, after redirects, without its credentials and its query (which may hold a key).
         body: None where the feed has not changed since the validators were given (304).
         headers: names in lower case.
     """
@@ -43,99 +61,146 @@ class Fetched:
     finished_at: datetime
 
 
-class _TryAgain(Exception):
-    def __init__(self, status: int, wait_s: float | None) -> None:
-        super().__init__(f"HTTP {status}")
-        self.status = status
-        self.wait_s = wait_s
-
-
 class Fetcher:
     """Fetches feeds over one pool of connections.
 
+    Bodies are inflated here and not by httpx, which inflates each chunk that it reads as a whole, through as many
+    layers as the answer declares: 64 kB make 66 MB in one layer and 68 GB in two. Here a body never takes more
+    than three times `max_body_bytes`: compressed, inflated, and once more while zlib joins its blocks.
+
     Args:
         client: with time-outs set; see `http_client`.
-        max_body_bytes: bound of the inflated body.
-        attempts: requests per call at most.
+        max_body_bytes: bound of the body, compressed and inflated.
+        attempts: requests per call at most, redirects not counted.
+        longest_answer_s: seconds for one body to arrive, however steadily it drips.
+        lookup: addresses of a host.
     """
 
-    def __init__(self, client: httpx.Client, *, max_body_bytes: int, attempts: int) -> None:
+    def __init__(
+        self,
+        client: httpx.Client,
+        *,
+        max_body_bytes: int,
+        attempts: int,
+        longest_answer_s: float = LONGEST_ANSWER_S,
+        lookup: hosts.Lookup = hosts.addresses,
+    ) -> None:
         self._client = client
         self._max_body_bytes = max_body_bytes
         self._attempts = attempts
+        self._longest_answer_s = longest_answer_s
+        self._lookup = lookup
 
-    def get(self, url: str, validators: Mapping[str, str] | None = None) -> Fetched:
+    def get(
+        self, url: str, validators: Mapping[str, str] | None = None, *, configured: str | None = None
+    ) -> Fetched:
         """One feed, after retries with jitter where they may help.
 
         Args:
             validators: If-None-Match and If-Modified-Since of the last answer.
+            configured: the URL of the feeds file that led to `url`, where that is another one.
 
         Raises:
-            FetchFailed: no answer, an answer that is neither 200 nor 304, or a body above the limit.
+            FetchFailed: no answer, an answer that is neither 200 nor 304, a body that is not whole or above the
+                limit, or a URL that must not be asked.
         """
         try:
             for attempt in stamina.retry_context(
-                on=_should_retry, attempts=self._attempts, timeout=45.0, wait_initial=0.2, wait_max=3.0
+                on=_should_retry,
+                attempts=self._attempts,
+                timeout=LONGEST_RETRIES_S,
+                wait_initial=0.2,
+                wait_max=3.0,
             ):
                 with attempt:
-                    return self._get_once(url, validators or {})
-        except _TryAgain as error:
-            raise FetchFailed(f"HTTP {error.status}", error.status) from error
+                    return self._follow(httpx.URL(url), validators or {}, httpx.URL(configured or url))
         except httpx.HTTPError as error:
             raise FetchFailed(f"{type(error).__name__}: {error}") from error
         except httpx.InvalidURL as error:
             raise FetchFailed(f"invalid URL: {error}") from error
+        except hosts.HostRefused as error:
+            raise FetchFailed(str(error)) from error
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _get_once(self, url: str, validators: Mapping[str, str]) -> Fetched:
+    def _follow(self, url: httpx.URL, validators: Mapping[str, str], configured: httpx.URL) -> Fetched:
         started_at = datetime.now(UTC)
-        with self._client.stream("GET", url, headers=dict(validators)) as response:
-            if response.status_code == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
-                raise _TryAgain(response.status_code, _retry_after_s(response))
-            if response.status_code not in (httpx.codes.OK, httpx.codes.NOT_MODIFIED):
-                raise FetchFailed(f"HTTP {response.status_code}", response.status_code)
-            unchanged = response.status_code == httpx.codes.NOT_MODIFIED
-            body = None if unchanged else self._read(response)
-            return Fetched(
-                url=str(response.url.copy_with(query=None)),
-                status=response.status_code,
-                body=body,
-                headers={name.lower(): value for name, value in response.headers.items()},
-                started_at=started_at,
-                finished_at=datetime.now(UTC),
-            )
+        for _ in range(1 + MAX_REDIRECTS):
+            hosts.check(url, configured=configured, lookup=self._lookup)
+            with self._client.stream("GET", url, headers=dict(validators), follow_redirects=False) as response:
+                if response.next_request is None:
+                    return self._fetched(response, started_at, conditional=bool(validators))
+                url = response.next_request.url
+        raise FetchFailed(f"more than {MAX_REDIRECTS} redirects", response.status_code)
+
+    def _fetched(self, response: httpx.Response, started_at: datetime, *, conditional: bool) -> Fetched:
+        status = response.status_code
+        if status == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
+            raise _Refused(f"HTTP {status}", status, retry_after_s=_retry_after_s(response))
+        # Without a condition a 304 is a broken cache, and its feed is not unchanged but unknown.
+        unchanged = conditional and status == httpx.codes.NOT_MODIFIED
+        if not unchanged and status != httpx.codes.OK:
+            raise FetchFailed(f"HTTP {status}", status)
+        return Fetched(
+            url=str(response.url.copy_with(query=None, fragment=None, userinfo=b"")),
+            status=status,
+            body=None if unchanged else self._body(response),
+            headers={name.lower(): value for name, value in response.headers.items()},
+            started_at=started_at,
+            finished_at=datetime.now(UTC),
+        )
+
+    def _body(self, response: httpx.Response) -> bytes:
+        raw = self._read(response)
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding in {"identity", ""}:
+            return raw
+        if encoding not in {"gzip", "x-gzip"}:
+            raise FetchFailed(f"content-encoding {encoding!r:.40} was not asked for", response.status_code)
+        try:
+            return gunzip(raw, self._max_body_bytes)
+        except PoisonMessage as error:
+            raise FetchFailed(str(error), response.status_code) from error
 
     def _read(self, response: httpx.Response) -> bytes:
         chunks: list[bytes] = []
         size = 0
-        for chunk in response.iter_bytes():
+        ends_at = time.monotonic() + self._longest_answer_s
+        for chunk in response.iter_raw():
             size += len(chunk)
             if size > self._max_body_bytes:
                 raise FetchFailed(f"body above {self._max_body_bytes} bytes", response.status_code)
+            if time.monotonic() > ends_at:
+                raise FetchFailed(f"no end of the body in {self._longest_answer_s:g} s", response.status_code)
             chunks.append(chunk)
         return b"".join(chunks)
 
 
 def http_client(*, connect_timeout_s: float, read_timeout_s: float) -> httpx.Client:
-    """A pooled client: HTTP/2 where offered, gzip, own User-Agent, at most five redirects."""
+    """A pooled client: HTTP/2 where offered, gzip, own User-Agent."""
     return httpx.Client(
         http2=True,
         timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s, pool=connect_timeout_s),
         limits=httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=90.0),
         headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"},
-        follow_redirects=True,
-        max_redirects=5,
     )
 
 
 def _should_retry(error: Exception) -> bool | float:
-    if isinstance(error, _TryAgain):
-        if error.wait_s is None:
+    if isinstance(error, _Refused):
+        if error.retry_after_s is None:
             return True
-        return error.wait_s if error.wait_s <= LONGEST_RETRY_AFTER_S else False
+        wait_s = error.retry_after_s + random.uniform(0, 1)  # noqa: S311 - jitter
+        return wait_s if error.retry_after_s <= LONGEST_RETRY_AFTER_S else False
     return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
 
 
 def _retry_after_s(response: httpx.Response) -> float | None:
-    value = response.headers.get("retry-after", "")
-    return float(value) if value.isdecimal() else None
+    """Seconds of Retry-After, which is a number or a date (RFC 9110, 10.2.3)."""
+    value = response.headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdecimal():
+        return float(value[:10])
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

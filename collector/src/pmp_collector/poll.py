@@ -1,29 +1,35 @@
-"""Polling: one system's feed, from discovery to a confirmed publish; and all systems side by side."""
+"""Polling: one system's feed, from its URL to a confirmed publish; and all systems side by side."""
 
-import gzip
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import asdict, dataclass, field
 from threading import Lock
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from pmp_collector.config import System
+from pmp_collector.discovery import Discovery, Get
 from pmp_collector.fetch import Fetched, FetchFailed
-from pmp_schema import events, gbfs
+from pmp_collector.snapshots import snapshot
+from pmp_schema import events
 from pmp_schema.errors import PoisonMessage, PublishFailed
-from pmp_schema.events import rfc3339
-from pmp_schema.publisher import Outgoing, Publisher
+from pmp_schema.publisher import Publisher
 from pmp_schema.topology import TOPOLOGY, Topic
 
 logger = logging.getLogger(__name__)
 
 Outcome = Literal["published", "unchanged", "failed"]
-DISCOVERY_MAX_AGE_S: Final = 3600.0
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 GONE: Final = (404, 410)
 MAX_WORKERS: Final = 32
+LONGEST_BUSY_S: Final = 30.0
+LONGEST_PAUSE_S: Final = 3600.0
+
+
+class UnknownSystem(Exception):
+    """The feeds file has no system of that id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +66,22 @@ class PollResult:
         return asdict(self)
 
 
-class Get(Protocol):
-    """Fetches a URL; raises FetchFailed."""
-
-    def __call__(self, url: str, validators: Mapping[str, str] | None = None) -> Fetched: ...
-
-
 @dataclass(slots=True)
 class _Memory:
-    """What is known of one system's feed from its last published poll. Losing it costs one repeated snapshot."""
+    """What is known of one system's feed from its last polls. Losing it costs one repeated snapshot.
+
+    Attributes:
+        url, validators, body_sha256: of the last body that was published, or seen again.
+        polled_at: start of the last poll that did not fail, seconds of the clock.
+        paused_until: what the server asked for with Retry-After, seconds of the clock.
+    """
 
     lock: Lock = field(default_factory=Lock)
+    url: str | None = None
     validators: dict[str, str] = field(default_factory=dict)
     body_sha256: str | None = None
     polled_at: float = float("-inf")
-    urls: dict[str, str] = field(default_factory=dict)
-    urls_at: float = float("-inf")
+    paused_until: float = float("-inf")
 
 
 class Poller:
@@ -84,15 +90,24 @@ class Poller:
     Args:
         get: bounded HTTP GET.
         clock: monotonic seconds.
+        longest_busy_s: how long a poll waits for an earlier one of the same feed.
     """
 
     def __init__(
-        self, systems: Sequence[System], get: Get, publisher: Publisher, clock: Callable[[], float]
+        self,
+        systems: Sequence[System],
+        get: Get,
+        publisher: Publisher,
+        clock: Callable[[], float],
+        *,
+        longest_busy_s: float = LONGEST_BUSY_S,
     ) -> None:
         self._systems = {system.id: system for system in systems}
         self._get = get
         self._publisher = publisher
         self._clock = clock
+        self._longest_busy_s = longest_busy_s
+        self._discoveries = {system.id: Discovery(system, get, clock) for system in systems}
         self._memory = {(system.id, feed): _Memory() for system in systems for feed in FEEDS}
 
     def poll(self, feed: str, system_id: str | None = None, *, only_due: bool = False) -> list[PollResult]:
@@ -103,104 +118,95 @@ class Poller:
             only_due: leave out systems whose own poll interval has not passed, as a schedule wants it.
 
         Raises:
-            KeyError: no such system or feed.
+            UnknownSystem: there is no such system.
         """
+        if system_id is not None and system_id not in self._systems:
+            raise UnknownSystem(system_id)
         systems = [self._systems[system_id]] if system_id else list(self._systems.values())
         if only_due:
             systems = [system for system in systems if self._is_due(system, feed)]
         if not systems:
             return []
         with ThreadPoolExecutor(max_workers=min(MAX_WORKERS, len(systems))) as pool:
-            return list(pool.map(lambda system: self._poll_one(system, FEEDS[feed]), systems))
+            # Each thread logs with the request's trace.
+            polls = [
+                pool.submit(copy_context().run, self._poll_one, system, FEEDS[feed]) for system in systems
+            ]
+        return [poll.result() for poll in polls]
 
     def _is_due(self, system: System, feed: str) -> bool:
+        memory = self._memory[system.id, feed]
+        now = self._clock()
         # A schedule never fires to the second; a tenth of slack keeps a 60 s system at every 60 s tick.
-        return self._clock() - self._memory[system.id, feed].polled_at >= 0.9 * system.poll_s
+        return now >= memory.paused_until and now - memory.polled_at >= 0.9 * system.poll_s
 
     def _poll_one(self, system: System, feed: Feed) -> PollResult:
         memory = self._memory[system.id, feed.name]
-        with memory.lock:  # of two polls at the same time the second finds the feed unchanged
-            try:
-                return self._poll(system, feed, memory)
-            except (FetchFailed, PoisonMessage, PublishFailed) as error:
-                logger.warning(
-                    "poll.failed", extra={"system": system.id, "feed": feed.name, "cause": str(error)}
-                )
-                return PollResult(system=system.id, feed=feed.name, outcome="failed", detail=str(error))
+        # Of two polls at the same time the second finds the feed unchanged. It does not wait for ever: behind a
+        # system that takes longer than its interval, polls would pile up until no thread is left for the others.
+        if not memory.lock.acquire(timeout=self._longest_busy_s):
+            return self._failed(system, feed, "an earlier poll is still at it")
+        try:
+            return self._poll(system, feed, memory)
+        except (FetchFailed, PoisonMessage, PublishFailed) as error:
+            if isinstance(error, FetchFailed) and error.retry_after_s:
+                memory.paused_until = self._clock() + min(error.retry_after_s, LONGEST_PAUSE_S)
+            return self._failed(system, feed, str(error))
+        finally:
+            memory.lock.release()
+
+    def _failed(self, system: System, feed: Feed, cause: str) -> PollResult:
+        logger.warning("poll.failed", extra={"system": system.id, "feed": feed.name, "cause": cause})
+        return PollResult(system=system.id, feed=feed.name, outcome="failed", detail=cause)
 
     def _poll(self, system: System, feed: Feed, memory: _Memory) -> PollResult:
-        fetched = self._fetch(system, feed, memory)
-        memory.polled_at = self._clock()
+        started_at = self._clock()
+        url, fetched = self._fetch(system, feed, memory)
         if fetched.body is None:
-            return PollResult(system=system.id, feed=feed.name, outcome="unchanged", detail="not modified")
-        body = fetched.body.removeprefix(BYTE_ORDER_MARK).strip()  # no part of the JSON value
-        body_sha256 = hashlib.sha256(body).hexdigest()
-        if body_sha256 == memory.body_sha256:
+            result = PollResult(
+                system=system.id, feed=feed.name, outcome="unchanged", detail="not modified"
+            )
+        else:
+            body = fetched.body.removeprefix(BYTE_ORDER_MARK).strip()  # no part of the JSON value
+            body_sha256 = hashlib.sha256(body).hexdigest()
+            if body_sha256 == memory.body_sha256:
+                result = PollResult(
+                    system=system.id, feed=feed.name, outcome="unchanged", detail="same body"
+                )
+            else:
+                result = self._publish(system, feed, fetched, body)
+            # Only now: a poll whose publish fails must find the feed changed again.
+            memory.url, memory.body_sha256 = url, body_sha256
             memory.validators = _validators(fetched.headers)
-            return PollResult(system=system.id, feed=feed.name, outcome="unchanged", detail="same body")
-        result = self._publish(system, feed, fetched, body)
-        # Only now: a poll whose publish fails must find the feed changed again.
-        memory.body_sha256 = body_sha256
-        memory.validators = _validators(fetched.headers)
+        memory.polled_at = started_at
         return result
 
-    def _fetch(self, system: System, feed: Feed, memory: _Memory) -> Fetched:
+    def _fetch(self, system: System, feed: Feed, memory: _Memory) -> tuple[str, Fetched]:
+        discovery = self._discoveries[system.id]
+        configured = discovery.configured(feed.name)
+        url = discovery.url(feed.name)
+        validators = memory.validators if memory.url == url else None  # they mean nothing to another server
         try:
-            return self._get(self._url(system, feed, memory), memory.validators)
+            return url, self._get(url, validators, configured=configured)
         except FetchFailed as error:
-            if error.status not in GONE or system.explicit_url(feed.name):
+            if error.status not in GONE:
                 raise
-            memory.urls_at = float("-inf")  # the feed may have moved: ask the discovery again
-            return self._get(self._url(system, feed, memory))
-
-    def _url(self, system: System, feed: Feed, memory: _Memory) -> str:
-        explicit = system.explicit_url(feed.name)
-        if explicit:
-            return explicit
-        if system.discovery_url is None:
-            raise FetchFailed(f"no URL for {feed.name}")
-        if self._clock() - memory.urls_at > DISCOVERY_MAX_AGE_S:
-            fetched = self._get(system.discovery_url)
-            memory.urls = gbfs.feed_urls(gbfs.decode(fetched.body or b""), language=system.language)
-            memory.urls_at = self._clock()
-        if feed.name not in memory.urls:
-            memory.urls_at = float("-inf")
-            raise FetchFailed(f"{feed.name} is not listed by the discovery")
-        return memory.urls[feed.name]
+            moved_to = discovery.url_after(url, feed.name)
+            if moved_to is None:
+                raise
+        return moved_to, self._get(moved_to, configured=configured)
 
     def _publish(self, system: System, feed: Feed, fetched: Fetched, body: bytes) -> PollResult:
-        document = gbfs.decode(body)
-        stations = gbfs.station_count(document)
-        if stations is None:
-            raise FetchFailed("no list of stations in the body", fetched.status)
-        feed_time = gbfs.feed_time(
-            document, date_header=fetched.headers.get("date"), fetched_at=fetched.finished_at
-        )
-        event_id = events.snapshot_event_id(
-            source=system.id, event_type=feed.event_type, event_ts=feed_time.at, payload=body
-        )
-        attributes = events.cloudevent_attributes(
-            event_id=event_id, event_type=feed.event_type, source=system.id, time=feed_time.at
-        ) | _provenance(fetched, feed_time.source)
-        data = events.encode_snapshot(
-            source=system.id,
-            event_type=feed.event_type,
-            payload=body,
-            event_ts=feed_time.at,
-            ingest_ts=fetched.finished_at,
-        )
-        if len(data) > events.GZIP_ABOVE_BYTES:
-            data = gzip.compress(data, compresslevel=6, mtime=0)
-            attributes["content-encoding"] = "gzip"
-        (message_id,) = self._publisher.publish(feed.topic, [Outgoing(data, attributes)])
+        taken = snapshot(system_id=system.id, event_type=feed.event_type, fetched=fetched, body=body)
+        (message_id,) = self._publisher.publish(feed.topic, [taken.message])
         return PollResult(
             system=system.id,
             feed=feed.name,
             outcome="published",
-            stations=stations,
+            stations=taken.stations,
             bytes=len(body),
             message_id=message_id,
-            feed_ts=rfc3339(feed_time.at),
+            feed_ts=events.rfc3339(taken.feed_at),
         )
 
 
@@ -208,18 +214,3 @@ def _validators(headers: Mapping[str, str]) -> dict[str, str]:
     """The conditional headers of the next request."""
     names = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
     return {names[name]: headers[name] for name in names if name in headers}
-
-
-def _provenance(fetched: Fetched, feed_time_source: str) -> dict[str, str]:
-    """How the body was had, as message attributes."""
-    return {
-        "feed-url": fetched.url[:1024],
-        "feed-time-source": feed_time_source,
-        "fetch-started": rfc3339(fetched.started_at),
-        "fetch-finished": rfc3339(fetched.finished_at),
-        **{
-            f"http-{name}": fetched.headers[name][:1024]
-            for name in ("etag", "last-modified")
-            if name in fetched.headers
-        },
-    }

@@ -1,5 +1,6 @@
 """`gunicorn -c python:pmp_schema.serving pmp_collector.wsgi:app`: the only module with side effects."""
 
+import logging
 import os
 import time
 
@@ -17,6 +18,7 @@ from pmp_schema.topology import TOPOLOGY
 
 config = Config.from_env(os.environ)
 logs.configure(config.log_level)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines show whole URLs, and a query may hold a key
 publisher = PubSubPublisher(PublisherClient(), config.project, timeout_s=config.publish_timeout_s)
 fetcher = Fetcher(
     http_client(connect_timeout_s=config.connect_timeout_s, read_timeout_s=config.read_timeout_s),

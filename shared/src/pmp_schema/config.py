@@ -1,5 +1,6 @@
 """Reading a service's configuration from an environment, failing whole."""
 
+import math
 from collections.abc import Mapping
 
 
@@ -20,18 +21,36 @@ def require(env: Mapping[str, str], *names: str) -> tuple[str, ...]:
 
 
 def number(env: Mapping[str, str], name: str, default: float) -> float:
-    """A numeric variable, or its default where it is unset or empty.
+    """A positive variable, or its default where it is unset or empty.
 
     Raises:
-        ConfigError: the value is not a number.
+        ConfigError: the value is not a finite number above zero.
     """
     raw = env.get(name)
     if not raw:
         return default
     try:
-        return float(raw)
+        value = float(raw)
     except ValueError:
-        raise ConfigError(f"{name}: not a number: {raw!r}") from None
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise ConfigError(f"{name}: not a positive number: {raw!r}")
+    return value
+
+
+def count(env: Mapping[str, str], name: str, default: int) -> int:
+    """A variable that counts something, 1 or more, or its default where it is unset or empty.
+
+    Raises:
+        ConfigError: the value is not a whole number above zero.
+    """
+    raw = env.get(name)
+    if not raw:
+        return default
+    # Longer digits are no count of anything, and beyond 4,300 of them int() itself refuses.
+    if not (raw.isascii() and raw.isdecimal() and len(raw) < 16 and int(raw) > 0):
+        raise ConfigError(f"{name}: not a positive whole number: {raw!r:.100}")
+    return int(raw)
 
 
 def choice(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:

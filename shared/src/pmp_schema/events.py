@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from pmp_schema.errors import PoisonMessage, Reason
+from pmp_schema.gbfs import decode_json
 
 STATION_STATUS: Final = "station_status_snapshot"
 STATION_INFORMATION: Final = "station_information_snapshot"
@@ -75,7 +76,6 @@ class OpsEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 _SNAPSHOT: Final = msgspec.json.Decoder(SnapshotEnvelope)
 _OPS: Final = msgspec.json.Decoder(OpsEvent)
 _SENSOR_FIELDS: Final = frozenset(SensorEvent.__struct_fields__) - {"extra"}
@@ -108,16 +108,16 @@ def decode_sensor_event(data: bytes) -> SensorEvent:
     Raises:
         PoisonMessage: see `decode`; unknown_kind.
     """
-    fields = decode(_OBJECT, data)
-    unknown = {name: fields.pop(name) for name in fields.keys() - _SENSOR_FIELDS}
+    value = decode_json(data)
     try:
-        event = msgspec.convert(fields, SensorEvent)
-        extra = msgspec.json.encode(unknown) if unknown else None
+        fields = msgspec.convert(value, dict[str, Any])
+        unknown = {name: value for name, value in fields.items() if name not in _SENSOR_FIELDS}
+        event = msgspec.convert({name: fields[name] for name in fields.keys() - unknown}, SensorEvent)
     except msgspec.ValidationError as error:
         raise PoisonMessage(Reason.SCHEMA, str(error)) from error
     if event.kind not in KINDS:
         raise PoisonMessage(Reason.UNKNOWN_KIND, event.kind[:100])
-    return msgspec.structs.replace(event, extra=extra)
+    return msgspec.structs.replace(event, extra=msgspec.json.encode(unknown) if unknown else None)
 
 
 def decode_snapshot(data: bytes) -> SnapshotEnvelope:
@@ -140,7 +140,9 @@ def decode_ops_event(data: bytes) -> OpsEvent:
     Raises:
         PoisonMessage: see `decode`.
     """
-    return decode(_OPS, data)
+    event = decode(_OPS, data)
+    decode_json(bytes(event.data))  # raw so far: found wanting here rather than by BigQuery
+    return event
 
 
 def encode_snapshot(

@@ -35,7 +35,8 @@ class CloudJsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["stack_trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        # What no encoding has (a lone surrogate in a detail) must not cost the line.
+        return json.dumps(line, default=str, ensure_ascii=False).encode("utf-8", "replace").decode()
 
 
 @contextmanager

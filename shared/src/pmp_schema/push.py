@@ -15,7 +15,7 @@ from cloudevents.core.exceptions import BaseCloudEventException
 from cloudevents.core.formats.json import JSONFormat
 
 from pmp_schema import events
-from pmp_schema.errors import MalformedPush
+from pmp_schema.errors import MalformedPush, PoisonMessage, Reason
 from pmp_schema.instants import parse_instant
 
 MESSAGE_PUBLISHED: Final = "google.cloud.pubsub.topic.v1.messagePublished"
@@ -28,6 +28,16 @@ _TRANSPORT_HEADERS: Final = frozenset(
         *("traceparent", "tracestate", "transfer-encoding", "upgrade", "user-agent", "via"),
     }
 )
+# Header names have lost their case; of the attributes with capitals these are the ones that have a meaning.
+_CASED: Final = {
+    name.lower(): name
+    for name in (
+        "CloudPubSubDeadLetterSourceSubscription",
+        "CloudPubSubDeadLetterSourceSubscriptionProject",
+        "CloudPubSubDeadLetterSourceDeliveryCount",
+        "CloudPubSubDeadLetterSourceTopicPublishTime",
+    )
+}
 _TRANSPORT_PREFIXES: Final = ("x-goog-", "x-cloud-", "x-forwarded-", "x-real-", "x-serverless-", "sec-")
 
 
@@ -57,6 +67,8 @@ class PushMessage:
         """
         if self.attributes.get("content-encoding", "").lower() == "gzip":
             return events.gunzip(self.data)
+        if len(self.data) > events.MAX_MESSAGE_BYTES:
+            raise PoisonMessage(Reason.TOO_LARGE, f"{len(self.data)} bytes")
         return self.data
 
 
@@ -89,9 +101,11 @@ def parse_push(headers: Mapping[str, str], body: bytes) -> PushMessage:
         MalformedPush: the request is no Pub/Sub message.
     """
     lowered = {name.lower(): value for name, value in headers.items()}
-    if f"{_PUBSUB_HEADER}message-id" in lowered:
+    if lowered.get(f"{_PUBSUB_HEADER}message-id"):
         return _unwrapped(lowered, body)
-    if "ce-specversion" in lowered or lowered.get("content-type", "").startswith("application/cloudevents"):
+    if "ce-specversion" in lowered or lowered.get("content-type", "").lower().startswith(
+        "application/cloudevents"
+    ):
         return _message(_cloudevent_data(lowered, body))
     try:
         return _message(_WRAPPED.decode(body))
@@ -120,7 +134,8 @@ def _cloudevent_data(headers: Mapping[str, str], body: bytes) -> _Wrapped:
         data: Any = event.get_data()
         if event.get_type() != MESSAGE_PUBLISHED:
             raise MalformedPush(f"not a Pub/Sub CloudEvent: {event.get_type()!r:.100}")
-        return msgspec.convert(data, _Wrapped)
+        # Once more as JSON: the package's own decoder lets lone surrogates through, no later encoder does.
+        return _WRAPPED.decode(msgspec.json.encode(data))
     except (
         BaseCloudEventException,
         ValueError,
@@ -137,15 +152,23 @@ def _unwrapped(headers: Mapping[str, str], body: bytes) -> PushMessage:
     return PushMessage(
         data=body,
         attributes={
-            name: value
+            _CASED.get(name, name): _utf8(value)
             for name, value in headers.items()
             if name not in _TRANSPORT_HEADERS and not name.startswith(_TRANSPORT_PREFIXES)
         },
         message_id=headers[f"{_PUBSUB_HEADER}message-id"],
         publish_ts=_publish_ts(headers.get(f"{_PUBSUB_HEADER}publish-time")),
         subscription=_short(headers.get(f"{_PUBSUB_HEADER}subscription-name")),
-        delivery_attempt=int(attempt) if attempt.isdecimal() else None,
+        delivery_attempt=int(attempt) if attempt.isdecimal() and len(attempt) < 10 else None,
     )
+
+
+def _utf8(header: str) -> str:
+    """A header as text: HTTP servers hand on its bytes as Latin-1 (PEP 3333), attributes are UTF-8."""
+    try:
+        return header.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return header
 
 
 def _publish_ts(value: str | None) -> datetime | None:

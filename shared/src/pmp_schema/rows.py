@@ -14,7 +14,7 @@ import msgspec
 from pmp_schema import dead_letters, events, gbfs
 from pmp_schema.bigquery.rows import Row
 from pmp_schema.errors import PoisonMessage, Reason
-from pmp_schema.gbfs.stations import flatten
+from pmp_schema.gbfs.snapshot import flatten
 from pmp_schema.instants import check_range, parse_instant
 from pmp_schema.push import PushMessage
 from pmp_schema.topology import TOPOLOGY

@@ -112,6 +112,8 @@ def test_every_table_has_an_encoding(name, name_of_table):
         ({"flag": 0}, "flag: expected a boolean, got int"),
         ({"doc": {"a": 1}}, "doc: expected text, got dict"),
         ({"doc": b"\xff"}, "doc: not UTF-8"),
+        ({"doc": r'{"a": "\ud83d"}'}, "doc: JSON with an unpaired surrogate"),
+        ({"doc": rb'["\\\uDE00\ud83d"]'}, "doc: JSON with an unpaired surrogate"),
         ({"raw": "text"}, "raw: expected bytes, got str"),
         ({"tags": "a"}, "tags: expected a list, got str"),
         ({"tags": ["a", None]}, "tags: expected text, got NoneType"),
@@ -131,6 +133,12 @@ def test_bounds_of_the_types_are_accepted(name):
         EMPTY | {"at": datetime.max.replace(tzinfo=UTC), "day": date.max, "ratio": float("nan")},
     ]
     assert encoder_for(name, EVERY_TYPE).encode(rows).rejects == []
+
+
+@ENCODERS
+@pytest.mark.parametrize("text", [r'["\ud83d\uDE00"]', r'["\\ud83d"]', r'["\u00e9"]', '["\U0001f600"]'])
+def test_escapes_that_are_no_half_surrogates_are_accepted(name, text):
+    assert encoder_for(name, EVERY_TYPE).encode([EMPTY | {"doc": text}]).rejects == []
 
 
 @ENCODERS

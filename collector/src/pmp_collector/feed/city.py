@@ -5,7 +5,7 @@ A queue of events drawn in order from one generator: how far `advance_to` goes i
 
 import heapq
 from bisect import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import accumulate
 from math import exp
@@ -19,7 +19,7 @@ from pmp_collector.feed.timeline import DAY_US, MINUTE_US, Timeline
 
 # A fleet and sizes that give the measured shares of |delta| = 1 (69-85 %) and >= 5 (1.4-2.2 %) of changes.
 _PARTY_SIZES: Final = {1: 80, 2: 14, 3: 4.5, 4: 1.5}
-_VAN_TOURS_PER_RIDE: Final = 0.020
+_VAN_TOURS_PER_RIDE: Final = 0.018
 _VAN_MIN_BIKES: Final = 5
 _VAN_MAX_BIKES: Final = 20
 _VAN_CHOICES: Final = 12
@@ -69,7 +69,7 @@ class City:
         self._fill()
         self.fleet = sum(self.mechanical) + sum(self.ebikes)
         self._weights: dict[float, list[float]] = {}
-        self._nearest: dict[int, list[int]] = {}
+        self._neighbours: dict[int, list[int]] = {}
         self._moves: list[Move] = []
         peak_rides_per_day = rides_per_station_day * stations * demand.PEAK_INTENSITY
         self._repeat(peak_rides_per_day, self._ride)
@@ -124,9 +124,8 @@ class City:
         tide = demand.tide(self.now)
         wanted = self._draw(tide)
         party = self._rng.choices(tuple(_PARTY_SIZES), tuple(_PARTY_SIZES.values()))[0]
-        origin = next(
-            (i for i in self._around(wanted) if not self.closed[i] and self.bikes(i) >= party), None
-        )
+        stocked = (i for i in self._near(wanted) if not self.closed[i] and self.bikes(i) >= party)
+        origin = next(stocked, None)
         if origin is None:
             return
         load = self._choose_bikes(origin, party)
@@ -149,10 +148,9 @@ class City:
         if not self.closed[target] and self.free_docks(target) >= sum(load):
             self._return(target, load, "rider")
             return
-        elsewhere = [
-            i for i in self._around(target) if not self.closed[i] and self.free_docks(i) >= sum(load)
-        ]
-        detour = elsewhere[0] if elsewhere else self._draw(0.0)
+        roomy = (i for i in self._near(target) if not self.closed[i] and self.free_docks(i) >= sum(load))
+        detour = next(roomy, None)
+        detour = self._draw(0.0) if detour is None else detour
         self._timeline.schedule(self._rng.randint(2, 5) * MINUTE_US, self._arrive, detour, load)
 
     def _van_tour(self) -> None:
@@ -215,14 +213,13 @@ class City:
         size = len(self.stations)
         return [i for i in self._rng.sample(range(size), min(size, _VAN_CHOICES)) if not self.closed[i]]
 
-    def _around(self, index: int) -> list[int]:
-        """The station and its nearest neighbours, nearest first."""
-        if index not in self._nearest:
-            everywhere = range(len(self.stations))
-            self._nearest[index] = heapq.nsmallest(
-                _NEIGHBOURS + 1, everywhere, key=lambda i: self._km(index, i)
-            )
-        return self._nearest[index]
+    def _near(self, index: int) -> Iterator[int]:
+        """The station, then its nearest neighbours, nearest first; those are looked for only when needed."""
+        yield index
+        if index not in self._neighbours:
+            others = (i for i in range(len(self.stations)) if i != index)
+            self._neighbours[index] = heapq.nsmallest(_NEIGHBOURS, others, key=lambda i: self._km(index, i))
+        yield from self._neighbours[index]
 
     def _km(self, a: int, b: int) -> float:
         return self.stations[a].km_to(self.stations[b])

@@ -15,6 +15,8 @@ _WEEKEND: Final = (
     *(0.80, 0.60, 0.50, 0.35, 0.25, 0.20, 0.20, 0.30, 0.50, 0.75, 1.00, 1.25),
     *(1.35, 1.40, 1.55, 1.70, 1.75, 1.70, 1.60, 1.40, 1.15, 0.95, 0.85, 0.80),
 )
+_WORKDAY_MEAN: Final = sum(_WORKDAY) / 24
+_WEEKEND_MEAN: Final = sum(_WEEKEND) / 24
 _WEEKEND_SHARE: Final = 0.85  # of a workday's rides
 # +1: everybody rides from home to work; -1: back. The evening is weaker, as it has more rides.
 _TIDE: Final = {6: 0.5, 7: 1.0, 8: 1.0, 9: 1.0, 10: 0.5, 16: -0.4, 17: -0.82, 18: -0.82, 19: -0.82, 20: -0.4}
@@ -24,11 +26,11 @@ def intensity(at: datetime) -> float:
     """Rides at this instant relative to the mean of a workday."""
     local = at.astimezone(PARIS)
     if _is_weekend(local):
-        return _WEEKEND_SHARE * _WEEKEND[local.hour] * 24 / sum(_WEEKEND)
-    return _WORKDAY[local.hour] * 24 / sum(_WORKDAY)
+        return _WEEKEND_SHARE * _WEEKEND[local.hour] / _WEEKEND_MEAN
+    return _WORKDAY[local.hour] / _WORKDAY_MEAN
 
 
-PEAK_INTENSITY: Final = max(_WORKDAY) * 24 / sum(_WORKDAY)
+PEAK_INTENSITY: Final = max(_WORKDAY) / _WORKDAY_MEAN
 
 
 def tide(at: datetime) -> float:

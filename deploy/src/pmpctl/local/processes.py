@@ -97,15 +97,19 @@ def process_table(
     if pubsub is not None:
         health = f"{ports.url('pubsub')}/"
         own = (ports.of("pubsub"),)
-        table.insert(
-            0, ProcessSpec(name="pubsub", argv=pubsub, ports=own, health=health, stops_last=True)
-        )
+        table.insert(0, ProcessSpec(name="pubsub", argv=pubsub, ports=own, health=health, stops_last=True))
     return tuple(spec for spec in table if spec.name not in options.without)
 
 
 def _bigquery(options: StackOptions, ports: Ports, state: Path, python: Path) -> ProcessSpec:
     rest, grpc = ports.of("bigquery"), ports.of("bigquery-grpc")
-    argv = (str(python), "-m", "pmpctl.local.bigquery", f"--rest-port={rest}", f"--grpc-port={grpc}")
+    argv: tuple[str, ...] = (
+        str(python),
+        "-m",
+        "pmpctl.local.bigquery",
+        f"--rest-port={rest}",
+        f"--grpc-port={grpc}",
+    )
     argv += (f"--project={TOPOLOGY.local_project}",)
     if not options.ephemeral:
         argv += (f"--data-dir={state / 'bigquery'}",)

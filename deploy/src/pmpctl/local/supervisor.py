@@ -3,8 +3,9 @@
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import honcho.manager
 from honcho.printer import Message, Printer
@@ -76,21 +77,29 @@ class Supervisor(honcho.manager.Manager):  # type: ignore[misc]
         self._announced: set[str] = set()
         self._requested = False
         self._rest_ended = False
+        self.failed = False
         self.first_stopped: tuple[str, int] | None = None
         for spec in specs:
             self.add_process(spec.name, spec.command, env={**env, **spec.env}, cwd=str(cwd))
 
     def run(self) -> int:
-        """Blocks until every process has ended.
+        """Blocks until every process has ended; all end with the first.
 
         Returns:
-            0 where a signal or `stop` ended the stack, else the code of the process that ended first.
+            130 or 143 after SIGINT or SIGTERM, else the code of the process that ended first.
         """
         try:
             self.loop()
         finally:
             self._sweep()
         return int(self.returncode or 0)
+
+    def fail(self) -> None:
+        """Ends the stack from another thread, unless a signal or a process has ended it already."""
+        if not self._requested:
+            self.failed = True
+            self.returncode = 1
+            self.terminate()
 
     def terminate(self) -> None:
         self._requested = True
@@ -113,15 +122,19 @@ class Supervisor(honcho.manager.Manager):  # type: ignore[misc]
 
     def _any_stopped(self) -> bool:
         stopped = {n: p["returncode"] for n, p in self._processes.items() if p.get("returncode") is not None}
-        if stopped and self.first_stopped is None and not self._requested:
+        if stopped and not self._requested:
             self.first_stopped = next(iter(stopped.items()))
-        if self._terminating and not self._rest_ended and set(self._processes) - self._last <= set(stopped):
-            self._rest_ended = True
-            self._signal(self._last, signal.SIGTERM)
         # While terminating, the kill clock runs even if nothing has stopped yet.
         return bool(stopped) or self._terminating
 
-    def _killall(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 - honcho's signature
+    def _all_stopped(self) -> bool:
+        running = {n for n, p in self._processes.items() if p.get("returncode") is None}
+        if self._terminating and not self._rest_ended and running <= self._last:
+            self._rest_ended = True
+            self._signal(running, signal.SIGTERM)
+        return not running
+
+    def _killall(self, force: bool = False) -> None:
         if force:
             self._signal(set(self._processes), signal.SIGKILL)
             return
@@ -139,12 +152,8 @@ class Supervisor(honcho.manager.Manager):  # type: ignore[misc]
             if process.get("pid") is not None:
                 _signal_group(process["pid"], signal.SIGKILL)
 
-    def _system_print(self, data: Any) -> None:
-        super()._system_print(data)
-
 
 def _signal_group(group: int, number: signal.Signals) -> None:
-    try:
+    # A group that is gone has nothing left to end.
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        pass  # nothing is left of it

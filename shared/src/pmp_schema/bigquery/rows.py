@@ -1,5 +1,6 @@
 """From a row of Python values to the values that both encodings carry, or a reason why not."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -15,6 +16,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _FIRST_US: Final = -62_135_596_800_000_000  # 0001-01-01, the first TIMESTAMP that BigQuery has
 _LAST_US: Final = 253_402_300_799_999_999
+# Every escape of a JSON text; group 1 is half a surrogate pair, which JSON allows and UTF-8 does not.
+_ESCAPES: Final = re.compile(
+    r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.ASCII | re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,13 @@ def _text(value: object) -> str:
 
 
 def _json(value: object) -> str:
-    if not isinstance(value, bytes):
-        return _text(value)
+    text = _decoded(value) if isinstance(value, bytes) else _text(value)
+    if "\\u" in text and any(escape[1] for escape in _ESCAPES.finditer(text)):
+        raise BadValueError("JSON with an unpaired surrogate")
+    return text
+
+
+def _decoded(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:

@@ -10,7 +10,7 @@ from pmp_schema.gbfs.values import CountField, read_degrees, read_text
 _CAPACITY: Final = CountField("capacity", "capacity")
 
 
-class StationInformation(FlatStation, frozen=True, kw_only=True):
+class StationInformation(FlatStation, frozen=True, kw_only=True, gc=False):
     """Where a station is and what it is called.
 
     Attributes:

@@ -11,7 +11,7 @@ from pmp_schema.gbfs.document import Document, stations
 from pmp_schema.gbfs.quality import DUPLICATE_DIFFERS
 
 
-class FlatStation(msgspec.Struct, frozen=True, kw_only=True):
+class FlatStation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What every flattened station has.
 
     Attributes:

@@ -24,7 +24,7 @@ _BIKES_DISABLED: Final = CountField("bikes_disabled", "num_bikes_disabled", ("nu
 _FIRST_REPORTED_S: Final = int(FIRST_REPORTED_AT.timestamp())
 
 
-class StationStatus(FlatStation, frozen=True, kw_only=True):
+class StationStatus(FlatStation, frozen=True, kw_only=True, gc=False):
     """One station at one feed time. Counts are None where unknown; a negative count is unknown.
 
     Attributes:
@@ -51,7 +51,7 @@ def flatten_status(
     document: Document,
     *,
     ingest_at: datetime,
-    capacities: Mapping[str, int] | None = None,
+    capacities: Mapping[str, int | None] | None = None,
     kinds: Mapping[str, Kind] | None = None,
 ) -> Flattened[StationStatus]:
     """Rows of a station_status.
@@ -72,7 +72,7 @@ def flatten_status(
 @dataclass(slots=True)
 class _Reader:
     latest: datetime
-    capacities: Mapping[str, int]
+    capacities: Mapping[str, int | None]
     vehicles: KindCounter
     latest_s: int = field(init=False)
 

@@ -1,0 +1,55 @@
+# Every recipe works on a fresh machine with Python 3.11 or newer: uv is taken from the PATH, or installed with pip
+# into a private environment.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+FEED ?= simulated
+UV := $(shell command -v uv || echo .pmp/uv/bin/uv)
+RUN := .venv/bin
+STAMP := .venv/.synced
+
+.PHONY: help setup demo up down check fmt test compose-test images clean install
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Install everything into .venv (uv itself included)
+install: setup ## The same as setup
+
+.pmp/uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one by PYTHON=...")'
+	$(PYTHON) -m venv .pmp/uv
+	.pmp/uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.11,<0.14'
+
+$(STAMP): pyproject.toml uv.lock $(wildcard */pyproject.toml) $(filter .pmp/uv/bin/uv,$(UV))
+	$(UV) sync --quiet --frozen --all-packages --all-extras --no-python-downloads
+	@touch $@
+
+demo: setup ## Start the stack, drive the pipeline, show rows, stop  (FEED=simulated|live|PATH)
+	@$(RUN)/pmpctl demo --feed '$(FEED)'
+
+up: setup ## Start the stack and keep it running               (FEED=simulated|live|PATH)
+	@$(RUN)/pmpctl local up --detach --feed '$(FEED)'
+
+down: setup ## Stop what `make up` started
+	@$(RUN)/pmpctl local down
+
+check: setup ## Lint, format check, types, spelling, lock file
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy shared/src collector/src writer/src deploy/src
+	$(RUN)/codespell
+	$(UV) lock --check --quiet
+
+fmt: setup ## Format and fix what can be fixed
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+test: setup ## Run all tests but those that need Docker
+	$(RUN)/pytest
+
+compose-test: setup ## Build the containers, drive one snapshot through them, stop
+	$(RUN)/pytest -m compose tests/compose
+
+clean: down ## Remove what the stack and the tools left behind
+	rm -rf .pmp/local* .pmp/demo* .mypy_cache .ruff_cache .pytest_cache .hypothesis

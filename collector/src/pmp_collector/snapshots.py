@@ -1,0 +1,73 @@
+"""A fetched feed body as the message that carries it."""
+
+import gzip
+from dataclasses import dataclass
+from datetime import datetime
+
+from pmp_collector.fetch import Fetched
+from pmp_schema import events, gbfs
+from pmp_schema.dead_letters import truncate
+from pmp_schema.errors import PoisonMessage, Reason
+from pmp_schema.publisher import Outgoing
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A message, and what is told about it.
+
+    Attributes:
+        stations: entries of the feed's list, as they come.
+        feed_at: the feed's own time, aware UTC.
+    """
+
+    message: Outgoing
+    stations: int
+    feed_at: datetime
+
+
+def snapshot(*, system_id: str, event_type: str, fetched: Fetched, body: bytes) -> Snapshot:
+    """The message of a feed body; gzip above 1 MB.
+
+    Args:
+        body: JSON without surrounding white space; it is embedded unchanged.
+
+    Raises:
+        PoisonMessage: the body is no JSON object, or holds no list of stations.
+    """
+    document = gbfs.decode(body)
+    stations = gbfs.station_count(document)
+    if stations is None:
+        raise PoisonMessage(Reason.SCHEMA, "no list of stations in the body")
+    feed_time = gbfs.feed_time(
+        document, date_header=fetched.headers.get("date"), fetched_at=fetched.finished_at
+    )
+    event_id = events.snapshot_event_id(
+        source=system_id, event_type=event_type, event_ts=feed_time.at, payload=body
+    )
+    attributes = events.cloudevent_attributes(
+        event_id=event_id, event_type=event_type, source=system_id, time=feed_time.at
+    ) | _provenance(fetched, feed_time.source)
+    data = events.encode_snapshot(
+        source=system_id,
+        event_type=event_type,
+        payload=body,
+        event_ts=feed_time.at,
+        ingest_ts=fetched.finished_at,
+    )
+    if len(data) > events.GZIP_ABOVE_BYTES:
+        data = gzip.compress(data, compresslevel=6, mtime=0)
+        attributes["content-encoding"] = "gzip"
+    return Snapshot(Outgoing(data, attributes), stations, feed_time.at)
+
+
+def _provenance(fetched: Fetched, feed_time_source: str) -> dict[str, str]:
+    """How the body was had, as message attributes."""
+    given = {
+        "feed-url": fetched.url,
+        "feed-time-source": feed_time_source,
+        "fetch-started": events.rfc3339(fetched.started_at),
+        "fetch-finished": events.rfc3339(fetched.finished_at),
+        "http-etag": fetched.headers.get("etag"),
+        "http-last-modified": fetched.headers.get("last-modified"),
+    }
+    return {name: truncate(value) for name, value in given.items() if value}

@@ -1,0 +1,29 @@
+# Built from the repository's root: docker build -f deploy/docker/bigquery.Dockerfile .
+FROM python:3.12-slim AS build
+RUN --mount=type=cache,target=/root/.cache/pip pip install "uv==0.13.*"
+# The system's certificates: an organisation's own root is trusted where the base image has it.
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=0 UV_NO_DEV=1 UV_SYSTEM_CERTS=1
+WORKDIR /src
+# The third-party layer is decided by the lock alone. --frozen, because --locked needs the members' manifests.
+COPY pyproject.toml uv.lock ./
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv sync --frozen --no-install-workspace --package pmpctl --extra local
+COPY shared shared
+COPY deploy deploy
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv sync --frozen --no-editable --package pmpctl --extra local \
+    --no-install-package pmp-collector --no-install-package pmp-writer
+
+FROM python:3.12-slim
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin app
+COPY --from=build /src/.venv /src/.venv
+# A named volume mounted here starts with this owner.
+RUN install -d -o app -g app /data
+ENV PATH=/src/.venv/bin:$PATH PYTHONUNBUFFERED=1 PORT=9050
+USER 10001
+# Not curl, which the base image lacks; not urllib, which would ask a proxy of the environment.
+HEALTHCHECK --interval=3s --timeout=4s --start-period=30s CMD ["python", "-c", "import http.client as h, os; \
+c = h.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=3); c.request('GET', '/healthz'); \
+raise SystemExit(c.getresponse().status != 200)"]
+ENTRYPOINT ["python", "-m", "pmpctl.local.bigquery"]
+CMD ["--host=0.0.0.0", "--rest-port=9050", "--grpc-port=9060", "--data-dir=/data"]

@@ -1,0 +1,150 @@
+"""The command `pmpctl`: groups are added here, each with its own module."""
+
+import logging
+import os
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pmp_schema import logs
+from pmp_schema.config import ConfigError, require
+from pmp_schema.topology import TOPOLOGY
+from pmpctl.errors import CommandError
+from pmpctl.local import cli as local
+from pmpctl.local.environment import external_pubsub, state_folder, variables
+from pmpctl.local.ports import Ports
+
+app = typer.Typer(
+    help="Runs and operates Mobility Pulse.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+tables = typer.Typer(help="BigQuery datasets, tables and views.", no_args_is_help=True)
+app.add_typer(local.app, name="local")
+app.add_typer(tables, name="tables")
+
+
+class Target(StrEnum):
+    LOCAL = "local"
+    CLOUD = "cloud"
+
+
+TargetOption = Annotated[
+    Target, typer.Option(help="The emulators, or the project PROJECT_ID with your credentials.")
+]
+LocationOption = Annotated[
+    str | None, typer.Option(help="Location of new datasets; REGION where it is not given.")
+]
+
+
+def _settings(target: Target) -> dict[str, str]:
+    """The variables of a target; the shell's win over those of the local stack."""
+    if target is Target.CLOUD:
+        return {k: v for k, v in os.environ.items() if not k.endswith("EMULATOR_HOST")}
+    ports = Ports.parse(os.environ.get("PMP_PORT_BASE"))
+    state = state_folder(os.environ, ports, Path.cwd())
+    return {**variables(ports, state, external_pubsub(os.environ, ports)), **os.environ}
+
+
+@tables.command("apply")
+def tables_apply(target: TargetOption = Target.LOCAL, location: LocationOption = None) -> None:
+    """Creates missing datasets, tables and views; adds missing columns. Drops nothing."""
+    from pmpctl import resources  # noqa: PLC0415 - Google's clients take a second to import
+
+    env = _settings(target)
+    (project,) = require(env, "PROJECT_ID")
+    clients = resources.connect(
+        project,
+        pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST"),
+        bigquery_emulator=env.get("BIGQUERY_EMULATOR_HOST"),
+    )
+    _show(resources.prepare_tables(clients, TOPOLOGY, location=location or require(env, "REGION")[0]))
+
+
+@app.command()
+def setup(
+    target: TargetOption = Target.LOCAL,
+    location: LocationOption = None,
+    writer_url: Annotated[
+        str, typer.Option(envvar="WRITER_URL", help="Where push subscriptions deliver.")
+    ] = "",
+    push_service_account: Annotated[
+        str | None,
+        typer.Option(envvar="PUSH_SERVICE_ACCOUNT", help="Signs the pushes; needed with --target cloud."),
+    ] = None,
+) -> None:
+    """Creates topics, subscriptions, datasets, tables and views; corrects what differs."""
+    from pmpctl import resources  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl.messaging import PushTarget  # noqa: PLC0415
+
+    env = _settings(target)
+    project, base_url = require(
+        {**env, "WRITER_URL": writer_url or env.get("WRITER_URL", "")}, "PROJECT_ID", "WRITER_URL"
+    )
+    if target is Target.CLOUD and push_service_account is None:
+        raise CommandError("unset: PUSH_SERVICE_ACCOUNT; without it the pushes would carry no token")
+    clients = resources.connect(
+        project,
+        pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST"),
+        bigquery_emulator=env.get("BIGQUERY_EMULATOR_HOST"),
+    )
+    push = PushTarget(
+        base_url=base_url, service_account=push_service_account, audience=TOPOLOGY.push_audience
+    )
+    _show(
+        resources.prepare_project(
+            clients, TOPOLOGY, location=location or require(env, "REGION")[0], push=push
+        )
+    )
+
+
+@app.command()
+def scheduler(
+    service: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=URL of a service; repeatable. COLLECTOR_URL and so on where it is not given."),
+    ] = None,
+    after: Annotated[Path | None, typer.Option(help="Starts as soon as this file exists.")] = None,
+) -> None:
+    """Calls the services when the topology's schedules are due; each once at the start."""
+    logs.configure()
+    # Both tell every call in a sentence of their own; the scheduler's own line says it once.
+    for library in ("apscheduler", "httpx"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    urls = _service_urls(service)
+    while after is not None and not after.exists():
+        time.sleep(0.1)
+    # Imported only now: while a stack starts, its other processes need the processor.
+    from pmpctl import scheduler as schedule  # noqa: PLC0415
+
+    schedule.serve(TOPOLOGY.schedules, urls)
+
+
+def _service_urls(given: list[str] | None) -> dict[str, str]:
+    if not given:
+        named = {key: os.environ.get(f"{key.upper()}_URL", "") for key in TOPOLOGY.services}
+        return {key: url for key, url in named.items() if url}
+    pairs = [item.partition("=") for item in given]
+    unknown = [key for key, _, url in pairs if key not in TOPOLOGY.services or not url]
+    if unknown:
+        raise CommandError(
+            f"--service {', '.join(unknown)}: must be KEY=URL, KEY one of {', '.join(TOPOLOGY.services)}"
+        )
+    return {key: url for key, _, url in pairs}
+
+
+def _show(changes: tuple[object, ...]) -> None:
+    for change in changes:
+        typer.echo(str(change))
+    typer.echo(f"{len(changes)} changes" if changes else "nothing to change")
+
+
+def main() -> None:
+    """Runs the command; what cannot be done is one line on standard error and exit code 1."""
+    try:
+        app()
+    except (CommandError, ConfigError) as error:
+        sys.stderr.write(f"pmpctl: {error}\n")
+        raise SystemExit(1) from None

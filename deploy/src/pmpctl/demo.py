@@ -1,0 +1,191 @@
+"""`make demo`: starts the stack, drives the pipeline, shows the rows, stops. What it did is in `.pmp/demo.json`."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from pmp_schema import tables
+from pmpctl.errors import CommandError
+from pmpctl.landed import Landed, Published
+
+REQUEST_TIMEOUT_S: Final = 60.0  # a collect may retry the feed
+LANDING_TIMEOUT_S: Final = 60.0
+SENSOR_EVENTS: Final = 500
+SENSOR_RATE_PER_S: Final = 250
+# What is shown of each table: columns that fit a terminal.
+SHOWN: Final[Mapping[str, str]] = {
+    "feed_snapshots": "system_id, event_type, event_ts, station_count, LENGTH(payload_sha256) AS sha256_chars",
+    "station_information": "station_id, station_code, name, lat, lon, capacity",
+    "raw_events": "event_id, city_id, station_id, ts_iso, kind, delta",
+    "events": "type, subject, time, data",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    name: str
+    ok: bool
+    seconds: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What `.pmp/demo.json` says.
+
+    Attributes:
+        published: messages that Pub/Sub confirmed.
+        tables: rows by table.
+        lost: published messages that are neither a row nor a dead letter.
+    """
+
+    feed: str
+    ok: bool = False
+    seconds: float = 0.0
+    published: int = 0
+    tables: dict[str, int] = field(default_factory=dict)
+    lost: int = 0
+    steps: list[Step] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, console: Console, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        ok = False
+        try:
+            with console.status(name):
+                yield
+            ok = True
+        finally:
+            seconds = round(time.monotonic() - started, 2)
+            self.steps.append(Step(name, ok, seconds))
+            mark = "[green]ok[/]" if ok else "[red]failed[/]"
+            console.print(f"{mark}  {name} [dim]{seconds:.1f} s[/]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """How the demo reaches the stack that it starts.
+
+    Attributes:
+        variables: as `pmpctl local env` prints them.
+        env: of the `pmpctl local` processes; names a state folder of the demo's own.
+        landed: makes the view on the stack's BigQuery.
+    """
+
+    variables: Mapping[str, str]
+    env: Mapping[str, str]
+    landed: Callable[[], Landed]
+
+
+def run(feed: str, stack: Stack, report_file: Path, console: Console) -> bool:
+    """Drives the demo; returns whether every step succeeded and nothing was lost."""
+    report = Report(feed=feed)
+    started = time.monotonic()
+    try:
+        _drive(feed, stack, report, console)
+        report.ok = report.lost == 0
+    except (CommandError, httpx.HTTPError) as error:
+        console.print(f"[red]{type(error).__name__}[/]: {error}")
+    finally:
+        with report.step(console, "stop the stack"):
+            _pmpctl(stack, "down")
+        report.seconds = round(time.monotonic() - started, 1)
+        report_file.parent.mkdir(parents=True, exist_ok=True)
+        report_file.write_text(json.dumps(asdict(report), indent=2) + "\n")
+    verdict = "[green]ok[/]" if report.ok else "[red]failed[/]"
+    console.print(
+        f"{verdict}: {report.published} messages published, {report.lost} lost, {report.seconds} s; "
+        f"details in {report_file}"
+    )
+    return report.ok
+
+
+def _drive(feed: str, stack: Stack, report: Report, console: Console) -> None:
+    with report.step(console, "start the stack"):
+        _pmpctl(stack, "up", "--detach", "--ephemeral", "--without", "scheduler", "--feed", feed)
+    collector = httpx.Client(
+        base_url=stack.variables["COLLECTOR_URL"], timeout=REQUEST_TIMEOUT_S, trust_env=False
+    )
+    published = Published()
+    with collector:
+        for name, table in (
+            ("station_status", "feed_snapshots"),
+            ("station_information", "station_information"),
+        ):
+            with report.step(console, f"collect {name}"):
+                result = _post(collector, f"/collect/{name}")["results"][0]
+                if result["outcome"] != "published":
+                    raise CommandError(f"collect {name}: {result['outcome']}: {result['detail']}")
+                published.messages[table] = [result["message_id"]]
+        with report.step(console, f"simulate {SENSOR_EVENTS} sensor events"):
+            wanted = {
+                "events": SENSOR_EVENTS,
+                "rate_per_s": SENSOR_RATE_PER_S,
+                "stations": 20,
+                "city_id": "paris",
+            }
+            answer = _post(collector, "/simulate", wanted)
+            published.sensor_run, published.sensor_events = answer["run"], answer["published"]
+    report.published = published.total
+    landed = stack.landed()
+    with report.step(console, "wait for the rows"):
+        report.lost = _wait(landed, published)
+    with report.step(console, "query the tables"):
+        report.tables = {tables.table(name).id: landed.count(name) for name in (*SHOWN, "dead_letters")}
+    for name in SHOWN:
+        console.print(_rows(name, landed.sample(name, SHOWN[name])))
+    console.print(_counts(report.tables, {name: landed.age_s(name) for name in SHOWN}))
+
+
+def _wait(landed: Landed, published: Published) -> int:
+    deadline = time.monotonic() + LANDING_TIMEOUT_S
+    while (lost := landed.missing(published)) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    return lost
+
+
+def _post(client: httpx.Client, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    response = client.post(path, json=body) if body is not None else client.post(path)
+    answer: dict[str, Any] = response.json()
+    if response.is_error:
+        raise CommandError(f"{path}: HTTP {response.status_code}: {answer}")
+    return answer
+
+
+def _pmpctl(stack: Stack, *arguments: str) -> None:
+    command = [sys.executable, "-m", "pmpctl", "local", *arguments]
+    done = subprocess.run(
+        command, env=dict(stack.env), capture_output=True, text=True, timeout=180, check=False
+    )
+    if done.returncode != 0:
+        raise CommandError(done.stderr.strip() or done.stdout.strip() or f"{arguments[0]} failed")
+
+
+def _rows(name: str, rows: list[dict[str, Any]]) -> Table:
+    shown = Table(title=f"{tables.table(name).id}, five rows", title_justify="left")
+    for column in rows[0] if rows else ():
+        shown.add_column(column, overflow="ellipsis", no_wrap=True, max_width=44)
+    for row in rows:
+        shown.add_row(*(str(value) for value in row.values()))
+    return shown
+
+
+def _counts(counts: Mapping[str, int], ages_s: Mapping[str, float | None]) -> Table:
+    shown = Table(title="BigQuery", title_justify="left")
+    shown.add_column("table")
+    shown.add_column("rows", justify="right")
+    shown.add_column("newest row", justify="right")
+    ages = {tables.table(name).id: age for name, age in ages_s.items()}
+    for table, count in counts.items():
+        age = ages.get(table)
+        shown.add_row(table, f"{count:,}", "-" if age is None else f"{age:.1f} s ago")
+    return shown

@@ -1,0 +1,93 @@
+"""Which published messages have arrived in BigQuery."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from google.api_core.exceptions import GoogleAPICallError
+from google.cloud import bigquery
+from requests import RequestException
+
+from pmp_schema import tables
+from pmpctl.errors import CommandError
+
+QUERY_TIMEOUT_S: Final = 20.0
+
+
+@dataclass(slots=True)
+class Published:
+    """What was confirmed by Pub/Sub.
+
+    Attributes:
+        messages: message ids by the table that their rows go to.
+        sensor_run: part of every event id of the run.
+        sensor_events: how many events the run published.
+    """
+
+    messages: dict[str, list[str]] = field(default_factory=dict)
+    sensor_run: str = ""
+    sensor_events: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(map(len, self.messages.values())) + self.sensor_events
+
+
+class Landed:
+    """Reads the tables; every call has a time-out.
+
+    Raises:
+        CommandError: from each method, where BigQuery does not answer.
+    """
+
+    def __init__(self, client: bigquery.Client) -> None:
+        self._client = client
+
+    def missing(self, published: Published) -> int:
+        """Published messages that are neither a row of their table nor a dead letter."""
+        return self._missing_events(published) + sum(
+            self._missing_messages(table, ids) for table, ids in published.messages.items()
+        )
+
+    def count(self, table: str) -> int:
+        return int(self._query(f"SELECT COUNT(*) AS n FROM {self._name(table)}")[0]["n"])  # noqa: S608 - our names
+
+    def age_s(self, table: str) -> float | None:
+        """Seconds since the newest row was ingested; None for a table without rows or without that column."""
+        columns = {column.name for column in tables.table(table).columns}
+        column = "ingest_ts" if "ingest_ts" in columns else "publish_ts"
+        sql = f"SELECT TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), MAX({column}), MILLISECOND) AS age FROM {self._name(table)}"  # noqa: S608
+        age = self._query(sql)[0]["age"]
+        return None if age is None else age / 1000
+
+    def sample(self, table: str, columns: str) -> list[dict[str, Any]]:
+        return self._query(f"SELECT {columns} FROM {self._name(table)} LIMIT 5")  # noqa: S608
+
+    def _missing_events(self, published: Published) -> int:
+        if not published.sensor_events:
+            return 0
+        sql = f"SELECT COUNT(DISTINCT event_id) AS n FROM {self._name('raw_events')} WHERE STARTS_WITH(event_id, @run)"  # noqa: S608
+        run = bigquery.ScalarQueryParameter("run", "STRING", f"e-{published.sensor_run}-")
+        return published.sensor_events - int(self._query(sql, run)[0]["n"])
+
+    def _missing_messages(self, table: str, ids: list[str]) -> int:
+        parameter = bigquery.ArrayQueryParameter("ids", "STRING", ids)
+        found: set[str] = set()
+        for name, column in ((table, "message_id"), ("dead_letters", "original_message_id")):
+            sql = f"SELECT DISTINCT {column} AS id FROM {self._name(name)} WHERE {column} IN UNNEST(@ids)"  # noqa: S608
+            found |= {row["id"] for row in self._query(sql, parameter)}
+        return len(set(ids) - found)
+
+    def _name(self, table: str) -> str:
+        return f"`{self._client.project}.{tables.table(table).id}`"
+
+    def _query(
+        self, sql: str, *parameters: bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter
+    ) -> list[dict[str, Any]]:
+        config = bigquery.QueryJobConfig(query_parameters=list(parameters), use_query_cache=False)
+        try:
+            job = self._client.query(
+                sql, job_config=config, timeout=QUERY_TIMEOUT_S, retry=None, job_retry=None
+            )
+            return [dict(row) for row in job.result(timeout=QUERY_TIMEOUT_S, retry=None, job_retry=None)]
+        except (GoogleAPICallError, RequestException) as error:
+            raise CommandError(f"BigQuery: {error}") from error

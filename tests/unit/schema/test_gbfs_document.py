@@ -1,0 +1,156 @@
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import msgspec
+import pytest
+
+from pmp_schema import gbfs
+from pmp_schema.errors import PoisonMessage, Reason
+from pmp_schema.gbfs.document import MAX_DEPTH
+
+FETCHED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def reason_of(body: bytes) -> Reason:
+    with pytest.raises(PoisonMessage) as caught:
+        gbfs.decode(body)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", Reason.EMPTY),
+        (b" \r\n\t", Reason.EMPTY),
+        (b"\xef\xbb\xbf", Reason.EMPTY),
+        (b'{"name": "\xe9t\xe9"}', Reason.NOT_UTF8),
+        (b'{"a": "\xed\xa0\x80"}', Reason.NOT_UTF8),
+        ('{"a": 1}'.encode("utf-16"), Reason.NOT_UTF8),
+        (b"<html>502 Bad Gateway</html>", Reason.NOT_JSON),
+        (b"GBFS disabled", Reason.NOT_JSON),
+        (b'{"data": {"stations": [{"station', Reason.NOT_JSON),
+        (b"{} {}", Reason.NOT_JSON),
+        (b'{"lat": NaN}', Reason.NOT_JSON),
+        (b'{"lat": -Infinity}', Reason.NOT_JSON),
+        (b'{"lat": 1e400}', Reason.NOT_JSON),
+        (b'{"n": ' + b"9" * 5000 + b"}", Reason.NOT_JSON),
+        (b'{"name": "\\ud800"}', Reason.NOT_JSON),
+        (b'{"name": "\\udc00 x"}', Reason.NOT_JSON),
+        (b"[" * 10_000 + b"]" * 10_000, Reason.TOO_DEEP),
+        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, Reason.TOO_DEEP),
+        (b"[" * 10_000, Reason.TOO_DEEP),
+        (b"[]", Reason.SCHEMA),
+        (b'"GBFS disabled"', Reason.SCHEMA),
+        (b"3", Reason.SCHEMA),
+        (b"null", Reason.SCHEMA),
+    ],
+)
+def test_an_unusable_body_is_poison_with_its_reason(body, reason):
+    assert reason_of(body) is reason
+
+
+def test_a_byte_order_mark_is_tolerated():
+    assert gbfs.decode(b'\xef\xbb\xbf{"ttl": 1}').root == {"ttl": 1}
+
+
+def test_the_last_of_two_equal_keys_counts():
+    assert gbfs.decode(b'{"ttl": 1, "ttl": 2}').root == {"ttl": 2}
+
+
+def test_a_large_integer_is_kept():
+    assert gbfs.decode(b'{"n": 1180591620717411303424}').root == {"n": 2**70}
+
+
+def test_a_raw_part_of_an_envelope_is_a_body():
+    assert gbfs.decode(msgspec.Raw(b'{"ttl": 1}')).root == {"ttl": 1}
+
+
+@pytest.mark.parametrize(("depth", "accepted"), [(MAX_DEPTH, True), (MAX_DEPTH + 1, False)])
+@pytest.mark.parametrize("name", ["plain", "unbalanced ]]}{ brackets [["])
+def test_the_depth_limit_is_exact_whatever_brackets_the_strings_hold(depth, accepted, name):
+    body = (
+        json.dumps({"name": name}).encode()[:-1] + b',"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+    )
+    if accepted:
+        assert gbfs.decode(body).root["name"] == name
+    else:
+        assert reason_of(body) is Reason.TOO_DEEP
+
+
+def test_the_detail_of_poison_does_not_repeat_the_body():
+    with pytest.raises(PoisonMessage) as caught:
+        gbfs.decode(b'{"token": "s3cr3t", oops}')
+    assert "s3cr3t" not in str(caught.value)
+
+
+def feed_time(root, **options):
+    return gbfs.feed_time(gbfs.from_object(root), fetched_at=FETCHED_AT, **options)
+
+
+@pytest.mark.parametrize(
+    ("root", "at", "source"),
+    [
+        ({"last_updated": 1760778556}, datetime(2025, 10, 18, 9, 9, 16, tzinfo=UTC), "last_updated"),
+        ({"last_updated": "1760778556"}, datetime(2025, 10, 18, 9, 9, 16, tzinfo=UTC), "last_updated"),
+        (
+            {"last_updated": "2026-02-22T09:38:50.7982947+01:00"},
+            datetime(2026, 2, 22, 8, 38, 50, 798294, tzinfo=UTC),
+            "last_updated",
+        ),
+        ({"lastUpdatedOther": 1760778556}, datetime(2025, 10, 18, 9, 9, 16, tzinfo=UTC), "lastUpdatedOther"),
+        (
+            {"last_updated": 0, "lastUpdatedOther": 1760778556},
+            datetime(2025, 10, 18, 9, 9, 16, tzinfo=UTC),
+            "lastUpdatedOther",
+        ),
+    ],
+)
+def test_the_feed_dates_itself(root, at, source):
+    assert feed_time(root, date_header="Sun, 01 Mar 2026 11:59:58 GMT") == gbfs.FeedTime(at, source)
+
+
+@pytest.mark.parametrize(
+    "last_updated", [None, 0, -1, True, "soon", 2**70, "2099-01-01T00:00:00Z", [], float("nan")]
+)
+def test_an_unusable_feed_time_falls_back_to_the_date_header(last_updated):
+    found = feed_time({"last_updated": last_updated}, date_header="Sun, 01 Mar 2026 11:59:58 GMT")
+    assert found == gbfs.FeedTime(datetime(2026, 3, 1, 11, 59, 58, tzinfo=UTC), "date_header")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "soon",
+        "Sun, 01 Mar 2099 11:59:58 GMT",
+        "Sun, 32 Mar 2026 11:59:58 GMT",
+        "Sun, 01 Mar 99999999999999999999 11:59:58 GMT",
+        "Fri, 31 Dec 9999 23:59:59 -2300",
+    ],
+)
+def test_without_any_usable_time_the_fetch_dates_the_feed(header):
+    assert feed_time({}, date_header=header) == gbfs.FeedTime(FETCHED_AT, "fetched_at")
+
+
+def test_the_feed_time_is_utc_whatever_clock_fetched_it():
+    local = FETCHED_AT.astimezone(timezone(timedelta(hours=2)))
+    found = gbfs.feed_time(gbfs.from_object({}), fetched_at=local)
+    assert found.at.tzinfo is UTC
+    assert found.at == FETCHED_AT
+
+
+@pytest.mark.parametrize(
+    ("root", "count"),
+    [
+        ({"data": {"stations": []}}, 0),
+        ({"data": {"stations": [1, {}, {"station_id": "a"}]}}, 3),
+        ({"stations": [{"station_id": "a"}]}, 1),
+        ({"data": {}}, None),
+        ({"data": []}, None),
+        ({"data": {"stations": {"a": {}}}}, None),
+        ({}, None),
+    ],
+)
+def test_a_snapshot_is_counted_before_it_is_read(root, count):
+    assert gbfs.station_count(gbfs.from_object(root)) == count

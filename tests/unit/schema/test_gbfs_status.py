@@ -1,0 +1,264 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pmp_schema import gbfs
+from pmp_schema.errors import PoisonMessage, Reason
+from pmp_schema.tables import table
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "gbfs"
+INGEST_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def example(name: str) -> gbfs.Document:
+    return gbfs.decode((EXAMPLES / name).read_bytes())
+
+
+def flatten(*stations, **options):
+    document = gbfs.from_object({"data": {"stations": list(stations)}})
+    return gbfs.flatten_status(document, ingest_at=INGEST_AT, **options)
+
+
+def row(station_id="a", **values):
+    """The flattened form of one station that has nothing else to complain about."""
+    (found,) = flatten({"station_id": station_id, "num_bikes_available": 0} | values).stations
+    return found
+
+
+def status(station_id, **values):
+    columns = dict.fromkeys(
+        f for f in gbfs.StationStatus.__struct_fields__ if f not in {"station_id", "quality"}
+    )
+    return gbfs.StationStatus(station_id=station_id, **(columns | values))
+
+
+def test_the_velib_dialect_is_read():
+    found = gbfs.flatten_status(example("velib_station_status.json"), ingest_at=INGEST_AT)
+    assert found.stations == [
+        status(
+            "100200300",
+            reported_ts=datetime(2025, 10, 18, 8, 31, 34, tzinfo=UTC),
+            bikes=5,
+            docks=30,
+            mechanical=1,
+            ebikes=4,
+            other_vehicles=0,
+            is_installed=True,
+            is_renting=True,
+            is_returning=True,
+        ),
+        status(
+            "19000000001",
+            reported_ts=datetime(2018, 1, 1, tzinfo=UTC),
+            bikes=0,
+            docks=0,
+            mechanical=0,
+            ebikes=0,
+            other_vehicles=0,
+            is_installed=False,
+            is_renting=False,
+            is_returning=False,
+        ),
+    ]
+
+
+def test_version_3_is_read_and_opaque_vehicle_types_are_other():
+    found = gbfs.flatten_status(example("v3_station_status.json"), ingest_at=INGEST_AT)
+    reported = datetime(2026, 2, 22, 8, 38, tzinfo=UTC)
+    assert found.stations == [
+        status(
+            "a",
+            reported_ts=reported,
+            bikes=3,
+            mechanical=1,
+            ebikes=2,
+            other_vehicles=0,
+            bikes_disabled=2,
+            is_installed=True,
+            is_renting=True,
+            is_returning=False,
+        ),
+        status(
+            "b",
+            reported_ts=reported,
+            bikes=1,
+            other_vehicles=1,
+            is_installed=True,
+            is_renting=True,
+            is_returning=True,
+            quality=("types_unknown",),
+        ),
+    ]
+
+
+@pytest.mark.parametrize("key", ["num_bikes_available", "num_vehicles_available", "numBikesAvailable"])
+def test_bikes_are_found_under_every_key(key):
+    (found,) = flatten({"station_id": "a", key: 4}).stations
+    assert (found.bikes, found.quality) == (4, ())
+
+
+def test_two_totals_that_disagree_are_flagged_and_the_standard_key_wins():
+    found = row(num_bikes_available=4, num_vehicles_available=5, num_docks_available=1, numDocksAvailable=2)
+    assert (found.bikes, found.docks, found.quality) == (4, 1, ("bikes_differs", "docks_differs"))
+
+
+def test_a_null_total_gives_way_to_the_next_key():
+    found = row(num_bikes_available=None, num_vehicles_available=5)
+    assert (found.bikes, found.quality) == (5, ())
+
+
+def test_a_station_without_a_total_is_kept():
+    (found,) = flatten({"station_id": "a"}).stations
+    assert found == status("a", quality=("bikes_missing",))
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "finding"),
+    [
+        (3, 3, None),
+        (3.0, 3, None),
+        ("3", 3, None),
+        (" 3.0 ", 3, None),
+        (0, 0, None),
+        (-1, None, "docks_negative"),
+        ("-1", None, "docks_negative"),
+        (999999, None, "docks_implausible"),
+        (2**70, None, "docks_implausible"),
+        (1e300, None, "docks_implausible"),
+        (3.5, None, "docks_invalid"),
+        (float("nan"), None, "docks_invalid"),
+        (True, None, "docks_invalid"),
+        ("many", None, "docks_invalid"),
+        ([3], None, "docks_invalid"),
+        ({}, None, "docks_invalid"),
+    ],
+)
+def test_a_count_is_a_small_whole_number_or_unknown_with_a_finding(written, read, finding):
+    found = row(num_docks_available=written)
+    assert found.docks == read
+    assert found.quality == (() if finding is None else (finding,))
+
+
+def test_absent_docks_are_unknown_and_no_finding():
+    assert row().docks is None
+    assert row().quality == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (True, True),
+        (False, False),
+        (1, True),
+        (0, False),
+        (1.0, True),
+        ("1", True),
+        ("0", False),
+        ("true", True),
+        ("False", False),
+        ("OUI", True),
+        ("NON", False),
+        (None, None),
+    ],
+)
+def test_a_boolean_is_read_in_every_spelling(written, read):
+    found = row(is_renting=written)
+    assert found.is_renting is read
+    assert found.quality == ()
+
+
+@pytest.mark.parametrize("written", [2, -1, "maybe", "", [], {}, 0.5, 2**70])
+def test_another_value_is_no_boolean(written):
+    found = row(is_renting=written, is_returning=written)
+    assert (found.is_renting, found.is_returning, found.quality) == (None, None, ("flag_invalid",))
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (1772366400, INGEST_AT),
+        (1772366400.0, INGEST_AT),
+        ("2026-03-01T13:00:00+01:00", INGEST_AT),
+        (1772366700, datetime(2026, 3, 1, 12, 5, tzinfo=UTC)),
+        (1450137600, datetime(2015, 12, 15, tzinfo=UTC)),
+    ],
+)
+def test_a_plausible_report_time_is_kept(written, read):
+    found = row(last_reported=written)
+    assert (found.reported_ts, found.quality) == (read, ())
+
+
+@pytest.mark.parametrize(
+    "written", [0, 18001, 86400, 1450137599, 1772366701, "2026-03-01T12:05:00.5Z", True, "now", 2**70, [], -1]
+)
+def test_an_implausible_report_time_is_dropped(written):
+    found = row(last_reported=written)
+    assert (found.reported_ts, found.quality) == (None, ("reported_implausible",))
+
+
+@pytest.mark.parametrize(("capacity", "flagged"), [(4, True), (5, False), (0, False)])
+def test_more_than_a_known_capacity_is_flagged(capacity, flagged):
+    station = {"station_id": 7, "num_bikes_available": 3, "num_docks_available": 2}
+    (found,) = flatten(station, capacities={"7": capacity}).stations
+    assert found.quality == (("over_capacity",) if flagged else ())
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [(19179944124, "19179944124"), (" a-1 ", "a-1"), (0, "0"), (2**70, str(2**70))]
+)
+def test_an_id_is_text(written, read):
+    assert row(station_id=written).station_id == read
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        3,
+        "a",
+        [],
+        {},
+        {"num_bikes_available": 3},
+        *({"station_id": odd} for odd in (None, "", " ", True, 1.5, [], {})),
+    ],
+)
+def test_one_bad_station_is_one_reject_and_never_the_snapshot(entry):
+    found = flatten({"station_id": "a"}, entry, {"station_id": "b"})
+    assert [s.station_id for s in found.stations] == ["a", "b"]
+    (reject,) = found.rejects
+    assert (reject.raw, reject.reason) == (entry, Reason.STATION_INVALID)
+    assert gbfs.decode_json(reject.data) == entry
+
+
+def test_identical_duplicates_are_one_station():
+    found = flatten(
+        {"station_id": 1, "num_bikes_available": 2}, {"station_id": "1", "num_bikes_available": 2}
+    )
+    assert [(s.station_id, s.bikes, s.quality) for s in found.stations] == [("1", 2, ())]
+    assert (found.duplicates, found.conflicts) == (1, 0)
+
+
+def test_of_different_duplicates_the_last_is_kept_and_flagged():
+    found = flatten(*({"station_id": "1", "num_bikes_available": n} for n in (2, 2, 3)), {"station_id": "2"})
+    assert [(s.station_id, s.bikes, s.quality) for s in found.stations] == [
+        ("1", 3, ("duplicate_differs",)),
+        ("2", None, ("bikes_missing",)),
+    ]
+    assert (found.duplicates, found.conflicts) == (2, 1)
+
+
+@pytest.mark.parametrize("root", [{}, {"data": {}}, {"data": {"stations": None}}, {"data": {"bikes": []}}])
+def test_a_document_without_stations_is_poison(root):
+    with pytest.raises(PoisonMessage) as caught:
+        gbfs.flatten_status(gbfs.from_object(root), ingest_at=INGEST_AT)
+    assert caught.value.reason is Reason.SCHEMA
+
+
+def test_an_empty_list_of_stations_is_a_snapshot():
+    assert flatten() == gbfs.Flattened(stations=[], rejects=[], duplicates=0, conflicts=0)
+
+
+def test_every_field_is_a_column_of_its_table():
+    columns = {column.name for column in table("station_status").columns}
+    assert set(gbfs.StationStatus.__struct_fields__) <= columns
