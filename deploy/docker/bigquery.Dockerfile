@@ -17,9 +17,9 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 FROM python:3.12-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin app
 COPY --from=build /src/.venv /src/.venv
-# A named volume mounted here starts with this owner.
+# A named volume mounted here starts with this owner. DuckDB unpacks its extension into the home folder.
 RUN install -d -o app -g app /data
-ENV PATH=/src/.venv/bin:$PATH PYTHONUNBUFFERED=1 PORT=9050
+ENV PATH=/src/.venv/bin:$PATH PYTHONUNBUFFERED=1 PORT=9050 HOME=/data
 USER 10001
 # Not curl, which the base image lacks; not urllib, which would ask a proxy of the environment.
 HEALTHCHECK --interval=3s --timeout=4s --start-period=30s CMD ["python", "-c", "import http.client as h, os; \

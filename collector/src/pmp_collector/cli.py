@@ -1,4 +1,4 @@
-"""`pmp-collector`: poll once, simulate sensors, serve a feed."""
+"""`pmp-collector`: simulate sensors, serve a feed."""
 
 import os
 import sys
@@ -38,13 +38,18 @@ def simulate(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print no event, only the bar.")] = False,
 ) -> None:
     """Publish simulated sensor events, as `scripts/sensors.py` of the first source document does."""
-    from google.pubsub_v1 import PublisherClient  # heavy; `feed-server` does without  # noqa: PLC0415
+    config = Config.from_env(os.environ)  # before the imports: they take a second
+    from google.auth.exceptions import GoogleAuthError  # heavy; `feed-server` does without  # noqa: PLC0415
+    from google.pubsub_v1 import PublisherClient  # noqa: PLC0415
 
     from pmp_collector.announce import SOURCE  # noqa: PLC0415
     from pmp_schema.publisher import PubSubPublisher, announce_counts  # noqa: PLC0415
 
-    config = Config.from_env(os.environ)
-    publisher = PubSubPublisher(PublisherClient(), config.project, timeout_s=config.publish_timeout_s)
+    try:
+        client = PublisherClient()
+    except GoogleAuthError as error:
+        raise ConfigError(f"no Google credentials: {_first_line(error)}") from error
+    publisher = PubSubPublisher(client, config.project, timeout_s=config.publish_timeout_s)
     wanted = SimulationRequest(
         events=events,
         stations=stations,
@@ -86,9 +91,9 @@ def feed_server(
 ) -> None:
     """Serve a simulated city, or a recording, as GBFS over HTTP."""
     from pmp_collector.feed.anomalies import Anomalies  # noqa: PLC0415 - `simulate` does without
+    from pmp_collector.feed.opening import open_source  # noqa: PLC0415
     from pmp_collector.feed.recording import RecordingError  # noqa: PLC0415
     from pmp_collector.feed.server import serve  # noqa: PLC0415
-    from pmp_collector.feed.opening import open_source  # noqa: PLC0415
 
     logs.configure()
     try:
@@ -98,14 +103,22 @@ def feed_server(
     serve(source, host=host, port=port, anomalies=Anomalies(rate_per_hour=anomalies_per_hour, seed=seed))
 
 
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
 def _progress() -> Progress:
+    """A bar on a terminal's standard error; printed events stay on standard output, also where that is a pipe."""
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+        disable=not console.is_terminal,
     )
 
 

@@ -90,10 +90,12 @@ class Config:
             sensor_topic=_topic(env.get("PUBSUB_TOPIC"), project),
             connect_timeout_s=_positive(env, "COLLECTOR_CONNECT_TIMEOUT_S", 5.0),
             read_timeout_s=_positive(env, "COLLECTOR_READ_TIMEOUT_S", 10.0),
-            max_body_bytes=int(_positive(env, "COLLECTOR_MAX_BODY_BYTES", 30_000_000)),
-            fetch_attempts=int(_positive(env, "COLLECTOR_FETCH_ATTEMPTS", 3)),
+            max_body_bytes=_count(env, "COLLECTOR_MAX_BODY_BYTES", 30_000_000),
+            fetch_attempts=_count(env, "COLLECTOR_FETCH_ATTEMPTS", 3),
             publish_timeout_s=_positive(env, "COLLECTOR_PUBLISH_TIMEOUT_S", 10.0),
-            log_level=choice(env, "LOG_LEVEL", "INFO", LOG_LEVELS),
+            log_level=choice(
+                {"LOG_LEVEL": env.get("LOG_LEVEL", "").upper()}, "LOG_LEVEL", "INFO", LOG_LEVELS
+            ),
         )
 
 
@@ -124,6 +126,13 @@ def _positive(env: Mapping[str, str], name: str, default: float) -> float:
     if not 0 < value < math.inf:
         raise ConfigError(f"{name}: must be above zero: {env[name]!r}")
     return value
+
+
+def _count(env: Mapping[str, str], name: str, default: int) -> int:
+    value = _positive(env, name, default)
+    if value != int(value):
+        raise ConfigError(f"{name}: not a whole number: {env[name]!r}")
+    return int(value)
 
 
 def _topic(path: str | None, project: str) -> Topic:

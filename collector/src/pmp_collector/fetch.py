@@ -126,7 +126,9 @@ class Fetcher:
         started_at = datetime.now(UTC)
         for _ in range(1 + MAX_REDIRECTS):
             hosts.check(url, configured=configured, lookup=self._lookup)
-            with self._client.stream("GET", url, headers=dict(validators), follow_redirects=False) as response:
+            with self._client.stream(
+                "GET", url, headers=dict(validators), follow_redirects=False
+            ) as response:
                 if response.next_request is None:
                     return self._fetched(response, started_at, conditional=bool(validators))
                 url = response.next_request.url

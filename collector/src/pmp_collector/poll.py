@@ -163,16 +163,12 @@ class Poller:
         started_at = self._clock()
         url, fetched = self._fetch(system, feed, memory)
         if fetched.body is None:
-            result = PollResult(
-                system=system.id, feed=feed.name, outcome="unchanged", detail="not modified"
-            )
+            result = PollResult(system=system.id, feed=feed.name, outcome="unchanged", detail="not modified")
         else:
             body = fetched.body.removeprefix(BYTE_ORDER_MARK).strip()  # no part of the JSON value
             body_sha256 = hashlib.sha256(body).hexdigest()
             if body_sha256 == memory.body_sha256:
-                result = PollResult(
-                    system=system.id, feed=feed.name, outcome="unchanged", detail="same body"
-                )
+                result = PollResult(system=system.id, feed=feed.name, outcome="unchanged", detail="same body")
             else:
                 result = self._publish(system, feed, fetched, body)
             # Only now: a poll whose publish fails must find the feed changed again.

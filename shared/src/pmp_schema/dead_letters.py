@@ -14,6 +14,7 @@ from pmp_schema.events import rfc3339
 from pmp_schema.push import PushMessage
 
 MAX_ATTRIBUTES: Final = 100
+MAX_KEY_BYTES: Final = 256
 MAX_VALUE_BYTES: Final = 1024
 
 REASON: Final = "pmp-reason"
@@ -76,7 +77,10 @@ class DeadLetter:
         return "dl-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
     def attributes(self, now: datetime) -> dict[str, str]:
-        """The attributes to publish with: at most 100, each value at most 1,024 bytes of valid UTF-8."""
+        """The attributes to publish with: at most 100, within Pub/Sub's limits, valid UTF-8.
+
+        A message of Pub/Sub's own keeps all of its attributes as they are, but for a few where it had near to 100.
+        """
         message = self.message
         ours = {
             REASON: str(self.reason),
@@ -91,12 +95,20 @@ class DeadLetter:
             DETAIL: self.detail,
         }
         kept = {name: truncate(value) for name, value in ours.items() if value}
-        originals = original_attributes(message.attributes)
+        given = original_attributes(message.attributes)
+        if self.data != message.data:
+            given.pop("content-encoding", None)  # a part is published as plain JSON
+        originals = {name: truncate(value) for name, value in given.items() if _is_key(name)}
         room = MAX_ATTRIBUTES - len(kept)
         if len(originals) > room:
-            kept[ATTRIBUTES_DROPPED] = str(len(originals) - room + 1)
             originals = dict(list(originals.items())[: room - 1])
+        if len(originals) < len(given):
+            kept[ATTRIBUTES_DROPPED] = str(len(given) - len(originals))
         return originals | kept
+
+
+def _is_key(name: str) -> bool:
+    return 0 < len(name.encode("utf-8", "replace")) <= MAX_KEY_BYTES
 
 
 def original_attributes(attributes: Mapping[str, str]) -> dict[str, str]:

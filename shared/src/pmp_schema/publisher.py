@@ -5,6 +5,7 @@ caller's own messages, no thread outlives the call, and attribute names are data
 """
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,22 +56,35 @@ class Publisher(Protocol):
 
 
 class PubSubPublisher:
-    """Google's Pub/Sub, or its emulator where PUBSUB_EMULATOR_HOST is set (the client reads it)."""
+    """Google's Pub/Sub, or its emulator where PUBSUB_EMULATOR_HOST is set (the client reads it).
 
-    def __init__(self, client: PublisherClient, project: str, *, timeout_s: float = 10.0) -> None:
+    Args:
+        timeout_s: seconds for one `publish`, however many requests and attempts it takes.
+    """
+
+    def __init__(
+        self,
+        client: PublisherClient,
+        project: str,
+        *,
+        timeout_s: float = 10.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._client = client
         self._project = project
         self._timeout_s = timeout_s
         self._retry = retry.Retry(
             predicate=retry.if_exception_type(*_TRANSIENT), initial=0.1, maximum=2.0, timeout=timeout_s
         )
+        self._monotonic = monotonic
         self._counts: Counter[tuple[str, str]] = Counter()
         self._lock = Lock()
 
     def publish(self, topic: Topic, messages: Sequence[Outgoing]) -> list[str]:
+        deadline = self._monotonic() + self._timeout_s
         ids: list[str] = []
         for batch in batches(messages):
-            ids += self._publish_batch(topic, batch)
+            ids += self._publish_batch(topic, batch, deadline - self._monotonic())
         return ids
 
     def ping(self, topic: Topic) -> None:
@@ -86,14 +100,17 @@ class PubSubPublisher:
         except (exceptions.GoogleAPICallError, GoogleAuthError) as error:
             raise PublishFailed(f"{topic.id}: {type(error).__name__}") from error
 
-    def _publish_batch(self, topic: Topic, batch: Sequence[Outgoing]) -> list[str]:
+    def _publish_batch(self, topic: Topic, batch: Sequence[Outgoing], left_s: float) -> list[str]:
+        if left_s <= 0:
+            raise PublishFailed(f"{topic.id}: no time left for the rest of the messages")
         request = {
             "topic": topic.path(self._project),
             "messages": [PubsubMessage(data=m.data, attributes=dict(m.attributes)) for m in batch],
         }
         try:
+            # The last attempt begins before the retry's time is over and may last as long again.
             response = self._client.publish(
-                request=request, retry=self._retry, timeout=min(5.0, self._timeout_s)
+                request=request, retry=self._retry.with_timeout(left_s / 2), timeout=left_s / 2
             )
         except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError) as error:
             raise PublishFailed(f"{topic.id}: {type(error).__name__}") from error

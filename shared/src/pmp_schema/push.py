@@ -103,9 +103,8 @@ def parse_push(headers: Mapping[str, str], body: bytes) -> PushMessage:
     lowered = {name.lower(): value for name, value in headers.items()}
     if lowered.get(f"{_PUBSUB_HEADER}message-id"):
         return _unwrapped(lowered, body)
-    if "ce-specversion" in lowered or lowered.get("content-type", "").lower().startswith(
-        "application/cloudevents"
-    ):
+    content_type = lowered.get("content-type", "").lower()
+    if "ce-specversion" in lowered or content_type.startswith("application/cloudevents"):
         return _message(_cloudevent_data(lowered, body))
     try:
         return _message(_WRAPPED.decode(body))

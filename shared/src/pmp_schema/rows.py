@@ -19,15 +19,18 @@ from pmp_schema.instants import check_range, parse_instant
 from pmp_schema.push import PushMessage
 from pmp_schema.topology import TOPOLOGY
 
-MAX_DEAD_LETTER_DATA_BYTES: Final = 9_400_000  # the rest of a 10 MB append request is for the other columns
+MAX_STATIONS: Final = 100_000  # the largest systems have some thousands; a row takes far more than its JSON
+MAX_DEAD_LETTER_BYTES: Final = (
+    9_900_000  # data and attributes; the other columns need some of an append's 10 MB
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A part of a message that is no row.
+    """The parts of a message that are no rows, for one reason.
 
     Attributes:
-        data: the part in the envelope of its message, so that it can be published again.
+        data: the parts in the envelope of their message, so that they can be published again.
     """
 
     data: bytes
@@ -41,7 +44,7 @@ class RowSet:
 
     Attributes:
         table: table id without dataset.
-        rejected: parts that are dead letters of their own.
+        rejected: what becomes dead letters of its own; one per reason, however many parts are bad.
         part: the message data that holds only the rows of the given indexes.
     """
 
@@ -77,10 +80,10 @@ def sensor_event(message: PushMessage, now: datetime) -> RowSet:
 
 
 def snapshot(message: PushMessage, now: datetime) -> RowSet:
-    """A row of `feed_snapshots`; the payload stays as it is, whatever is in it.
+    """A row of `feed_snapshots`; the payload stays as it is, with or without stations.
 
     Raises:
-        PoisonMessage: no envelope, or above the row limit.
+        PoisonMessage: no envelope, above the row limit, or a payload that BigQuery could not take as JSON.
     """
     envelope, payload, event_ts, event_id = _envelope(message, now)
     row: Row = {
@@ -92,7 +95,7 @@ def snapshot(message: PushMessage, now: datetime) -> RowSet:
         "event_ts": event_ts,
         "payload": payload,
         "payload_sha256": hashlib.sha256(payload).hexdigest(),
-        "station_count": _station_count(payload),
+        "station_count": gbfs.station_count(gbfs.decode(payload)),
         "message_id": message.message_id,
         "publish_ts": message.publish_ts,
         "attributes": msgspec.json.encode(dict(message.attributes)),
@@ -104,10 +107,13 @@ def station_information(message: PushMessage, now: datetime) -> RowSet:
     """Rows of `station_information`, one per station; a bad station is a reject, never the snapshot.
 
     Raises:
-        PoisonMessage: no envelope, or no list of stations.
+        PoisonMessage: no envelope, or no list of stations, or an absurdly long one.
     """
     envelope, payload, event_ts, event_id = _envelope(message, now)
     document = gbfs.decode(payload)
+    entries = gbfs.station_count(document) or 0
+    if entries > MAX_STATIONS:
+        raise PoisonMessage(Reason.TOO_LARGE, f"{entries} stations")
     flat = gbfs.flatten_information(document)
     rows: list[Row] = [
         {
@@ -133,11 +139,7 @@ def station_information(message: PushMessage, now: datetime) -> RowSet:
         found = flatten(document, _raw_station).stations
         return _with_stations(envelope, [station.raw for station in found if station.station_id in wanted])
 
-    rejected = [
-        Rejected(_with_stations(envelope, [reject.raw]), reject.reason, reject.detail)
-        for reject in flat.rejects
-    ]
-    return RowSet("station_information", rows, part, rejected)
+    return RowSet("station_information", rows, part, _rejected(envelope, flat.rejects))
 
 
 def ops_event(message: PushMessage, now: datetime) -> RowSet:
@@ -174,7 +176,8 @@ def dead_letter(message: PushMessage, now: datetime) -> RowSet:
     published = given.get(dead_letters.ORIGINAL_PUBLISH_TIME) or given.get(
         f"{dead_letters.PUBSUB_PREFIX}SourceTopicPublishTime"
     )
-    oversize = len(message.data) > MAX_DEAD_LETTER_DATA_BYTES
+    attributes = msgspec.json.encode(dead_letters.original_attributes(given))
+    oversize = len(message.data) + len(attributes) > MAX_DEAD_LETTER_BYTES
     detail = given.get(dead_letters.DETAIL, "")
     if oversize:
         detail = f"data of {len(message.data)} bytes is in the hold subscription only; {detail}"
@@ -186,7 +189,7 @@ def dead_letter(message: PushMessage, now: datetime) -> RowSet:
         "source_subscription": subscription,
         "system_id": _system(given),
         "data": None if oversize else message.data,
-        "attributes": msgspec.json.encode(dead_letters.original_attributes(given)),
+        "attributes": attributes,
         "original_message_id": given.get(dead_letters.ORIGINAL_MESSAGE_ID) or message.message_id,
         "original_publish_ts": _lenient_instant(published) or message.publish_ts,
         "delivery_attempts": _lenient_int(attempts),
@@ -199,10 +202,7 @@ def dead_letter(message: PushMessage, now: datetime) -> RowSet:
 def _envelope(
     message: PushMessage, now: datetime
 ) -> tuple[events.SnapshotEnvelope, bytes, datetime | None, str]:
-    data = message.body()
-    if len(data) > events.MAX_MESSAGE_BYTES:
-        raise PoisonMessage(Reason.TOO_LARGE, f"{len(data)} bytes")
-    envelope = events.decode_snapshot(data)
+    envelope = events.decode_snapshot(message.body())
     payload = bytes(envelope.payload)
     event_ts = _instant(envelope.event_ts, now) if envelope.event_ts else None
     event_id = message.attributes.get("ce-id") or events.snapshot_event_id(
@@ -217,6 +217,20 @@ class _RawStation(gbfs.FlatStation, frozen=True, kw_only=True):
 
 def _raw_station(station_id: str, raw: dict[str, Any]) -> _RawStation:
     return _RawStation(station_id=station_id, raw=raw)
+
+
+def _rejected(envelope: events.SnapshotEnvelope, rejects: list[gbfs.Reject]) -> list[Rejected]:
+    by_reason: dict[Reason, list[gbfs.Reject]] = {}
+    for reject in rejects:
+        by_reason.setdefault(reject.reason, []).append(reject)
+    return [
+        Rejected(
+            _with_stations(envelope, [reject.raw for reject in group]),
+            reason,
+            f"{len(group)} stations; first: {group[0].detail}",
+        )
+        for reason, group in by_reason.items()
+    ]
 
 
 def _with_stations(envelope: events.SnapshotEnvelope, stations: list[Any]) -> bytes:
@@ -261,14 +275,6 @@ def _topic_of(subscription: str | None) -> str | None:
 def _system(attributes: Mapping[str, str]) -> str | None:
     """The source of a snapshot is its system; the sources of other messages are services."""
     return attributes.get("ce-source") if attributes.get("ce-type") in events.EVENT_TYPES else None
-
-
-def _station_count(payload: bytes) -> int | None:
-    """Stations in a feed body; a body that the feed model cannot read has none, and is kept all the same."""
-    try:
-        return gbfs.station_count(gbfs.decode(payload))
-    except PoisonMessage:
-        return None
 
 
 BY_ROUTE: Final[Mapping[str, Callable[[PushMessage, datetime], RowSet]]] = {

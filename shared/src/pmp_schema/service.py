@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from flask import Flask, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from pmp_schema import logs
 from pmp_schema.errors import PipelineError
@@ -42,7 +42,10 @@ def create_service(name: str, *, project: str, max_body_bytes: int, check_ready:
     @app.errorhandler(HTTPException)
     def http_error(exception: HTTPException) -> ResponseReturnValue:
         reason = exception.name.lower().replace(" ", "_")
-        return error(exception.code or 500, reason, exception.description or exception.name)
+        response = error(exception.code or 500, reason, exception.description or exception.name)
+        if isinstance(exception, MethodNotAllowed):
+            response.allow.update(exception.valid_methods or ())
+        return response
 
     @app.errorhandler(Exception)
     def unexpected(exception: Exception) -> ResponseReturnValue:

@@ -27,9 +27,7 @@ def information(station_id, **values):
 
 def test_the_velib_dialect_is_read():
     assert gbfs.flatten_information(example("velib_station_information.json")).stations == [
-        information(
-            "100200300", station_code="16001", name="Quai des Exemples", lat=48.86, lon=2.27, capacity=35
-        ),
+        information("100200300", station_code="16001", name="Quai Neuf", lat=48.86, lon=2.27, capacity=35),
         information(
             "19000000001", station_code="92001", name="Place du Test", lat=48.83, lon=2.23, capacity=0
         ),

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 ISSUERS: Final = frozenset({"https://accounts.google.com", "accounts.google.com"})
 CERTIFICATES_URL: Final = "https://www.googleapis.com/oauth2/v1/certs"
 CLOCK_SKEW_S: Final = 10
+LATEST_EXPIRY_S: Final = 2**40  # far beyond any token, and no more than a float can hold
 MAX_TOKEN_BYTES: Final = 8000
 VERDICTS: Final = 256
 CERTIFICATES_MIN_AGE_S: Final = 60.0  # an unknown key id asks for new ones no more often than this
@@ -74,10 +75,10 @@ class ClaimsVerifier:
             Unauthenticated: issuer or expiry.
             Forbidden: audience or account.
         """
-        if claims.get("iss") not in ISSUERS:
+        if not isinstance(issuer := claims.get("iss"), str) or issuer not in ISSUERS:
             raise Unauthenticated("wrong issuer")
         expiry = claims.get("exp")
-        if isinstance(expiry, bool) or not isinstance(expiry, int | float):
+        if isinstance(expiry, bool) or not isinstance(expiry, int | float) or expiry > LATEST_EXPIRY_S:
             raise Unauthenticated("no expiry")
         if expiry + CLOCK_SKEW_S < self._clock():
             raise Unauthenticated("expired")
@@ -111,6 +112,7 @@ class SignatureVerifier:
         self._fetch = fetch
         self._clock = clock
         self._lock = Lock()
+        self._fetching = Lock()
         self._certificates: Mapping[str, str] = {}
         self._fetched_at = float("-inf")
         self._verdicts: OrderedDict[bytes, float] = OrderedDict()
@@ -144,17 +146,28 @@ class SignatureVerifier:
         return claims
 
     def _certificate(self, key_id: str) -> str | None:
-        """The certificate of a key; cached ones serve on where new ones cannot be had."""
-        with self._lock:
-            age_s = self._clock() - self._fetched_at
-            limit_s = CERTIFICATES_MAX_AGE_S if key_id in self._certificates else CERTIFICATES_MIN_AGE_S
-            if age_s >= limit_s:
-                self._fetched_at = self._clock()
-                try:
-                    self._certificates = self._fetch()
-                except OSError:
-                    logger.exception("certificates.missed")
-            return self._certificates.get(key_id)
+        """The certificate of a key; cached ones serve on where new ones cannot be had.
+
+        Only who needs a key that is not there waits for a fetch.
+        """
+        is_known = key_id in self._certificates
+        if self._fetching.acquire(blocking=not is_known):
+            try:
+                self._refresh(
+                    CERTIFICATES_MAX_AGE_S if key_id in self._certificates else CERTIFICATES_MIN_AGE_S
+                )
+            finally:
+                self._fetching.release()
+        return self._certificates.get(key_id)
+
+    def _refresh(self, max_age_s: float) -> None:
+        if self._clock() - self._fetched_at < max_age_s:
+            return
+        self._fetched_at = self._clock()
+        try:
+            self._certificates = self._fetch()
+        except OSError:
+            logger.exception("certificates.missed")
 
 
 def verifier(push_auth: str, *, audience: str, account: str | None) -> TokenVerifier:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self, cast
 
-from pmp_schema.config import ConfigError, choice, number, require
+from pmp_schema.config import ConfigError, choice, count, number, require
 from pmp_schema.topology import TOPOLOGY
 
 PushAuth = Literal["iam", "oidc", "none"]
@@ -68,15 +68,16 @@ class Config:
             row_encoder=cast(
                 'Literal["arrow", "proto"]', choice(env, "WRITER_ROW_ENCODER", "arrow", ("arrow", "proto"))
             ),
-            appends_in_flight=int(number(env, "WRITER_APPENDS_IN_FLIGHT", 8)),
+            appends_in_flight=count(env, "WRITER_APPENDS_IN_FLIGHT", 8),
             append_timeout_s=number(env, "WRITER_APPEND_TIMEOUT_S", 20.0),
             publish_timeout_s=number(env, "WRITER_PUBLISH_TIMEOUT_S", 10.0),
             log_level=env.get("LOG_LEVEL") or "INFO",
         )
-        if config.budget_s >= TOPOLOGY.push_policy.ack_deadline_s:
+        policy = TOPOLOGY.push_policy
+        if config.budget_s > policy.handler_budget_s:
             raise ConfigError(
-                f"time-outs allow {config.budget_s:g} s, the ack deadline is "
-                f"{TOPOLOGY.push_policy.ack_deadline_s} s"
+                f"WRITER_APPEND_TIMEOUT_S and WRITER_PUBLISH_TIMEOUT_S allow {config.budget_s:g} s a message; "
+                f"at most {policy.handler_budget_s} s, because the ack deadline is {policy.ack_deadline_s} s"
             )
         return config
 

@@ -13,7 +13,7 @@ from threading import Condition, Lock
 from typing import Final, Protocol
 
 from pmp_schema.bigquery.rows import Row, RowReject
-from pmp_schema.errors import PipelineError, QueueFull, SinkUnavailable
+from pmp_schema.errors import QueueFull, SinkUnavailable
 
 ROW_OVERHEAD_BYTES: Final = (
     200  # ids, timestamps, offsets: an estimate, the appender measures what it encodes
@@ -57,7 +57,7 @@ class _Entry:
     batch: "list[_Entry] | None" = None
     taken: bool = False
     done: bool = False
-    failure: PipelineError | None = None
+    failure: SinkUnavailable | None = None
     rejects: list[RowReject] = field(default_factory=list)
 
 
@@ -101,7 +101,8 @@ class GroupCommit:
         if entry.batch is not None:
             self._lead(entry.batch)
         if entry.failure is not None:
-            raise entry.failure
+            # One failure belongs to a whole batch: raised by many threads at a time it would be torn apart.
+            raise SinkUnavailable(str(entry.failure)) from entry.failure
         return entry.rejects
 
     def _enqueue(self, entry: _Entry) -> None:
@@ -136,13 +137,13 @@ class GroupCommit:
         batch[0].wake.notify()
 
     def _lead(self, batch: list[_Entry]) -> None:
-        failure: PipelineError = SinkUnavailable("the append ended unexpectedly")
+        failure = SinkUnavailable("the append ended unexpectedly")
         rejects: Sequence[RowReject] | None = None
         try:
             rejects = self._append(
                 [row for entry in batch for row in entry.rows], timeout_s=self._limits.timeout_s
             )
-        except PipelineError as error:
+        except SinkUnavailable as error:
             failure = error
         finally:
             with self._lock:
@@ -153,7 +154,7 @@ class GroupCommit:
                     self._in_flight -= 1
 
     @staticmethod
-    def _settle(batch: list[_Entry], rejects: Sequence[RowReject] | None, failure: PipelineError) -> None:
+    def _settle(batch: list[_Entry], rejects: Sequence[RowReject] | None, failure: SinkUnavailable) -> None:
         first = 0
         for entry in batch:
             after = first + len(entry.rows)

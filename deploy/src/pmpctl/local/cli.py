@@ -70,11 +70,13 @@ def up(
         _detach(options)
         return
     state = _state()
+    plan = _plan(options, state)
     console: BinaryIO | None = None
     if not background:
+        # Unbuffered, as the stack's printer needs it; it stays open until the process ends.
         console = open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)  # noqa: SIM115
     colour = console is not None and console.isatty()
-    raise typer.Exit(run(_plan(options, state), state, console, colour=colour))
+    raise typer.Exit(run(plan, state, console, colour=colour))
 
 
 @app.command()

@@ -52,6 +52,9 @@ class StackOptions:
         seed: of the simulated city.
         ephemeral: BigQuery's tables live in memory.
         without: processes to leave out.
+
+    Raises:
+        CommandError: a process to leave out does not exist.
     """
 
     feed: str
@@ -59,6 +62,11 @@ class StackOptions:
     seed: int
     ephemeral: bool
     without: frozenset[str]
+
+    def __post_init__(self) -> None:
+        unknown = self.without - set(NAMES)
+        if unknown:
+            raise CommandError(f"--without {', '.join(sorted(unknown))}: choose from {', '.join(NAMES)}")
 
 
 def process_table(
@@ -79,13 +87,7 @@ def process_table(
         python: interpreter of the environment that holds the services.
         pubsub: command of the Pub/Sub emulator; None where one runs already.
         ready_file: exists once the stack is ready; the scheduler waits for it.
-
-    Raises:
-        CommandError: a name to leave out does not exist.
     """
-    unknown = options.without - set(NAMES)
-    if unknown:
-        raise CommandError(f"--without {', '.join(sorted(unknown))}: choose from {', '.join(NAMES)}")
     table = [
         _bigquery(options, ports, state, python),
         _service("collector", ports, python, "pmp_collector"),

@@ -19,6 +19,8 @@ from pmpctl.local.supervisor import LogPrinter, Supervisor
 READY_TIMEOUT_S: Final = 90.0
 _POLL_S: Final = 0.1
 _PROBE_TIMEOUT_S: Final = 2.0
+# For a probe that is under way; a set-up call in progress is not waited for.
+_JOIN_S: Final = 2.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,8 @@ class _Run:
             code = self._supervisor.run()
         finally:
             self._ending.set()
+            if self._thread.is_alive():
+                self._thread.join(_JOIN_S)
             self._state.ready.unlink(missing_ok=True)
         return self._conclude(code)
 
@@ -136,17 +140,17 @@ class _Run:
             self._state.write(self._record)
 
     def _guarded_bring_up(self) -> None:
-        failure = StackFailed("set-up crashed", self._state.log("console"))
+        # Stands where anything unforeseen ends this thread; its traceback is on standard error.
+        self._failure = StackFailed("set-up crashed", self._state.log("console"))
         try:
             self._bring_up()
-            return
+            self._failure = None
         except StackFailed as error:
-            failure = error
+            self._failure = error
         except CommandError as error:
-            failure = StackFailed(str(error), self._state.log("stack"))
+            self._failure = StackFailed(str(error), self._state.log("stack"))
         finally:
-            if self._record.status != "ready":
-                self._failure = failure
+            if self._failure is not None:
                 self._supervisor.fail()
 
     def _bring_up(self) -> None:

@@ -102,9 +102,8 @@ class Supervisor(honcho.manager.Manager):  # type: ignore[misc]
             self.terminate()
 
     def terminate(self) -> None:
+        # Called by signal handlers and other threads too: the loop's next turn does the work.
         self._requested = True
-        if self._all_started():
-            super().terminate()
 
     def _start(self) -> None:
         super()._start()
