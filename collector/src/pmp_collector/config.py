@@ -141,6 +141,6 @@ def _topic(path: str | None, project: str) -> Topic:
     if not path:
         return default
     topic = Topic(key=default.key, id=path.rsplit("/", 1)[-1], description=default.description)
-    if path not in {topic.id, topic.path(project)}:
+    if not topic.id or path not in {topic.id, topic.path(project)}:
         raise ConfigError(f"PUBSUB_TOPIC: neither a topic id nor a topic of project {project}: {path!r}")
     return topic

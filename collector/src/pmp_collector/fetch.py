@@ -116,7 +116,7 @@ class Fetcher:
                     return self._follow(httpx.URL(url), validators or {}, httpx.URL(configured or url))
         except httpx.HTTPError as error:
             raise FetchFailed(f"{type(error).__name__}: {error}") from error
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: a label that is no host name
             raise FetchFailed(f"invalid URL: {error}") from error
         except hosts.HostRefused as error:
             raise FetchFailed(str(error)) from error

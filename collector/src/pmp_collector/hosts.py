@@ -9,9 +9,11 @@ A name is looked up here and again by the connection: a server that changes its 
 import socket
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
+from typing import Final
 
 import httpx
 
+LAST_PORT: Final = 65535
 Lookup = Callable[[str], Iterable[str]]
 
 
@@ -40,6 +42,8 @@ def check(url: httpx.URL, *, configured: httpx.URL, lookup: Lookup = addresses) 
     """
     if url.scheme not in {"http", "https"}:
         raise HostRefused(f"neither http nor https: {url.scheme!r:.20}")
+    if not url.host or (url.port or 0) > LAST_PORT:
+        raise HostRefused("the URL names no host, or no port")
     if url.host == configured.host or not _is_inside(url.host, lookup):
         return
     if not _is_inside(configured.host, lookup):

@@ -209,4 +209,5 @@ class Poller:
 def _validators(headers: Mapping[str, str]) -> dict[str, str]:
     """The conditional headers of the next request."""
     names = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
-    return {names[name]: headers[name] for name in names if name in headers}
+    given = {names[name]: headers[name] for name in names if name in headers}
+    return {name: value for name, value in given.items() if value.isascii()}  # others cannot be sent back

@@ -35,8 +35,8 @@ class CloudJsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["stack_trace"] = self.formatException(record.exc_info)
-        # What no encoding has (a lone surrogate in a detail) must not cost the line.
-        return json.dumps(line, default=str, ensure_ascii=False).encode("utf-8", "replace").decode()
+        # ASCII only: no locale, lone surrogate or exotic line separator can break a line.
+        return json.dumps(line, default=str)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pmp_schema import dead_letters, events, gbfs
 from pmp_schema.bigquery.rows import Row
 from pmp_schema.errors import PoisonMessage, Reason
 from pmp_schema.gbfs.snapshot import flatten
-from pmp_schema.instants import check_range, parse_instant
+from pmp_schema.instants import check_range, in_range, parse_instant
 from pmp_schema.push import PushMessage
 from pmp_schema.topology import TOPOLOGY
 
@@ -191,10 +191,12 @@ def dead_letter(message: PushMessage, now: datetime) -> RowSet:
         "data": None if oversize else message.data,
         "attributes": attributes,
         "original_message_id": given.get(dead_letters.ORIGINAL_MESSAGE_ID) or message.message_id,
-        "original_publish_ts": _lenient_instant(published) or message.publish_ts,
+        "original_publish_ts": _lenient_instant(published, now) or message.publish_ts,
         "delivery_attempts": _lenient_int(attempts),
         "replay_count": _lenient_int(given.get(dead_letters.REPLAY_COUNT)) or 0,
-        "dead_lettered_ts": _lenient_instant(given.get(dead_letters.AT)) or message.publish_ts or now,
+        "dead_lettered_ts": _lenient_instant(given.get(dead_letters.AT), now)
+        or _live(message.publish_ts, now)
+        or now,
     }
     return RowSet("dead_letters", [row], part=lambda _: message.data)
 
@@ -256,11 +258,16 @@ def _instant(text: str, now: datetime) -> datetime:
     return at
 
 
-def _lenient_instant(text: str | None) -> datetime | None:
+def _lenient_instant(text: str | None, now: datetime) -> datetime | None:
     try:
-        return parse_instant(text) if text else None
+        return _live(parse_instant(text), now)
     except ValueError:
         return None
+
+
+def _live(at: datetime | None, now: datetime) -> datetime | None:
+    """The instant where a partition can take it."""
+    return at if at is not None and in_range(at, now) else None
 
 
 def _lenient_int(text: str | None) -> int | None:

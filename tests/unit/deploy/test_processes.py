@@ -40,8 +40,8 @@ def test_processes_can_be_left_out():
 
 
 def test_unknown_process_to_leave_out_is_refused():
-    with pytest.raises(CommandError, match="--without wirter: choose from pubsub"):
-        table(without=["wirter"])
+    with pytest.raises(CommandError, match="--without nobody: choose from pubsub"):
+        table(without=["nobody"])
 
 
 def test_services_get_their_port_and_are_asked_for_health():

@@ -2,6 +2,7 @@ import base64
 import gzip
 import json
 import string
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -39,10 +40,10 @@ messages = st.builds(
 )
 
 
-@ALL_FORMS
 @given(message=messages)
-def test_every_form_carries_the_same_message(form, message):
-    assert parse_push(*FORMS[form](message)) == message
+def test_every_form_carries_the_same_message(message):
+    for request in FORMS.values():
+        assert parse_push(*request(message)) == message
 
 
 @ALL_FORMS
@@ -51,44 +52,39 @@ def test_every_form_becomes_the_same_row(form):
     assert rowset.rows == rows.sensor_event(MESSAGE, NOW).rows
 
 
+KEYS = (
+    *("message", "data", "attributes", "messageId", "message_id", "publishTime", "subscription"),
+    *("deliveryAttempt", "specversion", "id", "type", "source", "time", "data_base64", "datacontenttype"),
+)
+HEADERS = (
+    *("content-type", "Content-Encoding", "ce-specversion", "ce-id", "ce-type", "ce-source", "ce-time"),
+    *("X-Goog-Pubsub-Message-Id", "X-Goog-Pubsub-Publish-Time", "x-goog-pubsub-delivery-attempt"),
+    "x-goog-pubsub-subscription-name",
+)
+HEADER_VALUES = (
+    *("application/json", "application/cloudevents+json", "application/cloudevents-batch+json"),
+    *(MESSAGE_PUBLISHED, "1.0", "", "9" * 5000, "99999999999999999999", "2026-01-24T16:00:00Z", "gzip"),
+)
+texts = st.text() | st.just(base64.b64encode(EVENT).decode())
 headers = st.dictionaries(
-    st.sampled_from(
-        [
-            *(
-                "content-type",
-                "Content-Encoding",
-                "ce-specversion",
-                "ce-id",
-                "ce-type",
-                "ce-source",
-                "ce-time",
-            ),
-            *("X-Goog-Pubsub-Message-Id", "X-Goog-Pubsub-Publish-Time", "x-goog-pubsub-delivery-attempt"),
-            "x-goog-pubsub-subscription-name",
-        ]
-    ),
-    st.sampled_from(
-        ["application/json", "application/cloudevents+json", "application/cloudevents-batch+json", "1.0"]
-        + [MESSAGE_PUBLISHED, "", "9" * 5000, "2026-01-24T16:00:00Z", "99999999999999999999", "gzip"]
-    )
-    | st.text(st.characters(max_codepoint=255)),
+    st.sampled_from(HEADERS), st.sampled_from(HEADER_VALUES) | st.text(st.characters(max_codepoint=255))
 )
 json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.just(base64.b64encode(EVENT).decode()),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4),
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
     max_leaves=12,
 )
-keys = st.sampled_from(
-    ["message", "data", "attributes", "messageId", "message_id", "publishTime", "subscription"]
-    + ["deliveryAttempt", "specversion", "id", "type", "source", "time", "data_base64", "datacontenttype"]
-)
-bodies = st.binary(max_size=300) | st.dictionaries(keys, json_values, max_size=6).map(
+bodies = st.binary(max_size=300) | st.dictionaries(st.sampled_from(KEYS), json_values, max_size=6).map(
     lambda value: json.dumps(value).encode()
+)
+# Near to a push, so that what is inside of the message is reached too.
+bodies |= st.builds(
+    lambda message, rest: json.dumps({"message": message} | rest).encode(),
+    st.fixed_dictionaries(
+        {"messageId": texts},
+        optional={"data": texts, "attributes": st.dictionaries(texts, texts), "publishTime": texts},
+    ),
+    st.fixed_dictionaries({}, optional={"subscription": texts, "deliveryAttempt": st.integers()}),
 )
 
 
@@ -102,10 +98,8 @@ def test_any_request_is_a_message_or_malformed(headers, body):
     assert isinstance(message.data, bytes)
     json.dumps([message.message_id, dict(message.attributes), message.subscription]).encode()
     for build in rows.BY_ROUTE.values():
-        try:
+        with suppress(PoisonMessage):
             build(message, NOW)
-        except PoisonMessage as poison:
-            assert poison.reason in Reason
 
 
 @given(data=st.binary(max_size=300))
@@ -163,7 +157,7 @@ def test_a_body_that_is_no_push_is_malformed(body):
     "changes",
     [
         {"ce-type": "google.cloud.storage.object.v1.finalized"},
-        {"ce-specversion": "0.3"},
+        {"ce-specversion": "9.9"},
         {"ce-time": "99999999999999999999"},
         {"Content-Type": "application/protobuf"},
     ],

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -56,10 +57,17 @@ class StackFailed(CommandError):
 def healthy(url: str) -> bool:
     """Whether a GET is answered below 400 within two seconds."""
     try:
-        # An environment's proxy has no part in loopback traffic.
-        return httpx.get(url, timeout=_PROBE_TIMEOUT_S, trust_env=False).status_code < 400
+        return _prober().get(url).status_code < 400
     except httpx.HTTPError:
         return False
+
+
+@cache
+def _prober() -> httpx.Client:
+    # One client, because making one costs more than a probe. No kept connection delays a service's end, and an
+    # environment's proxy has no part in loopback traffic.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(timeout=_PROBE_TIMEOUT_S, limits=limits, trust_env=False)
 
 
 def run(plan: StackPlan, state: StateFolder, console: BinaryIO | None, *, colour: bool) -> int:

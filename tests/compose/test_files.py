@@ -1,0 +1,89 @@
+"""What compose.yaml and the Dockerfiles promise; read, not run."""
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from pmp_collector.config import load_systems
+from pmp_schema.topology import TOPOLOGY
+from pmpctl.local.ports import Ports
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "compose.yaml").read_text("utf-8")
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
+DOCKERFILES = sorted([*ROOT.glob("*/Dockerfile"), *(ROOT / "deploy" / "docker").glob("*.Dockerfile")])
+OWN = ("collector/Dockerfile", "writer/Dockerfile", "deploy/Dockerfile", "deploy/docker/bigquery.Dockerfile")
+# The name of the same port in the local stack without containers.
+PUBLISHED = {
+    "COLLECTOR_PORT": "collector",
+    "WRITER_PORT": "writer",
+    "PUBSUB_PORT": "pubsub",
+    "FEED_SERVER_PORT": "feed",
+    "BIGQUERY_PORT": "bigquery",
+    "BIGQUERY_STORAGE_PORT": "bigquery-grpc",
+}
+
+
+def instructions(dockerfile: Path) -> list[str]:
+    """The instructions with continued lines joined and comments left out."""
+    lines = [line for line in dockerfile.read_text("utf-8").splitlines() if not line.startswith("#")]
+    return [line for line in "\n".join(lines).replace("\\\n", "").splitlines() if line]
+
+
+def test_ports_are_those_of_the_local_stack_on_loopback_only() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    found = {}
+    for port in published:
+        match = re.fullmatch(r"127\.0\.0\.1:\$\{(\w+):-(\d+)\}:\d+", port)
+        assert match is not None, port
+        found[match[1]] = int(match[2])
+    assert found == {variable: Ports().of(name) for variable, name in PUBLISHED.items()}
+
+
+def test_the_project_is_the_topologys() -> None:
+    assert set(re.findall(r"pmp-local|(?<=PROJECT_ID: )\S+|(?<=--project=)[\w-]+", TEXT)) == {
+        TOPOLOGY.local_project
+    }
+
+
+def test_no_topic_subscription_or_dataset_is_spelled() -> None:
+    topics = [topic.id for topic in TOPOLOGY.topics.values()]
+    names = [*topics, *(s.id for s in TOPOLOGY.subscriptions), *TOPOLOGY.datasets]
+    assert [name for name in names if name in TEXT] == []
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_container_is_read_only_and_has_no_privileges(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    built = (ROOT / service["build"]["dockerfile"]) if "build" in service else None
+    assert built in DOCKERFILES or str(service["user"]).partition(":")[0] not in {"0", "root"}
+
+
+def test_the_collector_polls_a_service_of_this_file() -> None:
+    (system,) = load_systems(ROOT / "deploy" / "docker" / "feeds.toml")
+    assert urlsplit(system.discovery_url).hostname in SERVICES
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_an_image_runs_without_root(dockerfile: Path) -> None:
+    users = [line for line in instructions(dockerfile) if line.startswith("USER ")]
+    assert users == ["USER 10001"]
+
+
+def test_images_are_built_in_one_shape() -> None:
+    shapes = set()
+    for name in OWN:
+        lines = instructions(ROOT / name)
+        build = lines[: lines.index("FROM python:3.12-slim")]
+        plain = re.sub(r" --(extra|no-install-package) \S+", "", "\n".join(build))
+        shapes.add(
+            re.sub(r"--package \S+|COPY (collector|writer|deploy) \1", "NAME", re.sub(r" +", " ", plain))
+        )
+    assert len(shapes) == 1, shapes

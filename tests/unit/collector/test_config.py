@@ -1,0 +1,162 @@
+"""The collector's configuration: whole or not at all, in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from pmp_collector.config import DEFAULT_SYSTEMS, VELIB_URL, Config, load_systems
+from pmp_schema.config import ConfigError
+from pmp_schema.topology import TOPOLOGY
+
+PROJECT = {"PROJECT_ID": "pmp-local"}
+
+
+def feeds_file(folder: Path, text: str) -> Path:
+    path = folder / "feeds.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_a_project_is_enough_and_means_velib():
+    config = Config.from_env(PROJECT)
+    assert config == Config(project="pmp-local")
+    assert [(s.id, s.discovery_url, s.poll_s) for s in config.systems] == [("velib", VELIB_URL, 60)]
+
+
+def test_a_missing_project_is_named():
+    with pytest.raises(ConfigError, match=r"^unset: PROJECT_ID$"):
+        Config.from_env({})
+
+
+def test_every_variable_is_read():
+    env = PROJECT | {
+        "COLLECTOR_CONNECT_TIMEOUT_S": "0.5",
+        "COLLECTOR_READ_TIMEOUT_S": "1.5",
+        "COLLECTOR_MAX_BODY_BYTES": "1000",
+        "COLLECTOR_FETCH_ATTEMPTS": "2",
+        "COLLECTOR_PUBLISH_TIMEOUT_S": "3",
+        "LOG_LEVEL": "debug",
+    }
+    assert Config.from_env(env) == Config(
+        project="pmp-local",
+        connect_timeout_s=0.5,
+        read_timeout_s=1.5,
+        max_body_bytes=1000,
+        fetch_attempts=2,
+        publish_timeout_s=3.0,
+        log_level="DEBUG",
+    )
+
+
+def test_empty_variables_are_unset_ones():
+    empty = dict.fromkeys(("FEEDS_FILE", "PUBSUB_TOPIC", "COLLECTOR_READ_TIMEOUT_S", "LOG_LEVEL"), "")
+    assert Config.from_env(PROJECT | empty) == Config(project="pmp-local")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("COLLECTOR_READ_TIMEOUT_S", "soon"),
+        ("COLLECTOR_READ_TIMEOUT_S", "0"),
+        ("COLLECTOR_CONNECT_TIMEOUT_S", "-1"),
+        ("COLLECTOR_PUBLISH_TIMEOUT_S", "nan"),
+        ("COLLECTOR_MAX_BODY_BYTES", "inf"),
+        ("COLLECTOR_MAX_BODY_BYTES", "1.5"),
+        ("COLLECTOR_FETCH_ATTEMPTS", "0.5"),
+        ("LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_by_its_name(name, value):
+    with pytest.raises(ConfigError, match=f"^{name}: .*{value}"):
+        Config.from_env(PROJECT | {name: value})
+
+
+@pytest.mark.parametrize("given", ["pmp-sensor-events-2", "projects/pmp-local/topics/pmp-sensor-events-2"])
+def test_the_sensor_topic_can_be_named_by_its_id_or_its_path(given):
+    topic = Config.from_env(PROJECT | {"PUBSUB_TOPIC": given}).sensor_topic
+    assert topic.path("pmp-local") == "projects/pmp-local/topics/pmp-sensor-events-2"
+    assert topic.key == TOPOLOGY.topics["sensor-events"].key
+
+
+@pytest.mark.parametrize("given", ["projects/other/topics/t", "topics/t", "projects/pmp-local/topics/"])
+def test_a_topic_of_another_project_is_refused(given):
+    with pytest.raises(ConfigError, match=r"^PUBSUB_TOPIC: "):
+        Config.from_env(PROJECT | {"PUBSUB_TOPIC": given})
+
+
+def test_a_feeds_file_replaces_the_default(tmp_path):
+    path = feeds_file(
+        tmp_path,
+        """
+        [[systems]]
+        id = "oslo"
+        city_id = "oslo"
+        timezone = "Europe/Oslo"
+        discovery_url = "https://gbfs.test/gbfs.json"
+        language = "nb"
+        poll_s = 300
+
+        [[systems]]
+        id = "local"
+        station_status_url = "http://127.0.0.1:8086/station_status.json"
+        station_information_url = "http://127.0.0.1:8086/station_information.json"
+        """,
+    )
+    oslo, local = Config.from_env(PROJECT | {"FEEDS_FILE": str(path)}).systems
+    assert (oslo.id, oslo.language, oslo.poll_s, oslo.explicit_url("station_status")) == (
+        "oslo",
+        "nb",
+        300,
+        None,
+    )
+    assert local.explicit_url("station_status") == "http://127.0.0.1:8086/station_status.json"
+    assert (local.discovery_url, local.timezone, local.city_id) == (None, "UTC", "unknown")
+
+
+ONE = '[[systems]]\nid = "a"\n'
+URL = 'discovery_url = "https://a.test/gbfs.json"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "systems"),
+        ("systems = []", "systems"),
+        ("[[systems]\n", "Expected"),
+        (URL, "unknown field"),
+        ('[[systems]]\nid = "Velib"\n' + URL, "id"),
+        ('[[systems]]\nid = "1st"\n' + URL, "id"),
+        (ONE, "needs discovery_url, or both explicit URLs"),
+        (ONE + 'station_status_url = "https://a.test/s"\n', "needs discovery_url"),
+        (ONE + 'discovery_url = "ftp://a.test/gbfs.json"\n', "discovery_url"),
+        (ONE + 'discovery_url = "https:///gbfs.json"\n', "discovery_url"),
+        (ONE + URL + 'station_status_url = "file:///etc/passwd"\n', "station_status_url"),
+        (ONE + URL + "poll_s = 0\n", "poll_s"),
+        (ONE + URL + 'timezone = "Europe/Atlantis"\n', "Atlantis"),
+        (ONE + URL + 'colour = "green"\n', "colour"),
+        (ONE + URL + ONE + URL, "twice"),
+    ],
+)
+def test_a_feeds_file_that_is_not_right_is_one_line(tmp_path, text, said):
+    path = feeds_file(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_systems(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_feeds_file_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: .*No such file"):
+        load_systems(tmp_path / "nowhere.toml")
+
+
+def test_a_feeds_file_that_is_no_text_is_one_line(tmp_path):
+    path = tmp_path / "feeds.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"feeds\.toml: "):
+        load_systems(path)
+
+
+def test_the_default_system_is_a_valid_feeds_file_entry():
+    assert all(system.discovery_url.startswith("https://") for system in DEFAULT_SYSTEMS)

@@ -1,0 +1,54 @@
+import pytest
+
+from pmp_schema.tables import Column, table, view_sql
+from pmp_schema.topology import TOPOLOGY
+
+TABLES = [name for dataset in TOPOLOGY.datasets.values() for name in dataset.tables]
+
+
+def test_a_table_is_read_from_its_file():
+    events = table("raw_events")
+    assert events.id == "pmp_raw.raw_events"
+    assert (events.partition_field, events.cluster) == ("event_date", ("city_id", "station_id"))
+    assert events.columns[0].name == "event_id"
+
+
+def test_the_schema_is_what_the_rest_api_takes():
+    first, *rest = table("raw_events").api_schema()
+    assert first.keys() == {"name", "type", "mode", "description"}
+    assert len(rest) == len(table("raw_events").columns) - 1
+
+
+def test_a_table_that_is_nowhere_is_an_error():
+    with pytest.raises(KeyError):
+        table("weather")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_one_that_bigquery_can_create(name):
+    columns = {column.name: column for column in table(name).columns}
+    assert len(columns) == len(table(name).columns)
+    assert {column.type for column in columns.values()} <= {
+        *("STRING", "INTEGER", "FLOAT", "BOOLEAN", "TIMESTAMP", "DATE", "BYTES", "JSON")
+    }
+    assert {column.mode for column in columns.values()} <= {"REQUIRED", "NULLABLE", "REPEATED"}
+    assert columns[table(name).partition_field].type in {"TIMESTAMP", "DATE"}
+    assert columns[table(name).partition_field].mode == "REQUIRED"
+    assert 1 <= len(table(name).cluster) <= 4
+    assert all(columns[column].type == "STRING" for column in table(name).cluster)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_and_column_is_described(name):
+    assert table(name).description
+    assert [column.name for column in table(name).columns if not column.description] == []
+
+
+def test_a_column_needs_no_description_in_code():
+    assert Column("a", "STRING", "NULLABLE").description == ""
+
+
+def test_a_view_is_qualified_with_its_project():
+    sql = view_sql("raw_events_unique", "my-project")
+    assert "`my-project.pmp_raw.raw_events`" in sql
+    assert "{" not in sql
