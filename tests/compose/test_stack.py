@@ -68,7 +68,7 @@ def test_a_container_runs_without_root_on_a_read_only_file_system(stack: Stack, 
 
 
 def test_setting_up_a_second_time_changes_nothing(stack: Stack) -> None:
-    assert stack.compose("run", "--rm", "-T", "setup", "setup").strip() == "nothing to change"
+    assert stack.compose("run", "--rm", "-T", "setup").strip() == "nothing to change"
 
 
 def test_rows_survive_a_new_bigquery_container(stack: Stack) -> None:

@@ -70,8 +70,8 @@ class Stack:
             query_parameters=[bigquery.ScalarQueryParameter(k, "STRING", v) for k, v in parameters.items()],
             use_query_cache=False,
         )
-        job = self.bigquery.query(sql, job_config=config, timeout=60, retry=None, job_retry=None)
-        return [dict(row) for row in job.result(timeout=60, retry=None, job_retry=None)]
+        job = self.bigquery.query(sql, job_config=config, timeout=20, retry=None, job_retry=None)
+        return [dict(row) for row in job.result(timeout=20, retry=None, job_retry=None)]
 
 
 def healthy(url: str) -> bool:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from pmp_schema import logs
 from pmp_schema.config import ConfigError, require
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
 from pmpctl.local import cli as local
-from pmpctl.local.environment import external_pubsub, state_folder, variables
+from pmpctl.local.environment import SIMULATED, external_pubsub, project_root, state_folder, variables
 from pmpctl.local.ports import Ports
 
 app = typer.Typer(
@@ -120,6 +121,30 @@ def scheduler(
     from pmpctl import scheduler as schedule  # noqa: PLC0415
 
     schedule.serve(TOPOLOGY.schedules, urls)
+
+
+@app.command()
+def demo(
+    feed: Annotated[
+        str, typer.Option(help="simulated, live (Vélib itself), or the path of captured feeds.")
+    ] = SIMULATED,
+) -> None:
+    """Starts the stack, drives the pipeline, shows rows from BigQuery, stops; report in .pmp/demo.json."""
+    from pmpctl import demo as demonstration  # noqa: PLC0415 - only this command needs it
+    from pmpctl.landed import Landed  # noqa: PLC0415
+    from pmpctl.resources import bigquery_client  # noqa: PLC0415
+
+    ports = Ports.parse(os.environ.get("PMP_PORT_BASE"))
+    folder = project_root(Path.cwd()) / ".pmp"
+    state = folder / f"demo-{ports.base}"
+    values = variables(ports, state, external_pubsub(os.environ, ports))
+    stack = demonstration.Stack(
+        variables=values,
+        env={**os.environ, "PMP_STATE_DIR": str(state)},
+        landed=lambda: Landed(bigquery_client(values["PROJECT_ID"], values["BIGQUERY_EMULATOR_HOST"])),
+    )
+    done = demonstration.run(feed, stack, folder / "demo.json", Console())
+    raise typer.Exit(0 if done else 1)
 
 
 def _service_urls(given: list[str] | None) -> dict[str, str]:

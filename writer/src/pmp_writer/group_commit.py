@@ -77,6 +77,16 @@ class GroupCommit:
         self._queued_bytes = 0
         self._in_flight = 0
 
+    @property
+    def in_flight(self) -> int:
+        """Appends that are unanswered now."""
+        return self._in_flight
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows behind them."""
+        return self._queued_rows
+
     def submit(self, rows: Sequence[Row]) -> list[RowReject]:
         """Returns once every row is durable or named as a reject; indexes are those of `rows`.
 

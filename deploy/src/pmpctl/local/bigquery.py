@@ -8,6 +8,8 @@ import typer
 from bqemulator.config import LogFormat, LogLevel, PersistenceMode, Settings
 from bqemulator.server import run_forever
 
+from pmpctl.local import emulator_fixes
+
 
 def serve(
     rest_port: Annotated[int, typer.Option(help="REST port.")],
@@ -21,6 +23,7 @@ def serve(
     """Serves until SIGINT or SIGTERM."""
     # The emulator installs DuckDB's spatial extension at start; the wheel's copy is found first.
     duckdb_extensions.import_extension("spatial")
+    emulator_fixes.apply()
     if data_dir is not None:
         data_dir.mkdir(parents=True, exist_ok=True)
     run_forever(

@@ -1,0 +1,78 @@
+"""Two faults of bqemulator 1.4 that a long-running local stack meets, mended from outside.
+
+1. REST queries run on the event loop's thread and Storage API calls on gRPC's threads, over one DuckDB connection.
+   Two statements at a time exchange results or block each other for ever (the one holds the connection and waits for
+   the interpreter, the other the reverse). Here every statement runs on the event loop's thread.
+2. After every change of a table the whole table is copied, for `FOR SYSTEM_TIME AS OF`. A table that grows by one
+   append a minute would be copied each minute and the copies kept for days. Nothing here travels in time, so
+   nothing is copied.
+
+Each can go as soon as the emulator does the same itself; the tests of this module then still pass without it.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from bqemulator.grpc_api.write_servicer import BigQueryWriteHandler
+from bqemulator.server import EmulatorServer
+from bqemulator.storage.engine import DuckDBEngine
+from bqemulator.versioning.snapshots import SnapshotManager
+
+T = TypeVar("T")
+_LONGEST_STATEMENT_S: Final = 300.0
+
+
+class _LoopThread:
+    """The thread of the emulator's event loop, and a way to run there."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+
+    def enter(self) -> None:
+        """Makes the running loop the one; called on its thread."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+
+    def run(self, engine: DuckDBEngine, work: Callable[[], T]) -> T:
+        """Runs work on the loop's thread, between other statements."""
+        if self._loop is None or threading.get_ident() == self._thread:
+            return work()
+
+        async def locked() -> T:
+            async with engine.write_lock():
+                return work()
+
+        return asyncio.run_coroutine_threadsafe(locked(), self._loop).result(_LONGEST_STATEMENT_S)
+
+
+def apply() -> None:
+    """Mends the emulator in this process; to be called once, before it starts."""
+    loop_thread = _LoopThread()
+    start = EmulatorServer.start
+    flush = BigQueryWriteHandler._flush_to_target  # noqa: SLF001 - there is no public seam
+    fetch = DuckDBEngine.fetch_arrow
+    capture = SnapshotManager.capture
+
+    async def start_and_enter(self: EmulatorServer) -> None:
+        loop_thread.enter()
+        await start(self)
+
+    def flush_on_loop(self: BigQueryWriteHandler, *args: Any) -> None:
+        loop_thread.run(self._ctx.engine, lambda: flush(self, *args))
+
+    def fetch_on_loop(self: DuckDBEngine, *args: Any) -> Any:
+        return loop_thread.run(self, lambda: fetch(self, *args))
+
+    def capture_by_statement(self: SnapshotManager, *args: str, kind: str = "AUTO") -> Any:
+        return None if kind == "AUTO" else capture(self, *args, kind=kind)
+
+    for owner, name, method in (
+        (EmulatorServer, "start", start_and_enter),
+        (BigQueryWriteHandler, "_flush_to_target", flush_on_loop),
+        (DuckDBEngine, "fetch_arrow", fetch_on_loop),
+        (SnapshotManager, "capture", capture_by_statement),
+    ):
+        setattr(owner, name, method)

@@ -1,0 +1,70 @@
+"""What the collector tells about itself."""
+
+import json
+
+import pytest
+
+from pmp_collector.announce import announce
+from pmp_collector.poll import PollResult
+from pmp_schema.publisher import Outgoing, PubSubPublisher
+from pmp_schema.topology import TOPOLOGY
+from tests.fakes.feeds import FakePublisherClient
+
+OPS = "pmp-ops-events"
+RESULTS = [
+    PollResult(system="a", feed="station_status", outcome="published", stations=2, message_id="m-0"),
+    PollResult(system="b", feed="station_status", outcome="unchanged", detail="same body"),
+    PollResult(system="c", feed="station_status", outcome="failed", detail="HTTP 503"),
+]
+
+
+@pytest.fixture
+def client() -> FakePublisherClient:
+    return FakePublisherClient()
+
+
+@pytest.fixture
+def publisher(client) -> PubSubPublisher:
+    return PubSubPublisher(client, "pmp-local", timeout_s=0.05)
+
+
+def told(client: FakePublisherClient, event_type: str) -> list[dict]:
+    events = [json.loads(message.data) for topic, message in client.published if topic == OPS]
+    return [event for event in events if event["type"] == event_type]
+
+
+def test_every_poll_is_an_event_whatever_came_of_it(publisher, client):
+    announce(publisher, RESULTS)
+    events = told(client, "feed.polled")
+    assert [(event["subject"], event["data"]) for event in events] == [
+        (result.system, result.as_json()) for result in RESULTS
+    ]
+    assert {(event["specversion"], event["source"]) for event in events} == {("1.0", "pmp-collector")}
+    assert len({event["id"] for event in events}) == 3
+
+
+def test_what_was_published_is_counted_once(publisher, client):
+    publisher.publish(TOPOLOGY.topics["snapshots"], [Outgoing(b"1"), Outgoing(b"2")])
+    announce(publisher, [])
+    announce(publisher, [])
+    (counted,) = told(client, "publisher.counted")
+    assert (counted["subject"], counted["data"]["messages"]) == ("pmp-events", 2)
+
+
+def test_counts_outlive_an_outage_of_the_ops_topic(publisher, client, caplog):
+    publisher.publish(TOPOLOGY.topics["snapshots"], [Outgoing(b"1")])
+    client.down.add(OPS)
+    announce(publisher, RESULTS)
+    announce(publisher, [])
+    client.down.clear()
+    publisher.publish(TOPOLOGY.topics["snapshots"], [Outgoing(b"2")])
+    announce(publisher, RESULTS[:1])
+    assert sum(event["data"]["messages"] for event in told(client, "publisher.counted")) == 2
+    assert [event["subject"] for event in told(client, "feed.polled")] == ["a"]
+    lost = [record for record in caplog.records if record.message == "polls.unannounced"]
+    assert [record.polls for record in lost] == [3]
+
+
+def test_nothing_is_told_where_nothing_was_done(publisher, client):
+    announce(publisher, [])
+    assert client.published == []

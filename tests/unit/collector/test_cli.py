@@ -1,0 +1,107 @@
+"""The command line, as a user runs it: lines on standard output, one line on standard error, an exit code."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.feeds import closed_port
+from tests.fakes.pubsub_server import pubsub_server
+
+COMMAND = Path(sys.executable).with_name("pmp-collector")
+# scripts/sensors.py of the first source document printed exactly these lines.
+PRINTED = re.compile(
+    r"Published: \{'event_id': 'e-[0-9a-z]+-9000\d', 'station_id': 'A_\d{3}', "
+    r"'ts_iso': '\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00', 'kind': '(pickup|dropoff)', 'delta': [123]\}"
+)
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(
+        [str(COMMAND), *arguments],
+        env={**kept, "NO_GCE_CHECK": "true", **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], said: str) -> None:
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(rf"pmp-collector: {said}\n", done.stderr), done.stderr
+
+
+def test_simulate_prints_what_it_published_and_nothing_else():
+    with pubsub_server() as pubsub:
+        done = run(
+            "simulate", "--events", "2", PROJECT_ID="pmp-local", PUBSUB_EMULATOR_HOST=pubsub.address
+        )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert all(PRINTED.fullmatch(line) for line in lines), lines
+    assert re.fullmatch(r"2 events of run [0-9a-f]{8} in \d\.\d+ s\n", done.stderr)
+    sent = [json.loads(message.data) for topic, message in pubsub.published if topic == "pmp-sensor-events"]
+    assert [event["event_id"] in line for event, line in zip(sent, lines, strict=True)] == [True, True]
+    assert [topic for topic, _ in pubsub.published][-1] == "pmp-ops-events"
+
+
+def test_a_continuous_run_prints_no_event():
+    with pubsub_server() as pubsub:
+        done = run(
+            *("simulate", "--mode", "continuous", "--events", "500", "--rate", "5000", "--city", "paris"),
+            PROJECT_ID="pmp-local",
+            PUBSUB_EMULATOR_HOST=pubsub.address,
+            PUBSUB_TOPIC="projects/pmp-local/topics/elsewhere",
+        )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert [topic for topic, _ in pubsub.published].count("elsewhere") == 500
+
+
+def test_a_missing_project_is_one_line():
+    assert_one_line(run("simulate"), "unset: PROJECT_ID")
+
+
+def test_missing_credentials_are_one_line():
+    done = run("simulate", PROJECT_ID="pmp-local", GOOGLE_APPLICATION_CREDENTIALS="/nonexistent.json")
+    assert_one_line(done, r"no Google credentials: File /nonexistent\.json was not found\.")
+
+
+def test_a_pubsub_that_does_not_answer_is_one_line_in_bounded_time():
+    done = run(
+        "simulate",
+        PROJECT_ID="pmp-local",
+        PUBSUB_EMULATOR_HOST=f"127.0.0.1:{closed_port()}",
+        COLLECTOR_PUBLISH_TIMEOUT_S="0.5",
+    )
+    assert_one_line(done, r"Pub/Sub did not confirm after \d s: pmp-sensor-events: \w+")
+
+
+def test_an_unknown_recording_is_one_line(tmp_path):
+    done = run("feed-server", "--feed", str(tmp_path / "nothing"))
+    assert_one_line(done, f"{tmp_path}/nothing is neither a folder nor a file")
+
+
+@pytest.mark.parametrize("command", [[], ["simulate"], ["feed-server"]])
+def test_help_names_the_options_without_any_variable(command):
+    done = run(*command, "--help", COLUMNS="200")
+    assert done.returncode == 0
+    assert "Usage: pmp-collector" in done.stdout
+
+
+def test_an_option_that_makes_no_sense_is_refused():
+    done = run("simulate", "--events", "0", PROJECT_ID="pmp-local")
+    assert done.returncode == 2
+    assert "Invalid value for '--events'" in done.stderr
+
+
+def test_the_application_is_imported_without_a_variable_and_without_a_network():
+    program = "import socket; socket.socket = None; import pmp_collector.app, pmp_collector.cli"
+    done = subprocess.run([sys.executable, "-c", program], env={}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
