@@ -112,7 +112,10 @@ class FeedServer:
 
 
 def send(
-    handler: BaseHTTPRequestHandler, status: int, content: bytes = b"", headers: Mapping[str, str] | None = None
+    handler: BaseHTTPRequestHandler,
+    status: int,
+    content: bytes = b"",
+    headers: Mapping[str, str] | None = None,
 ) -> None:
     handler.send_response(status)
     given = {"content_length": str(len(content))} | dict(headers or {})

@@ -8,6 +8,7 @@ from google.cloud import bigquery
 from requests import RequestException
 
 from pmp_schema import tables
+from pmpctl.changes import RETRY
 from pmpctl.errors import CommandError
 
 QUERY_TIMEOUT_S: Final = 20.0
@@ -86,8 +87,8 @@ class Landed:
         config = bigquery.QueryJobConfig(query_parameters=list(parameters), use_query_cache=False)
         try:
             job = self._client.query(
-                sql, job_config=config, timeout=QUERY_TIMEOUT_S, retry=None, job_retry=None
+                sql, job_config=config, timeout=QUERY_TIMEOUT_S, retry=RETRY, job_retry=None
             )
-            return [dict(row) for row in job.result(timeout=QUERY_TIMEOUT_S, retry=None, job_retry=None)]
+            return [dict(row) for row in job.result(timeout=QUERY_TIMEOUT_S, retry=RETRY, job_retry=None)]
         except (GoogleAPICallError, RequestException) as error:
             raise CommandError(f"BigQuery: {error}") from error

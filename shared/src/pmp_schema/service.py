@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from flask import Flask, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from pmp_schema import logs
 from pmp_schema.errors import PipelineError
@@ -72,6 +72,20 @@ def error(status: int, reason: str, message: str, *, retry_after_s: int | None =
     if retry_after_s is not None:
         response.headers["Retry-After"] = str(retry_after_s)
     return response
+
+
+def read_body() -> bytes:
+    """The request's body, all of it.
+
+    Raises:
+        RequestEntityTooLarge: above the limit. A chunked body that reaches it is refused as well: werkzeug
+            would hand on its beginning as if that were all.
+    """
+    body = request.get_data(cache=False)
+    limit = request.max_content_length
+    if request.content_length is None and limit is not None and len(body) >= limit:
+        raise RequestEntityTooLarge
+    return body
 
 
 @contextmanager

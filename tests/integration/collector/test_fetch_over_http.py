@@ -36,9 +36,7 @@ def test_a_compressed_body_and_then_304(server):
     def conditional(handler):
         if handler.headers.get("If-None-Match") == '"1"':
             return send(handler, 304)
-        return send(
-            handler, 200, gzip.compress(b'{"a":1}'), {"content_encoding": "gzip", "etag": '"1"'}
-        )
+        return send(handler, 200, gzip.compress(b'{"a":1}'), {"content_encoding": "gzip", "etag": '"1"'})
 
     server.routes["/status"] = conditional
     client = fetcher()
@@ -117,10 +115,13 @@ def test_a_gzip_bomb_of_a_gigabyte_is_stopped_at_the_limit(server, layers):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert str(caught.value) == {
-        1: f"too_large: more than {limit} bytes after gunzip",
-        2: "content-encoding 'gzip, gzip' was not asked for",
-    }[layers]
+    assert (
+        str(caught.value)
+        == {
+            1: f"too_large: more than {limit} bytes after gunzip",
+            2: "content-encoding 'gzip, gzip' was not asked for",
+        }[layers]
+    )
     # The compressed body twice (chunks and their whole), the inflated one twice, a megabyte of everything else.
     assert peak < 2 * len(bomb) + 2 * limit + 1_000_000
 

@@ -34,7 +34,10 @@ class Collector:
             for feed in ("station_status", "station_information"):
                 self.feeds.give(f"https://{name}.test/{feed}", body())
         simulation = Simulation(
-            self.publisher, TOPOLOGY.topics["sensor-events"], sleep=lambda _: None, monotonic=lambda: self.now_s
+            self.publisher,
+            TOPOLOGY.topics["sensor-events"],
+            sleep=lambda _: None,
+            monotonic=lambda: self.now_s,
         )
         app = create_app(
             Poller([system("a"), system("b")], self.feeds.get, self.publisher, lambda: self.now_s),

@@ -39,9 +39,7 @@ def assert_one_line(done: subprocess.CompletedProcess[str], said: str) -> None:
 
 def test_simulate_prints_what_it_published_and_nothing_else():
     with pubsub_server() as pubsub:
-        done = run(
-            "simulate", "--events", "2", PROJECT_ID="pmp-local", PUBSUB_EMULATOR_HOST=pubsub.address
-        )
+        done = run("simulate", "--events", "2", PROJECT_ID="pmp-local", PUBSUB_EMULATOR_HOST=pubsub.address)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 2
@@ -102,6 +100,15 @@ def test_an_option_that_makes_no_sense_is_refused():
 
 
 def test_the_application_is_imported_without_a_variable_and_without_a_network():
-    program = "import socket; socket.socket = None; import pmp_collector.app, pmp_collector.cli"
-    done = subprocess.run([sys.executable, "-c", program], env={}, capture_output=True, text=True, check=False)
+    program = """
+import sys
+def refuse(event, _):
+    if event in {"socket.connect", "socket.getaddrinfo", "socket.sendto"}:
+        raise RuntimeError(event)
+sys.addaudithook(refuse)
+import pmp_collector.app, pmp_collector.cli, pmp_collector.feed.server
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={}, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")

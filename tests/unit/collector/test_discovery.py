@@ -66,7 +66,8 @@ def test_an_explicit_url_asks_nobody(feeds, clock):
 @pytest.mark.parametrize(("language", "url"), [("fr", "https://a.test/fr"), ("de", "https://a.test/en")])
 def test_the_configured_language_is_taken_else_english(feeds, clock, language, url):
     listed = {
-        code: {"feeds": [{"name": "station_status", "url": f"https://a.test/{code}"}]} for code in ("nl", "en", "fr")
+        code: {"feeds": [{"name": "station_status", "url": f"https://a.test/{code}"}]}
+        for code in ("nl", "en", "fr")
     }
     feeds.give(GBFS, json.dumps({"data": listed}).encode())
     assert of(feeds, clock, language=language).url("station_status") == url
@@ -110,6 +111,8 @@ def test_what_was_known_serves_on_while_gbfs_json_is_broken(feeds, clock, caplog
     found.url("station_status")
     clock.now_s = HOUR_S
     with caplog.at_level(logging.WARNING):
+        assert found.url("station_status") == OLD
+        clock.now_s = 2 * HOUR_S - 1
         assert found.url("station_status") == OLD
     assert [(r.message, r.system) for r in caplog.records] == [("discovery.failed", "a")]
     clock.now_s = 2 * HOUR_S

@@ -71,7 +71,7 @@ def test_an_answer_is_its_bytes_and_headers():
 
 
 def test_keys_and_credentials_are_sent_and_never_told():
-    feeds = Feeds(lambda: answer())
+    feeds = Feeds(answer)
     got = feeds.get("https://user:secret@feeds.example/a.json?key=secret#part")
     assert str(feeds.requests[0].url).endswith("?key=secret#part")
     assert feeds.requests[0].headers["authorization"].startswith("Basic ")
@@ -170,7 +170,7 @@ def test_a_refusal_of_the_moment_is_tried_again_and_then_given_up(status):
     ],
 )
 def test_a_hiccup_is_got_over(hiccup):
-    feeds = Feeds(hiccup, lambda: answer())
+    feeds = Feeds(hiccup, answer)
     assert feeds.get().body == BODY
     assert len(feeds.requests) == 2
 
@@ -190,19 +190,21 @@ def test_retry_after_may_be_a_date():
 
 @pytest.mark.parametrize("value", ["soon", "-1", "", "1.5", "²", "Tue, 99 Foo 2026"])
 def test_a_retry_after_that_says_nothing_is_as_none(value):
-    feeds = Feeds(lambda: httpx.Response(503, headers=[(b"retry-after", value.encode())], content=iter([b""])))
+    feeds = Feeds(
+        lambda: httpx.Response(503, headers=[(b"retry-after", value.encode())], content=iter([b""]))
+    )
     assert failure(feeds).retry_after_s is None
     assert len(feeds.requests) == ATTEMPTS
 
 
 def test_a_retry_after_of_the_past_means_now():
-    feeds = Feeds(lambda: answer(503, Retry_After="Tue, 10 Mar 2020 08:00:00 GMT"), lambda: answer())
+    feeds = Feeds(lambda: answer(503, Retry_After="Tue, 10 Mar 2020 08:00:00 GMT"), answer)
     assert feeds.get().body == BODY
 
 
 def test_five_redirects_are_followed():
     hops = [lambda n=n: answer(302, b"", Location=f"/hop/{n}?key=1") for n in range(5)]
-    feeds = Feeds(*hops, lambda: answer())
+    feeds = Feeds(*hops, answer)
     got = feeds.get(validators={"If-None-Match": '"1"'})
     assert (got.body, got.url) == (BODY, "https://feeds.example/hop/4")
     assert {request.headers["if-none-match"] for request in feeds.requests} == {'"1"'}
@@ -225,14 +227,12 @@ def test_a_sixth_redirect_is_a_failure():
 )
 def test_a_redirect_to_where_nothing_is_to_be_had_is_not_followed(location, said):
     feeds = Feeds(lambda: answer(302, b"", Location=location))
-    assert said in str(
-        failure(feeds, lookup=lambda host: PRIVATE if host == "metadata.internal" else PUBLIC)
-    )
+    assert said in str(failure(feeds, lookup=lambda host: PRIVATE if host == "metadata.internal" else PUBLIC))
     assert len(feeds.requests) == 1
 
 
 def test_a_discovered_url_inside_is_not_asked():
-    feeds = Feeds(lambda: answer())
+    feeds = Feeds(answer)
     error = failure(
         feeds,
         "http://metadata.internal/latest",
@@ -244,7 +244,7 @@ def test_a_discovered_url_inside_is_not_asked():
 
 
 def test_a_local_stack_may_lead_inside():
-    feeds = Feeds(lambda: answer(302, b"", Location="http://10.0.0.8:1/a"), lambda: answer())
+    feeds = Feeds(lambda: answer(302, b"", Location="http://10.0.0.8:1/a"), answer)
     assert feeds.get("http://10.0.0.7/a", lookup=lambda _: PRIVATE).body == BODY
 
 
@@ -261,4 +261,4 @@ def test_a_local_stack_may_lead_inside():
     ],
 )
 def test_a_url_that_is_none_is_one_line(url):
-    failure(Feeds(lambda: answer()), url, configured=url)
+    failure(Feeds(answer), url, configured=url)

@@ -23,7 +23,9 @@ def check(url: str, configured: str = PUBLIC) -> None:
     hosts.check(httpx.URL(url), configured=httpx.URL(configured), lookup=lookup)
 
 
-@pytest.mark.parametrize("url", ["https://feeds.example/a", "http://feeds.example:8080/", "https://cdn.example/"])
+@pytest.mark.parametrize(
+    "url", ["https://feeds.example/a", "http://feeds.example:8080/", "https://cdn.example/"]
+)
 def test_a_public_host_may_lead_to_public_hosts(url):
     check(url)
 
@@ -55,7 +57,9 @@ def test_a_public_host_may_not_lead_inside(host):
         check(f"http://{host}/latest/meta-data")
 
 
-@pytest.mark.parametrize("configured", ["http://127.0.0.1:8086/gbfs.json", "http://feed-server:8086/gbfs.json"])
+@pytest.mark.parametrize(
+    "configured", ["http://127.0.0.1:8086/gbfs.json", "http://feed-server:8086/gbfs.json"]
+)
 def test_a_configured_host_inside_may_lead_inside(configured):
     check("http://127.0.0.1:9999/station_status.json", configured)
     check("http://writer:8080/", configured)

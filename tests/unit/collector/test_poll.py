@@ -144,7 +144,12 @@ def test_the_same_body_has_the_same_id_in_every_process(feeds, clock):
     ("fields", "headers", "at", "source"),
     [
         ({"last_updated": 1773129600}, {}, "2026-03-10T08:00:00Z", "last_updated"),
-        ({"last_updated": "2026-03-10T09:00:00.7982947+01:00"}, {}, "2026-03-10T08:00:00.798294Z", "last_updated"),
+        (
+            {"last_updated": "2026-03-10T09:00:00.7982947+01:00"},
+            {},
+            "2026-03-10T08:00:00.798294Z",
+            "last_updated",
+        ),
         (
             {"last_updated": None, "lastUpdatedOther": 1773129540},
             {},
@@ -319,6 +324,18 @@ def test_a_feed_that_is_gone_is_found_where_it_went_without_old_validators(feeds
     ]
 
 
+def test_validators_are_not_sent_to_where_a_feed_went(feeds, publisher, clock):
+    moved = "https://feeds.test/v2/status"
+    feeds.give(GBFS, discovery(station_status=STATUS), discovery(station_status=moved))
+    feeds.give(STATUS, fetched(body(1), etag='"1"'))
+    feeds.give(moved, body(1))
+    poller = Poller([System(id="a", discovery_url=GBFS)], feeds.get, publisher, clock)
+    poller.poll("station_status")
+    clock.now_s += 3600
+    assert outcomes(poller) == [("unchanged", "same body")]
+    assert feeds.calls[-1] == (moved, {})
+
+
 def test_a_feed_that_is_gone_and_still_listed_fails_after_one_look(feeds, publisher, clock):
     feeds.give(GBFS, discovery(station_status=STATUS))
     feeds.give(STATUS, status(404))
@@ -373,7 +390,9 @@ def test_a_failing_system_never_disturbs_the_others(publisher, clock):
 
 
 def test_systems_are_polled_side_by_side(publisher, clock):
-    meeting = threading.Barrier(4, timeout=10)  # breaks, and fails the test, unless all four are there at once
+    meeting = threading.Barrier(
+        4, timeout=10
+    )  # breaks, and fails the test, unless all four are there at once
 
     def answer() -> bytes:
         meeting.wait()

@@ -1,12 +1,12 @@
+import io
 import json
 import logging
 
 import pytest
-from flask import request
 
 from pmp_schema.errors import SinkUnavailable
 from pmp_schema.logs import CloudJsonFormatter
-from pmp_schema.service import create_service, error
+from pmp_schema.service import create_service, error, read_body
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -31,7 +31,7 @@ def app(ready):
 
     @app.post("/echo")
     def echo():
-        return request.get_data()
+        return read_body()
 
     @app.get("/broken")
     def broken():
@@ -79,6 +79,16 @@ def test_a_long_body_is_413(client):
     assert client.post("/echo", data=b"x" * 10).data == b"x" * 10
     answer = client.post("/echo", data=b"x" * 11)
     assert (answer.status_code, answer.json["error"]["reason"]) == (413, "request_entity_too_large")
+
+
+@pytest.mark.parametrize(("size", "status"), [(9, 200), (10, 413), (11, 413), (100_000, 413)])
+def test_a_chunked_body_is_never_cut_silently(client, size, status):
+    answer = client.post(
+        "/echo",
+        input_stream=io.BytesIO(bytes(size)),
+        environ_overrides={"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True},
+    )
+    assert answer.status_code == status
 
 
 def test_a_bug_is_500_without_its_trace_and_logged_with_it(client, caplog):

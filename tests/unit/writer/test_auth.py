@@ -1,15 +1,17 @@
 import base64
+import hashlib
+import hmac
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event
 
-import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from google.auth import crypt, jwt
 
 from pmp_writer.auth import (
     CERTIFICATES_MAX_AGE_S,
@@ -113,10 +115,8 @@ def claims(clock, **changes):
     return {name: value for name, value in (good | changes).items() if value is not ...}
 
 
-def signed(payload, key=KEY, kid="k1", algorithm="RS256"):
-    return "Bearer " + jwt.encode(
-        payload, key.private, algorithm=algorithm, headers={"kid": kid} if kid else {}
-    )
+def signed(payload, key=KEY, kid="k1", signer=crypt.RSASigner):
+    return "Bearer " + jwt.encode(signer(key.private), payload, key_id=kid).decode()
 
 
 def unsigned(header, payload, signature=""):
@@ -221,9 +221,6 @@ def test_a_token_without_algorithm_is_401(oidc, clock):
 
 
 def test_a_token_signed_with_the_public_key_as_a_secret_is_401(oidc, clock):
-    import hashlib
-    import hmac
-
     public = KEY.private.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -237,7 +234,7 @@ def test_a_token_signed_with_the_public_key_as_a_secret_is_401(oidc, clock):
 
 def test_a_token_of_another_kind_of_key_is_401(oidc, clock):
     elliptic = Key(ec.generate_private_key(ec.SECP256R1()))
-    assert outcome(oidc, signed(claims(clock), key=elliptic, algorithm="ES256")) == (401, "bad token")
+    assert outcome(oidc, signed(claims(clock), key=elliptic, signer=crypt.ES256Signer)) == (401, "bad token")
 
 
 def test_a_token_signed_by_someone_else_is_401(oidc, clock):
@@ -250,12 +247,11 @@ def test_changed_claims_are_401(oidc, clock):
     assert outcome(oidc, f"{header}.{mine.split('.')[1]}.{signature}") == (401, "bad token")
 
 
-@pytest.mark.parametrize("kid", ["k9", None])
-def test_an_unknown_key_is_401(oidc, clock, kid):
-    assert outcome(oidc, signed(claims(clock), kid=kid)) == (401, "unknown key")
+def test_an_unknown_key_is_401(oidc, clock):
+    assert outcome(oidc, signed(claims(clock), kid="k9")) == (401, "unknown key")
 
 
-@pytest.mark.parametrize("kid", [["k1"], 1, {"a": 1}])
+@pytest.mark.parametrize("kid", [["k1"], 1, {"a": 1}, None])
 def test_a_key_id_that_is_no_text_is_401(oidc, clock, kid):
     assert outcome(oidc, unsigned({"alg": "RS256", "kid": kid}, claims(clock), "x")) == (401, "unknown key")
 

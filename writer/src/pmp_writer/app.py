@@ -9,7 +9,7 @@ from werkzeug.exceptions import NotFound
 
 from pmp_schema import logs, push, rows
 from pmp_schema.errors import MalformedPush, RetryableError
-from pmp_schema.service import create_service, error
+from pmp_schema.service import create_service, error, read_body
 from pmp_writer.auth import Forbidden, TokenVerifier, Unauthenticated
 from pmp_writer.handler import Handler
 
@@ -38,7 +38,7 @@ def create_app(
             raise NotFound
         try:
             verifier.verify(request.headers.get("Authorization"))
-            message = push.parse_push(dict(request.headers), request.get_data(cache=False))
+            message = push.parse_push(dict(request.headers), read_body())
         except Unauthenticated as cause:
             logger.warning("push.unauthenticated", extra={"route": route, "cause": str(cause)})
             return error(401, "unauthenticated", str(cause))
@@ -66,5 +66,6 @@ def _answer(handler: Handler, route: str, message: push.PushMessage) -> Response
             # The detail may quote a value: it goes with the dead letter, not into the log.
             extra={"reason": str(letter.reason), "dead_letter_id": letter.id},
         )
-    logger.debug("message.written")
+    if not dead_letters:
+        logger.debug("message.written")
     return "", 204

@@ -141,7 +141,7 @@ class SignatureVerifier:
             claims: Mapping[str, Any] = jwt.decode(  # type: ignore[no-untyped-call]
                 token, certs={key_id: certificate}, clock_skew_in_seconds=CLOCK_SKEW_S
             )
-        except (ValueError, auth_exceptions.GoogleAuthError) as error:
+        except (ValueError, TypeError, auth_exceptions.GoogleAuthError) as error:
             raise Unauthenticated("bad token") from error
         return claims
 

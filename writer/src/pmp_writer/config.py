@@ -83,6 +83,6 @@ class Config:
 
 
 def _qualified(table: str | None) -> str | None:
-    if table and table.count(".") != 2:
+    if table and [bool(part) for part in table.split(".")] != [True] * 3:
         raise ConfigError(f"RAW_EVENT_TABLE: {table!r} is not project.dataset.table")
     return table or None
