@@ -18,11 +18,12 @@ install: setup ## The same as setup
 
 .pmp/uv/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one by PYTHON=...")'
-	$(PYTHON) -m venv .pmp/uv
-	.pmp/uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.11,<0.14'
+	@$(PYTHON) -m venv .pmp/uv
+	@.pmp/uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.11,<0.14'
 
 $(STAMP): pyproject.toml uv.lock $(wildcard */pyproject.toml) $(filter .pmp/uv/bin/uv,$(UV))
-	$(UV) sync --quiet --frozen --all-packages --all-extras --no-python-downloads
+	@echo 'Installing into .venv ...'
+	@$(UV) sync --quiet --frozen --all-packages --all-extras --no-python-downloads
 	@touch $@
 
 demo: setup ## Start the stack, drive the pipeline, show rows, stop  (FEED=simulated|live|PATH)

@@ -4,6 +4,7 @@ import logging
 import os
 import time
 
+import stamina.instrumentation
 from google.pubsub_v1 import PublisherClient
 
 from pmp_collector.announce import announce
@@ -18,6 +19,7 @@ from pmp_schema.topology import TOPOLOGY
 
 config = Config.from_env(os.environ)
 logs.configure(config.log_level)
+stamina.instrumentation.set_on_retry_hooks([])  # a poll is one line, its attempts are none
 logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines show whole URLs, and a query may hold a key
 publisher = PubSubPublisher(PublisherClient(), config.project, timeout_s=config.publish_timeout_s)
 fetcher = Fetcher(

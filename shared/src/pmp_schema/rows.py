@@ -31,11 +31,13 @@ class Rejected:
 
     Attributes:
         data: the parts in the envelope of their message, so that they can be published again.
+        parts: how many they are.
     """
 
     data: bytes
     reason: Reason
     detail: str
+    parts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,7 @@ def _rejected(envelope: events.SnapshotEnvelope, rejects: list[gbfs.Reject]) -> 
             _with_stations(envelope, [reject.raw for reject in group]),
             reason,
             f"{len(group)} stations; first: {group[0].detail}",
+            len(group),
         )
         for reason, group in by_reason.items()
     ]

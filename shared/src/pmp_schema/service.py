@@ -13,6 +13,8 @@ from pmp_schema.errors import PipelineError
 
 logger = logging.getLogger(__name__)
 
+DISCARDED_BYTES = 32 * 1024 * 1024  # Cloud Run passes on no longer request
+
 
 def create_service(name: str, *, project: str, max_body_bytes: int, check_ready: Callable[[], None]) -> Flask:
     """A Flask application with the common routes.
@@ -45,6 +47,8 @@ def create_service(name: str, *, project: str, max_body_bytes: int, check_ready:
         response = error(exception.code or 500, reason, exception.description or exception.name)
         if isinstance(exception, MethodNotAllowed):
             response.allow.update(exception.valid_methods or ())
+        if isinstance(exception, RequestEntityTooLarge):
+            _discard_body()
         return response
 
     @app.errorhandler(Exception)
@@ -86,6 +90,15 @@ def read_body() -> bytes:
     if request.content_length is None and limit is not None and len(body) >= limit:
         raise RequestEntityTooLarge
     return body
+
+
+def _discard_body() -> None:
+    """Reads what is left of a refused body, so that a client that is still sending gets to see the answer."""
+    if "wsgi.input_terminated" not in request.environ:
+        return  # reading on could wait forever
+    stream, left = request.environ["wsgi.input"], DISCARDED_BYTES
+    while left > 0 and (chunk := stream.read(min(left, 65_536))):
+        left -= len(chunk)
 
 
 @contextmanager

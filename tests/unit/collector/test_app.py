@@ -224,7 +224,7 @@ def test_an_empty_body_simulates_the_defaults(collector):
         (b"nonsense", "malformed"),
         (b"[]", "Expected `object`"),
         (b'{"city_id":"\xff"}', "decode byte"),
-        (b'{"evnts":1}', "unknown field `evnts`"),
+        (b'{"colour":1}', "unknown field `colour`"),
         (b'{"events":-1}', "$.events"),
         (b'{"events":0}', "$.events"),
         (b'{"events":"10"}', "$.events"),

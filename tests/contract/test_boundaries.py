@@ -1,0 +1,131 @@
+"""What may import what, from the sources themselves."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MEMBERS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["uv"]["workspace"]["members"]
+PACKAGES = {
+    path.name: path for member in MEMBERS for path in (ROOT / member / "src").iterdir() if path.is_dir()
+}
+SERVICES = sorted(name for name in PACKAGES if name not in {"pmp_schema", "pmpctl"})
+GOOGLE = {"google", "grpc", "pyarrow"}
+
+
+def modules(package):
+    """(dotted name, syntax tree) of every module of a package."""
+    for path in sorted(PACKAGES[package].rglob("*.py")):
+        parts = path.relative_to(PACKAGES[package].parent).with_suffix("").parts
+        yield ".".join(part for part in parts if part != "__init__"), ast.parse(path.read_text("utf-8"))
+
+
+def imports(tree):
+    """Dotted names of everything that a module imports, at its top or inside of functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def importers(package, wanted):
+    return {name for name, tree in modules(package) if any(i.split(".")[0] in wanted for i in imports(tree))}
+
+
+def test_the_services_are_found():
+    assert {"pmp_collector", "pmp_writer"} <= set(SERVICES)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_package_imports_a_service_of_another(package):
+    assert importers(package, set(SERVICES) - {package}) == set()
+
+
+def test_the_shared_package_imports_no_other():
+    assert importers("pmp_schema", PACKAGES.keys() - {"pmp_schema"}) == set()
+
+
+def test_only_the_append_path_and_the_publisher_import_google():
+    found = {name for name in importers("pmp_schema", GOOGLE) if not name.startswith("pmp_schema.bigquery.")}
+    assert found == {"pmp_schema.publisher"}
+
+
+def test_only_the_edge_of_the_writer_imports_google():
+    assert importers("pmp_writer", GOOGLE) == {"pmp_writer.auth", "pmp_writer.sinks", "pmp_writer.wsgi"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_nothing_but_the_edge_reads_the_environment(package):
+    edge = {"wsgi", "__main__", "cli", "serving"}
+    readers = {
+        name
+        for name, tree in modules(package)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
+    }
+    assert {name for name in readers if name.rsplit(".", 1)[-1] not in edge} == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_is_a_place_for_anything(package):
+    names = {name.rsplit(".", 1)[-1] for name, _ in modules(package)}
+    assert names.isdisjoint({"utils", "helpers", "common", "misc", "manager"})
+
+
+REFUSE = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in sys.stdlib_module_names and top not in {allowed!r}:
+            raise ImportError(f"{{name}} is not installed here")
+
+sys.meta_path.insert(0, Refuse())
+"""
+OFFLINE = """
+import socket
+
+def refuse(*args):
+    raise OSError("no network here")
+
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+"""
+
+
+def run(program):
+    """In a process of its own, with an empty environment."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "errors",
+        "instants",
+        "topology",
+        "tables",
+        "events",
+        "gbfs",
+        "config",
+        "logs",
+        "bigquery",
+        "bigquery.rows",
+    ],
+)
+def test_the_core_needs_msgspec_only(module):
+    run(REFUSE.format(allowed={"msgspec", "pmp_schema"}) + f"import pmp_schema.{module}")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_app_can_be_imported_without_network_and_without_environment(service):
+    run(OFFLINE + f"import {service}.app")

@@ -1,0 +1,84 @@
+"""Names in topology.json, routes, schema files and view files are the same names."""
+
+import re
+from datetime import UTC, datetime
+from importlib.resources import files
+
+import pytest
+
+from pmp_collector.app import create_app as create_collector
+from pmp_schema import rows, tables
+from pmp_schema.topology import TOPOLOGY
+from pmp_writer.app import create_app
+from pmp_writer.auth import NoVerifier
+from pmp_writer.config import Config
+from pmp_writer.handler import Handler
+from pmp_writer.sinks import WRITTEN
+from tests.fakes.recording import RecordingPublisher, RecordingSink
+
+TABLES = [name for dataset in TOPOLOGY.datasets.values() for name in dataset.tables]
+VIEWS = [name for dataset in TOPOLOGY.datasets.values() for name in dataset.views]
+
+
+def resources(folder, suffix):
+    names = [path.name for path in files("pmp_schema").joinpath(folder).iterdir()]
+    return {name.removesuffix(suffix) for name in names if name.endswith(suffix)}
+
+
+def test_every_table_has_a_schema_file_and_every_file_a_table():
+    assert resources("tables", ".json") == set(TABLES)
+
+
+def test_every_view_has_a_file_and_every_file_a_view():
+    assert resources("views", ".sql") == set(VIEWS)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_is_one_statement_over_tables_that_exist(name):
+    sql = re.sub(r"--[^\n]*", "", tables.view_sql(name, "my-project")).strip()
+    assert re.match(r"(SELECT|WITH)\b", sql)
+    assert ";" not in sql
+    assert sql.count("(") == sql.count(")")
+    sources = re.findall(r"`my-project\.(\w+)\.(\w+)`", sql)
+    assert sources
+    assert sql.count("`") == 2 * len(sources)
+    for dataset, source in sources:
+        assert TOPOLOGY.dataset_of(source).id == dataset
+
+
+@pytest.fixture
+def client():
+    sinks = {name: RecordingSink() for name in WRITTEN}
+    handler = Handler(sinks, RecordingPublisher(), lambda: datetime.now(UTC))
+    return create_app(handler, NoVerifier(), project="p", check_ready=lambda: None).test_client()
+
+
+@pytest.mark.parametrize(
+    "subscription", [s for s in TOPOLOGY.subscriptions if s.push_path], ids=lambda s: s.id
+)
+def test_every_push_path_is_a_route_of_the_writer(client, subscription):
+    assert client.post(subscription.push_path, data=b"{}").status_code == 400
+    assert subscription.push_path == f"/push/{subscription.topic.key}"
+
+
+def test_every_route_of_the_writer_has_its_push_subscription():
+    paths = {s.push_path for s in TOPOLOGY.subscriptions if s.push_path}
+    assert paths == {f"/push/{route}" for route in rows.BY_ROUTE}
+
+
+def test_every_table_that_a_route_writes_has_a_sink(client):
+    assert set(WRITTEN) <= set(TABLES)
+    assert len(WRITTEN) == len(rows.BY_ROUTE)
+
+
+def test_the_writers_time_outs_end_before_pubsub_delivers_again():
+    policy = TOPOLOGY.push_policy
+    assert Config(project="p").budget_s <= policy.handler_budget_s < policy.ack_deadline_s
+
+
+def test_schedules_call_routes_that_exist():
+    collector = create_collector(None, None, None, project="p", check_ready=lambda: None)
+    urls = collector.url_map.bind("localhost")
+    for schedule in TOPOLOGY.schedules:
+        if schedule.service == "collector":
+            assert urls.test(schedule.path, schedule.method)
