@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import pytest
-from tests.fakes.bigquery_emulator import bigquery_emulator
-from tests.fakes.storage_write import StorageWriteServer
 
 from pmp_schema.bigquery.appender import Appender
 from pmp_schema.bigquery.channel import storage_write_channel, write_client
@@ -17,6 +15,8 @@ from pmp_schema.bigquery.encoders import encoder_for
 from pmp_schema.bigquery.rows import RowReject
 from pmp_schema.errors import Reason, SinkUnavailable
 from pmp_schema.tables import table
+from tests.fakes.bigquery_emulator import bigquery_emulator
+from tests.fakes.storage_write import StorageWriteServer
 
 EVENTS = table("raw_events")
 AT = datetime(2025, 1, 2, 3, 4, 5, 678901, UTC)

@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from google.cloud.bigquery_storage_v1.types import StorageError
 from grpc import StatusCode
-from tests.fakes.storage_write import Answer, EndCall, Hang, SchemaUpdated, StorageWriteServer
 
 from pmp_schema.bigquery.appender import Appender
 from pmp_schema.bigquery.channel import storage_write_channel, write_client
@@ -19,6 +18,7 @@ from pmp_schema.bigquery.rows import RowReject
 from pmp_schema.bigquery.status import ACTIONS, Action
 from pmp_schema.errors import SinkUnavailable
 from pmp_schema.tables import table
+from tests.fakes.storage_write import Answer, EndCall, Hang, SchemaUpdated, StorageWriteServer
 
 EVENTS = table("raw_events")
 PATH = "projects/p/datasets/pmp_raw/tables/raw_events"

@@ -1,0 +1,103 @@
+"""The writer as gunicorn runs it, with nothing behind it that answers."""
+
+import http.client
+import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pmp_schema.push import PushMessage
+from pmp_schema.topology import TOPOLOGY
+from tests.fakes.push_requests import wrapped
+from tests.fakes.server_process import free_port, server
+
+APP = "pmp_writer.wsgi:app"
+EVENT = b'{"event_id":"e-1","station_id":"A","ts_iso":"2026-01-24T16:00:00Z","kind":"pickup","delta":1}'
+PUBLISH_S = 4
+
+
+def environment():
+    """Emulators on ports where nobody listens."""
+    return {
+        "PROJECT_ID": TOPOLOGY.local_project,
+        "PUSH_AUTH": "none",
+        "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{free_port()}",
+        "BIGQUERY_STORAGE_EMULATOR_HOST": f"127.0.0.1:{free_port()}",
+        "WRITER_PUBLISH_TIMEOUT_S": str(PUBLISH_S),
+    }
+
+
+@pytest.fixture(scope="module")
+def writer(tmp_path_factory):
+    with server(APP, environment(), tmp_path_factory.mktemp("writer")) as running:
+        running.wait()
+        yield running
+
+
+def push(running, data):
+    headers, body = wrapped(PushMessage(data=data, message_id="7"))
+    return running.request("POST", "/push/sensor-events", body, headers)
+
+
+def test_it_is_healthy_and_not_ready(writer):
+    assert writer.request("GET", "/health").status == 200
+    started = time.monotonic()
+    assert writer.request("GET", "/readyz").status == 503
+    assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("data", [EVENT, b"poison"])
+def test_a_push_is_answered_503_long_before_the_ack_deadline(writer, data):
+    started = time.monotonic()
+    answer = push(writer, data)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert time.monotonic() - started < TOPOLOGY.push_policy.handler_budget_s
+
+
+@pytest.mark.parametrize(("body", "status"), [(b"", 400), (b"{}", 400), (bytes(30_000_000), 413)])
+def test_hostile_bodies_are_answered_over_a_real_connection(writer, body, status):
+    assert writer.request("POST", "/push/sensor-events", body).status == status
+    assert writer.request("GET", "/health").status == 200
+
+
+def test_a_long_chunked_body_is_413(writer):
+    connection = http.client.HTTPConnection("127.0.0.1", writer.port, timeout=60)
+    chunks = (bytes(1_000_000) for _ in range(20))
+    connection.request("POST", "/push/sensor-events", chunks, {}, encode_chunked=True)
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_a_hundred_attributes_fit_the_headers(writer):
+    headers = {f"a{n}": "v" * 1024 for n in range(100)} | {"X-Goog-Pubsub-Message-Id": "7"}
+    assert writer.request("POST", "/push/sensor-events", EVENT, headers).status == 503
+
+
+def test_sigterm_answers_what_is_in_flight_and_every_line_is_json(tmp_path):
+    silent = socket.create_server(("127.0.0.1", 0))  # takes connections and never says a word
+    env = environment() | {"PUBSUB_EMULATOR_HOST": f"127.0.0.1:{silent.getsockname()[1]}"}
+    with silent, server(APP, env, tmp_path) as running:
+        running.wait()
+        with ThreadPoolExecutor(8) as pool:
+            answers = [pool.submit(push, running, b"poison") for _ in range(8)]
+            time.sleep(PUBLISH_S / 4)  # by now they wait for a publish that will not be confirmed
+            assert not any(answer.done() for answer in answers)
+            assert running.terminate() == 0
+            assert [answer.result().status for answer in answers] == [503] * 8
+        lines = running.log_lines()
+    assert {"severity", "message", "logger", "time"} <= lines[0].keys()
+    assert [line["logger"] for line in lines].count("pmp_writer.app") == 8
+    assert any(line["logger"] == "gunicorn.error" for line in lines)
+
+
+def test_a_wrong_environment_ends_the_start_with_its_reason(tmp_path):
+    with server(APP, {"PUSH_AUTH": "none"}, tmp_path) as running:
+        assert running.process.wait(30) != 0
+        log = running.log.read_text("utf-8")
+    failure = (
+        next(line for line in map(json.loads, log.splitlines()) if "stack_trace" in line) if log else None
+    )
+    assert failure is not None
+    assert "ConfigError: unset: PROJECT_ID" in failure["stack_trace"]
