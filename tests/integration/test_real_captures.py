@@ -119,7 +119,7 @@ def test_a_captured_file_is_published_whole_or_refused_with_a_reason(line, path)
 def assert_information_rows(message: PushMessage, stations: list[dict[str, Any]]) -> None:
     row_set = rows.station_information(message, datetime.now(UTC))
     assert [row["station_id"] for row in row_set.rows] == ids(stations)
-    assert len(row_set.rejected) == unusable(stations)
+    assert sum(part.parts for part in row_set.rejected) == unusable(stations)
 
 
 def assert_snapshot_row(message: PushMessage, stations: list[dict[str, Any]]) -> None:

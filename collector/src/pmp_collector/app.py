@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from pmp_collector.poll import Poller, PollResult, UnknownSystem
 from pmp_collector.simulation import Simulate, SimulationRequest
 from pmp_schema.errors import PublishFailed
-from pmp_schema.service import create_service, error
+from pmp_schema.service import create_service, error, read_body
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -47,7 +47,7 @@ def create_app(
     @app.post("/simulate")
     def simulate_now() -> ResponseReturnValue:
         try:
-            wanted = msgspec.json.decode(request.get_data() or b"{}", type=SimulationRequest)
+            wanted = msgspec.json.decode(read_body() or b"{}", type=SimulationRequest)
         except (msgspec.DecodeError, UnicodeDecodeError) as cause:
             return error(400, "bad_request", str(cause))
         if wanted.seconds > wanted.MAX_SECONDS:

@@ -1,6 +1,5 @@
 """The collector's configuration and the feeds file."""
 
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from pmp_schema.config import ConfigError, choice, number, require
+from pmp_schema.config import ConfigError, choice, count, number, require
 from pmp_schema.topology import TOPOLOGY, Topic
 
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -88,11 +87,11 @@ class Config:
             project=project,
             systems=load_systems(Path(feeds_file)) if feeds_file else DEFAULT_SYSTEMS,
             sensor_topic=_topic(env.get("PUBSUB_TOPIC"), project),
-            connect_timeout_s=_positive(env, "COLLECTOR_CONNECT_TIMEOUT_S", 5.0),
-            read_timeout_s=_positive(env, "COLLECTOR_READ_TIMEOUT_S", 10.0),
-            max_body_bytes=_count(env, "COLLECTOR_MAX_BODY_BYTES", 30_000_000),
-            fetch_attempts=_count(env, "COLLECTOR_FETCH_ATTEMPTS", 3),
-            publish_timeout_s=_positive(env, "COLLECTOR_PUBLISH_TIMEOUT_S", 10.0),
+            connect_timeout_s=number(env, "COLLECTOR_CONNECT_TIMEOUT_S", 5.0),
+            read_timeout_s=number(env, "COLLECTOR_READ_TIMEOUT_S", 10.0),
+            max_body_bytes=count(env, "COLLECTOR_MAX_BODY_BYTES", 30_000_000),
+            fetch_attempts=count(env, "COLLECTOR_FETCH_ATTEMPTS", 3),
+            publish_timeout_s=number(env, "COLLECTOR_PUBLISH_TIMEOUT_S", 10.0),
             log_level=choice(
                 {"LOG_LEVEL": env.get("LOG_LEVEL", "").upper()}, "LOG_LEVEL", "INFO", LOG_LEVELS
             ),
@@ -119,20 +118,6 @@ def load_systems(path: Path) -> tuple[System, ...]:
         if not (system.discovery_url or (system.station_status_url and system.station_information_url)):
             raise ConfigError(f"{path}: {system.id}: needs discovery_url, or both explicit URLs")
     return tuple(systems)
-
-
-def _positive(env: Mapping[str, str], name: str, default: float) -> float:
-    value = number(env, name, default)
-    if not 0 < value < math.inf:
-        raise ConfigError(f"{name}: must be above zero: {env[name]!r}")
-    return value
-
-
-def _count(env: Mapping[str, str], name: str, default: int) -> int:
-    value = _positive(env, name, default)
-    if value != int(value):
-        raise ConfigError(f"{name}: not a whole number: {env[name]!r}")
-    return int(value)
 
 
 def _topic(path: str | None, project: str) -> Topic:

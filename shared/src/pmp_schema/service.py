@@ -41,15 +41,7 @@ def create_service(name: str, *, project: str, max_body_bytes: int, check_ready:
             return error(503, "not_ready", str(cause))
         return jsonify(status="ok")
 
-    @app.errorhandler(HTTPException)
-    def http_error(exception: HTTPException) -> ResponseReturnValue:
-        reason = exception.name.lower().replace(" ", "_")
-        response = error(exception.code or 500, reason, exception.description or exception.name)
-        if isinstance(exception, MethodNotAllowed):
-            response.allow.update(exception.valid_methods or ())
-        if isinstance(exception, RequestEntityTooLarge):
-            _discard_body()
-        return response
+    app.register_error_handler(HTTPException, _http_error)
 
     @app.errorhandler(Exception)
     def unexpected(exception: Exception) -> ResponseReturnValue:
@@ -75,6 +67,16 @@ def error(status: int, reason: str, message: str, *, retry_after_s: int | None =
     response.status_code = status
     if retry_after_s is not None:
         response.headers["Retry-After"] = str(retry_after_s)
+    return response
+
+
+def _http_error(exception: HTTPException) -> Response:
+    reason = exception.name.lower().replace(" ", "_")
+    response = error(exception.code or 500, reason, exception.description or exception.name)
+    if isinstance(exception, MethodNotAllowed):
+        response.allow.update(exception.valid_methods or ())
+    if isinstance(exception, RequestEntityTooLarge):
+        _discard_body()
     return response
 
 

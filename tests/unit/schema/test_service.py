@@ -100,12 +100,21 @@ def test_a_bug_is_500_without_its_trace_and_logged_with_it(client, caplog):
     assert record.exc_info[0] is ZeroDivisionError
 
 
-def test_lines_of_a_request_carry_its_trace_and_those_after_it_do_not(client, caplog):
-    lines = []
-    caplog.handler.setFormatter(CloudJsonFormatter())
-    caplog.handler.emit = lambda record: lines.append(json.loads(caplog.handler.format(record)))
+@pytest.fixture
+def stream():
+    """What the application logs, as JSON lines."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(CloudJsonFormatter())
+    logging.getLogger("pmp_test.service").addHandler(handler)
+    yield stream
+    logging.getLogger("pmp_test.service").removeHandler(handler)
+
+
+def test_lines_of_a_request_carry_its_trace_and_those_after_it_do_not(client, stream):
     client.get("/log", headers={"X-Cloud-Trace-Context": f"{TRACE}/1"})
     client.get("/log")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     field = "logging.googleapis.com/trace"
     assert [line.get(field) for line in lines] == [f"projects/p/traces/{TRACE}", None]
 
