@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pmp_schema.errors import PoisonMessage, Reason
@@ -97,7 +97,6 @@ def test_what_is_no_instant_is_a_value_error(written):
         parse_instant(written)
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(), st.floats(), st.integers(), st.booleans(), st.none(), st.binary()))
 def test_any_value_is_an_aware_instant_or_a_value_error(value):
     try:
@@ -107,7 +106,6 @@ def test_any_value_is_an_aware_instant_or_a_value_error(value):
     assert at.utcoffset() == timedelta(0)
 
 
-@settings(deadline=None)
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_an_instant_written_as_rfc_3339_comes_back(at):
     assert parse_instant(at.isoformat()) == at

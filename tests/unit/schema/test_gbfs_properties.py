@@ -1,7 +1,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pmp_schema import gbfs
@@ -10,7 +10,6 @@ from pmp_schema.gbfs.quality import MEANING
 from pmp_schema.gbfs.status import FIRST_REPORTED_AT, REPORTED_SLACK
 
 INGEST_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SCALARS = st.one_of(
     st.none(),
@@ -73,7 +72,6 @@ def flatten_both(document: gbfs.Document):
     )
 
 
-@UNTIMED
 @given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_body_is_read_or_poison(body):
     try:
@@ -85,7 +83,6 @@ def test_any_body_is_read_or_poison(body):
         return
 
 
-@UNTIMED
 @given(
     st.dictionaries(st.sampled_from(["last_updated", "lastUpdatedOther", "data", "feeds", "stations"]), JSON),
     st.none() | st.text(max_size=40),
@@ -105,7 +102,6 @@ def test_any_object_has_a_time_and_feeds_or_is_poison(root, header, language):
         return
 
 
-@UNTIMED
 @given(ENTRIES)
 def test_every_entry_is_a_row_or_a_counted_reject_or_a_counted_duplicate(entries):
     for found in flatten_both(snapshot(entries)):
@@ -114,7 +110,6 @@ def test_every_entry_is_a_row_or_a_counted_reject_or_a_counted_duplicate(entries
         assert len({s.station_id for s in found.stations}) == len(found.stations)
 
 
-@UNTIMED
 @given(ENTRIES)
 def test_rows_hold_only_what_their_columns_can_hold(entries):
     status, information = flatten_both(snapshot(entries))
@@ -144,7 +139,6 @@ def test_rows_hold_only_what_their_columns_can_hold(entries):
         )
 
 
-@UNTIMED
 @given(ENTRIES)
 def test_flattening_is_deterministic_and_leaves_the_document_alone(entries):
     document = snapshot(entries)
@@ -152,7 +146,6 @@ def test_flattening_is_deterministic_and_leaves_the_document_alone(entries):
     assert document == snapshot(entries)
 
 
-@UNTIMED
 @given(ENTRIES)
 def test_flattening_its_own_result_changes_no_value(entries):
     first = gbfs.flatten_status(snapshot(entries), ingest_at=INGEST_AT).stations
@@ -176,7 +169,6 @@ def test_flattening_its_own_result_changes_no_value(entries):
     ]
 
 
-@UNTIMED
 @given(ENTRIES)
 def test_a_reject_can_be_written_as_it_came(entries):
     for found in flatten_both(snapshot(entries)):
