@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.exceptions import GoogleAPIError
 from google.cloud import bigquery
 from requests import RequestException
 
@@ -90,5 +90,5 @@ class Landed:
                 sql, job_config=config, timeout=QUERY_TIMEOUT_S, retry=RETRY, job_retry=None
             )
             return [dict(row) for row in job.result(timeout=QUERY_TIMEOUT_S, retry=RETRY, job_retry=None)]
-        except (GoogleAPICallError, RequestException) as error:
+        except (GoogleAPIError, RequestException) as error:
             raise CommandError(f"BigQuery: {error}") from error

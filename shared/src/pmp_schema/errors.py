@@ -27,6 +27,7 @@ class Reason(StrEnum):
     TIMESTAMP_INVALID = "timestamp_invalid"
     TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
     STATION_INVALID = "station_invalid"
+    NO_STATIONS = "no_stations"
     ROW_REJECTED = "row_rejected"
     DELIVERY_ATTEMPTS = "delivery_attempts"
     UNKNOWN = "unknown"

@@ -78,6 +78,7 @@ class PubSubPublisher:
         )
         self._monotonic = monotonic
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._postponed: list[Outgoing] = []
         self._lock = Lock()
 
     def publish(self, topic: Topic, messages: Sequence[Outgoing]) -> list[str]:
@@ -129,10 +130,16 @@ class PubSubPublisher:
         ops = TOPOLOGY.topics["ops-events"].id
         return Counter({key: count for key, count in counts.items() if key[0] != ops})
 
-    def put_back(self, counts: Counter[tuple[str, str]]) -> None:
-        """Returns counts that could not be announced."""
+    def take_postponed(self) -> list[Outgoing]:
+        """Announcements that could not be confirmed; they may have arrived, so they go out again as they were."""
         with self._lock:
-            self._counts += counts
+            postponed, self._postponed = self._postponed, []
+        return postponed
+
+    def postpone(self, announcements: Sequence[Outgoing]) -> None:
+        """Keeps announcements for the next call."""
+        with self._lock:
+            self._postponed += announcements
 
 
 def batches(messages: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
@@ -178,19 +185,19 @@ def ops_event(
 def announce_counts(publisher: PubSubPublisher, source: str) -> None:
     """Publishes what was confirmed since the last call as `publisher.counted` events, for reconciliation.
 
-    A failure is logged and the counts are kept for the next call: counting never fails the work it counts.
+    A failure is logged and the events are kept for the next call: counting never fails the work it counts, and an
+    event whose answer was lost comes again under its own id.
     """
-    counts = publisher.take_counts()
-    if not counts:
-        return
-    events = [
+    announcements = publisher.take_postponed() + [
         ops_event(
             "publisher.counted", source=source, subject=topic, data={"minute": minute, "messages": count}
         )
-        for (topic, minute), count in sorted(counts.items())
+        for (topic, minute), count in sorted(publisher.take_counts().items())
     ]
+    if not announcements:
+        return
     try:
-        publisher.publish(TOPOLOGY.topics["ops-events"], events)
+        publisher.publish(TOPOLOGY.topics["ops-events"], announcements)
     except PublishFailed as error:
-        publisher.put_back(counts)
+        publisher.postpone(announcements)
         logger.warning("counts.postponed", extra={"cause": str(error)})

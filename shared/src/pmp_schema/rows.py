@@ -109,12 +109,14 @@ def station_information(message: PushMessage, now: datetime) -> RowSet:
     """Rows of `station_information`, one per station; a bad station is a reject, never the snapshot.
 
     Raises:
-        PoisonMessage: no envelope, or no list of stations, or an absurdly long one.
+        PoisonMessage: no envelope; no list of stations, an empty one, or an absurdly long one.
     """
     envelope, payload, event_ts, event_id = _envelope(message, now)
     document = gbfs.decode(payload)
-    entries = gbfs.station_count(document) or 0
-    if entries > MAX_STATIONS:
+    entries = gbfs.station_count(document)
+    if entries == 0:
+        raise PoisonMessage(Reason.NO_STATIONS)  # no row would be left of the message
+    if entries is not None and entries > MAX_STATIONS:
         raise PoisonMessage(Reason.TOO_LARGE, f"{entries} stations")
     flat = gbfs.flatten_information(document)
     rows: list[Row] = [

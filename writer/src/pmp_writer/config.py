@@ -42,14 +42,14 @@ class Config:
     batch_bytes: int = 7_000_000
     queue_rows: int = 20_000
     queue_bytes: int = 64_000_000
-    append_timeout_s: float = 20.0
+    append_timeout_s: float = 15.0
     publish_timeout_s: float = 10.0
     log_level: str = "INFO"
 
     @property
     def budget_s(self) -> float:
-        """The longest a handler may take: queue and append, then a dead letter's publish."""
-        return 1.5 * self.append_timeout_s + self.publish_timeout_s
+        """The longest a handler may take: queue and append, a dead letter's publish, its announcement."""
+        return 1.5 * self.append_timeout_s + 2 * self.publish_timeout_s
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -69,7 +69,7 @@ class Config:
                 'Literal["arrow", "proto"]', choice(env, "WRITER_ROW_ENCODER", "arrow", ("arrow", "proto"))
             ),
             appends_in_flight=count(env, "WRITER_APPENDS_IN_FLIGHT", 8),
-            append_timeout_s=number(env, "WRITER_APPEND_TIMEOUT_S", 20.0),
+            append_timeout_s=number(env, "WRITER_APPEND_TIMEOUT_S", 15.0),
             publish_timeout_s=number(env, "WRITER_PUBLISH_TIMEOUT_S", 10.0),
             log_level=env.get("LOG_LEVEL") or "INFO",
         )

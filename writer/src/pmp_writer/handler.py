@@ -31,12 +31,20 @@ class Handler:
     Args:
         sinks: one per table id without dataset.
         now: aware UTC clock.
+        announce: tells how much was published, after a dead letter was.
     """
 
-    def __init__(self, sinks: Mapping[str, Sink], publisher: Publisher, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        sinks: Mapping[str, Sink],
+        publisher: Publisher,
+        now: Callable[[], datetime],
+        announce: Callable[[], None] = lambda: None,
+    ) -> None:
         self._sinks = sinks
         self._publisher = publisher
         self._now = now
+        self._announce = announce
 
     def handle(self, route: str, message: PushMessage) -> list[DeadLetter]:
         """Returns once the whole message is durable: what became dead letters, empty in the good case.
@@ -85,3 +93,4 @@ class Handler:
             TOPOLOGY.topics[DEAD_LETTERS],
             [Outgoing(letter.data, letter.attributes(now)) for letter in given_up],
         )
+        self._announce()

@@ -7,7 +7,7 @@ from google.pubsub_v1 import PublisherClient
 
 from pmp_schema import logs
 from pmp_schema.bigquery.channel import storage_write_channel, write_client
-from pmp_schema.publisher import PubSubPublisher
+from pmp_schema.publisher import PubSubPublisher, announce_counts
 from pmp_schema.topology import TOPOLOGY
 from pmp_writer.app import create_app
 from pmp_writer.auth import verifier
@@ -27,7 +27,12 @@ def check_ready() -> None:
 
 
 app = create_app(
-    Handler(sinks.by_table, publisher, lambda: datetime.now(UTC)),
+    Handler(
+        sinks.by_table,
+        publisher,
+        lambda: datetime.now(UTC),
+        announce=lambda: announce_counts(publisher, TOPOLOGY.services["writer"].id),
+    ),
     verifier(config.push_auth, audience=config.push_audience, account=config.push_service_account),
     project=config.project,
     check_ready=check_ready,
