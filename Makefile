@@ -8,7 +8,7 @@ UV := $(shell command -v uv || echo .pmp/uv/bin/uv)
 RUN := .venv/bin
 STAMP := .venv/.synced
 
-.PHONY: help setup demo up down check fmt test compose-test images clean install
+.PHONY: help setup demo up down check fmt test faults compose-test clean install
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -38,7 +38,7 @@ down: setup ## Stop what `make up` started
 check: setup ## Lint, format check, types, spelling, lock file
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
-	$(RUN)/mypy shared/src collector/src writer/src deploy/src
+	$(RUN)/mypy shared/src collector/src writer/src dlq-replayer/src deploy/src
 	$(RUN)/codespell
 	$(UV) lock --check --quiet
 
@@ -49,8 +49,14 @@ fmt: setup ## Format and fix what can be fixed
 test: setup ## Run all tests but those that need Docker
 	$(RUN)/pytest
 
+faults: setup ## Run the long fault tests and print their table
+	$(RUN)/pytest -m faults tests/faults
+
 compose-test: setup ## Build the containers, drive one snapshot through them, stop
 	$(RUN)/pytest -m compose tests/compose
 
-clean: down ## Remove what the stack and the tools left behind
+clean: ## Stop every local stack, remove what stacks and tools left behind
+	@for state in .pmp/*/stack.json; do \
+	  if [ -e "$$state" ]; then PMP_STATE_DIR="$$(dirname "$$state")" $(RUN)/pmpctl local down; fi; \
+	done
 	rm -rf .pmp/local* .pmp/demo* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,11 +16,18 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "compose.yaml").read_text("utf-8")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
 DOCKERFILES = sorted([*ROOT.glob("*/Dockerfile"), *(ROOT / "deploy" / "docker").glob("*.Dockerfile")])
-OWN = ("collector/Dockerfile", "writer/Dockerfile", "deploy/Dockerfile", "deploy/docker/bigquery.Dockerfile")
+OWN = (
+    "collector/Dockerfile",
+    "writer/Dockerfile",
+    "dlq-replayer/Dockerfile",
+    "deploy/Dockerfile",
+    "deploy/docker/bigquery.Dockerfile",
+)
 # The name of the same port in the local stack without containers.
 PUBLISHED = {
     "COLLECTOR_PORT": "collector",
     "WRITER_PORT": "writer",
+    "REPLAYER_PORT": "replayer",
     "PUBSUB_PORT": "pubsub",
     "FEED_SERVER_PORT": "feed",
     "BIGQUERY_PORT": "bigquery",
@@ -83,6 +90,6 @@ def test_images_are_built_in_one_shape() -> None:
         lines = instructions(ROOT / name)
         build = " ".join(lines[: lines.index("FROM python:3.12-slim")])
         build = re.sub(r"--(extra|no-install-package) \S+", "", build)
-        build = re.sub(r"--package \S+|COPY (collector|writer|deploy) \1", "NAME", build)
+        build = re.sub(r"--package \S+|COPY (collector|writer|dlq-replayer|deploy) \1", "NAME", build)
         shapes.add(" ".join(build.split()))
     assert len(shapes) == 1, shapes

@@ -14,6 +14,7 @@ UV = shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".pmp" / "uv" / "b
 FOREIGN = {
     "collector": "pyarrow, pmp_writer, bqemulator",
     "writer": "httpx, typer, pmp_collector, bqemulator",
+    "replayer": "pyarrow, pmp_writer, bqemulator",
 }
 
 pytestmark = [

@@ -85,8 +85,6 @@ def test_a_collected_feed_becomes_one_snapshot_and_a_row_for_each_station(stack:
     eventually(
         lambda: rows("pmp_curated.station_information", information["message_id"]) == information["stations"]
     )
-    again = collector.post("/collect/station_information").json()["results"][0]
-    assert again["outcome"] == "unchanged" or again["feed_ts"] != information["feed_ts"]
 
 
 POISON = {
@@ -175,11 +173,7 @@ def test_a_body_that_is_no_message_has_a_defined_answer_and_the_writer_lives(
     stack: Stack, body: bytes, status: int
 ):
     writer = httpx.Client(base_url=stack.env["WRITER_URL"], timeout=30, trust_env=False)
-    try:
-        answer = writer.post("/push/sensor-events", content=body).status_code
-    except httpx.WriteError:  # refused by its length: the server need not read it to the end
-        answer = 413
-    assert answer == status
+    assert writer.post("/push/sensor-events", content=body).status_code == status
     good = {"message": {"data": base64.b64encode(event(f"e-{uuid4().hex}")).decode(), "messageId": "m"}}
     assert writer.post("/push/sensor-events", json=good).status_code == 204
 

@@ -37,7 +37,7 @@ def simulate(
     city: Annotated[str | None, typer.Option(help="city_id of every event.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print no event, only the bar.")] = False,
 ) -> None:
-    """Publish simulated sensor events, as `scripts/sensors.py` of the first source document does."""
+    """Publish simulated sensor events; sparse mode prints one `Published: {...}` line for each."""
     config = Config.from_env(os.environ)  # before the imports: they take a second
     from google.auth.exceptions import GoogleAuthError  # heavy; `feed-server` does without  # noqa: PLC0415
     from google.pubsub_v1 import PublisherClient  # noqa: PLC0415

@@ -9,10 +9,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from pmp_schema.config import ConfigError, choice, count, number, require
+from pmp_schema.config import ConfigError, count, log_level, number, require
 from pmp_schema.topology import TOPOLOGY, Topic
 
-LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 VELIB_URL: Final = "https://velib-metropole-opendata.smovengo.cloud/opendata/Velib_Metropole/gbfs.json"
 
 
@@ -92,9 +91,7 @@ class Config:
             max_body_bytes=count(env, "COLLECTOR_MAX_BODY_BYTES", 30_000_000),
             fetch_attempts=count(env, "COLLECTOR_FETCH_ATTEMPTS", 3),
             publish_timeout_s=number(env, "COLLECTOR_PUBLISH_TIMEOUT_S", 10.0),
-            log_level=choice(
-                {"LOG_LEVEL": env.get("LOG_LEVEL", "").upper()}, "LOG_LEVEL", "INFO", LOG_LEVELS
-            ),
+            log_level=log_level(env),
         )
 
 
@@ -121,7 +118,7 @@ def load_systems(path: Path) -> tuple[System, ...]:
 
 
 def _topic(path: str | None, project: str) -> Topic:
-    """The sensor topic, or the one that the first source document's PUBSUB_TOPIC names (id or full path)."""
+    """The sensor topic, or the one that PUBSUB_TOPIC names (id or full path)."""
     default = TOPOLOGY.topics["sensor-events"]
     if not path:
         return default

@@ -2,10 +2,9 @@
 
 import logging
 import os
+import signal
 import sys
 import time
-from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +14,12 @@ from rich.console import Console
 from pmp_schema import logs
 from pmp_schema.config import ConfigError, require
 from pmp_schema.topology import TOPOLOGY
+from pmpctl import reliability
 from pmpctl.errors import CommandError
 from pmpctl.local import cli as local
-from pmpctl.local.environment import SIMULATED, external_pubsub, project_root, state_folder, variables
+from pmpctl.local.environment import LIVE, SIMULATED, external_pubsub, project_root, variables
 from pmpctl.local.ports import Ports
+from pmpctl.target import LocationOption, Target, TargetOption, settings
 
 app = typer.Typer(
     help="Runs and operates Mobility Pulse.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -26,28 +27,7 @@ app = typer.Typer(
 tables = typer.Typer(help="BigQuery datasets, tables and views.", no_args_is_help=True)
 app.add_typer(local.app, name="local")
 app.add_typer(tables, name="tables")
-
-
-class Target(StrEnum):
-    LOCAL = "local"
-    CLOUD = "cloud"
-
-
-TargetOption = Annotated[
-    Target, typer.Option(help="The emulators, or the project PROJECT_ID with your credentials.")
-]
-LocationOption = Annotated[
-    str | None, typer.Option(help="Location of new datasets; REGION where it is not given.")
-]
-
-
-def _settings(target: Target) -> dict[str, str]:
-    """The variables of a target; the shell's win over those of the local stack."""
-    if target is Target.CLOUD:
-        return {k: v for k, v in os.environ.items() if not k.endswith("EMULATOR_HOST")}
-    ports = Ports.parse(os.environ.get("PMP_PORT_BASE"))
-    state = state_folder(os.environ, ports, Path.cwd())
-    return {**variables(ports, state, external_pubsub(os.environ, ports)), **os.environ}
+reliability.register(app)
 
 
 @tables.command("apply")
@@ -55,7 +35,7 @@ def tables_apply(target: TargetOption = Target.LOCAL, location: LocationOption =
     """Creates missing datasets, tables and views; adds missing columns. Drops nothing."""
     from pmpctl import resources  # noqa: PLC0415 - Google's clients take a second to import
 
-    env = _settings(target)
+    env = settings(target)
     (project,) = require(env, "PROJECT_ID")
     clients = resources.connect(
         project,
@@ -81,7 +61,7 @@ def setup(
     from pmpctl import resources  # noqa: PLC0415 - Google's clients take a second to import
     from pmpctl.messaging import PushTarget  # noqa: PLC0415
 
-    env = _settings(target)
+    env = settings(target)
     project, base_url = require(
         {**env, "WRITER_URL": writer_url or env.get("WRITER_URL", "")}, "PROJECT_ID", "WRITER_URL"
     )
@@ -142,42 +122,12 @@ def demo(
     stack = demonstration.Stack(
         variables=values,
         env={**os.environ, "PMP_STATE_DIR": str(state)},
+        feeds=lambda: demonstration.feeds_to_collect(None if feed == LIVE else ports.url("feed")),
         landed=lambda: Landed(bigquery_client(values["PROJECT_ID"], values["BIGQUERY_EMULATOR_HOST"])),
     )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the stack is stopped then too
     done = demonstration.run(feed, stack, folder / "demo.json", Console())
     raise typer.Exit(0 if done else 1)
-
-
-@app.command()
-def reconcile(
-    since: Annotated[str, typer.Option(help="An age (90m, 24h, 7d) or an RFC 3339 time.")] = "24h",
-    ids: Annotated[
-        bool, typer.Option("--ids", help="Also lists messages that came twice and events published again.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    target: TargetOption = Target.LOCAL,
-) -> None:
-    """Compares what was published with rows and dead letters, by topic and hour; exits 1 where something is missing.
-
-    Publishers announce numbers, never ids, so a missing message cannot be named: it is on its way, or lost. Messages
-    of publishers that do not count are surplus; surplus and duplicates of an hour can hide as many missing ones.
-    """
-    from pmpctl import arrivals, resources  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl import reconcile as reconciliation  # noqa: PLC0415
-
-    env = _settings(target)
-    (project,) = require(env, "PROJECT_ID")
-    now = datetime.now(UTC)
-    client = resources.bigquery_client(project, env.get("BIGQUERY_EMULATOR_HOST"))
-    well = reconciliation.run(
-        arrivals.Views(client),
-        since=reconciliation.parse_since(since, now),
-        now=now,
-        console=Console(),
-        ids=ids,
-        as_json=as_json,
-    )
-    raise typer.Exit(0 if well else 1)
 
 
 def _service_urls(given: list[str] | None) -> dict[str, str]:

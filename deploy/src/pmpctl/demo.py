@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,10 +14,11 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from pmp_schema import tables
+from pmp_schema import gbfs, tables
 from pmpctl.errors import CommandError
 from pmpctl.landed import Landed, Published
 
+FEED_TABLES: Final = {"station_status": "feed_snapshots", "station_information": "station_information"}
 REQUEST_TIMEOUT_S: Final = 60.0  # a collect may retry the feed
 LANDING_TIMEOUT_S: Final = 60.0
 SENSOR_EVENTS: Final = 200  # the Pub/Sub emulator pushes about 100 a second on two cores
@@ -78,11 +79,13 @@ class Stack:
     Attributes:
         variables: as `pmpctl local env` prints them.
         env: of the `pmpctl local` processes; names a state folder of the demo's own.
+        feeds: asks which feeds there are to collect; a recorded series has only one.
         landed: makes the view on the stack's BigQuery.
     """
 
     variables: Mapping[str, str]
     env: Mapping[str, str]
+    feeds: Callable[[], Collection[str]]
     landed: Callable[[], Landed]
 
 
@@ -91,13 +94,9 @@ def run(feed: str, stack: Stack, report_file: Path, console: Console) -> bool:
     report = Report(feed=feed)
     started = time.monotonic()
     try:
-        _drive(feed, stack, report, console)
-        report.ok = report.lost == 0
-    except (CommandError, httpx.HTTPError) as error:
-        console.print(f"[red]failed[/]  {error}")
-    finally:
-        with report.step(console, "stop the stack"):
-            _pmpctl(stack, "down")
+        report.ok = _attempt(console, lambda: _drive(feed, stack, report, console)) and report.lost == 0
+    finally:  # also where the demo itself is ended
+        report.ok = _attempt(console, lambda: _stop(stack, report, console)) and report.ok
         report.seconds = round(time.monotonic() - started, 1)
         report_file.parent.mkdir(parents=True, exist_ok=True)
         report_file.write_text(json.dumps(asdict(report), indent=2) + "\n")
@@ -109,6 +108,29 @@ def run(feed: str, stack: Stack, report_file: Path, console: Console) -> bool:
     return report.ok
 
 
+def feeds_to_collect(feed_server: str | None) -> Collection[str]:
+    """The feeds that the feed server lists; both for the live system, which has no feed server here."""
+    if feed_server is None:
+        return FEED_TABLES.keys()
+    response = httpx.get(f"{feed_server}/gbfs.json", timeout=REQUEST_TIMEOUT_S, trust_env=False)
+    return gbfs.feed_urls(gbfs.decode(response.raise_for_status().content)).keys()
+
+
+def _attempt(console: Console, work: Callable[[], None]) -> bool:
+    """Does a part of the demo; what a person can mend is one line."""
+    try:
+        work()
+    except (CommandError, httpx.HTTPError, ValueError, subprocess.TimeoutExpired) as error:
+        console.print(f"[red]failed[/]  {error}")
+        return False
+    return True
+
+
+def _stop(stack: Stack, report: Report, console: Console) -> None:
+    with report.step(console, "stop the stack"):
+        _pmpctl(stack, "down")
+
+
 def _drive(feed: str, stack: Stack, report: Report, console: Console) -> None:
     with report.step(console, "start the stack"):
         _pmpctl(stack, "up", "--detach", "--ephemeral", "--without", "scheduler", "--feed", feed)
@@ -117,10 +139,10 @@ def _drive(feed: str, stack: Stack, report: Report, console: Console) -> None:
     )
     published = Published()
     with collector:
-        for name, table in (
-            ("station_status", "feed_snapshots"),
-            ("station_information", "station_information"),
-        ):
+        for name, table in FEED_TABLES.items():
+            if name not in stack.feeds():
+                console.print(f"ok  {name} is not part of this recording")
+                continue
             with report.step(console, f"collect {name}"):
                 result = _post(collector, f"/collect/{name}")["results"][0]
                 if result["outcome"] != "published":

@@ -66,9 +66,15 @@ class Landed:
     def _missing_events(self, published: Published) -> int:
         if not published.sensor_events:
             return 0
-        sql = f"SELECT COUNT(DISTINCT event_id) AS n FROM {self._name('raw_events')} WHERE STARTS_WITH(event_id, @run)"  # noqa: S608
         run = bigquery.ScalarQueryParameter("run", "STRING", f"e-{published.sensor_run}-")
-        return published.sensor_events - int(self._query(sql, run)[0]["n"])
+        found: set[str] = set()
+        for name, column in (
+            ("raw_events", "event_id"),
+            ("dead_letters", "JSON_VALUE(attributes, '$.\"ce-id\"')"),
+        ):
+            sql = f"SELECT DISTINCT {column} AS id FROM {self._name(name)} WHERE STARTS_WITH({column}, @run)"  # noqa: S608
+            found |= {row["id"] for row in self._query(sql, run)}
+        return published.sensor_events - len(found)
 
     def _missing_messages(self, table: str, ids: list[str]) -> int:
         parameter = bigquery.ArrayQueryParameter("ids", "STRING", ids)

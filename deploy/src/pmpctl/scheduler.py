@@ -5,12 +5,13 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from threading import Event
 from types import FrameType
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import httpx
-from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
@@ -63,7 +64,7 @@ def build(
     client: httpx.Client,
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> BlockingScheduler:
+) -> BackgroundScheduler:
     """A scheduler that runs every schedule once at its start and then when it is due.
 
     The first run of a daily schedule does not wait for its hour, so that a new stack has its metadata at once.
@@ -74,7 +75,7 @@ def build(
         client: with its own time-out.
         now: the clock.
     """
-    scheduler = BlockingScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
+    scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
     for schedule in schedules:
         if schedule.service not in services:
             logger.warning("schedule.skipped", extra={"schedule": schedule.id, "service": schedule.service})
@@ -96,10 +97,13 @@ def serve(schedules: Iterable[Schedule], services: Mapping[str, str]) -> None:
     # Only loopback or a container network is called: no proxy of the environment.
     with httpx.Client(timeout=CALL_TIMEOUT_S, trust_env=False) as client:
         scheduler = build(schedules, services, client)
+        ended = Event()
 
         def end(_number: int, _frame: FrameType | None) -> None:
-            scheduler.shutdown(wait=False)
+            ended.set()
 
         signal.signal(signal.SIGTERM, end)
         signal.signal(signal.SIGINT, end)
         scheduler.start()
+        ended.wait()
+        scheduler.shutdown(wait=True)

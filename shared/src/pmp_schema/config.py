@@ -63,3 +63,13 @@ def choice(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, 
     if value not in allowed:
         raise ConfigError(f"{name}: {value!r} is not one of {', '.join(allowed)}")
     return value
+
+
+def log_level(env: Mapping[str, str]) -> str:
+    """LOG_LEVEL in any case, INFO where it is unset.
+
+    Raises:
+        ConfigError: no level of Python's.
+    """
+    levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+    return choice({"LOG_LEVEL": env.get("LOG_LEVEL", "").upper()}, "LOG_LEVEL", "INFO", levels)

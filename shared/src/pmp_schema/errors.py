@@ -29,6 +29,7 @@ class Reason(StrEnum):
     STATION_INVALID = "station_invalid"
     NO_STATIONS = "no_stations"
     ROW_REJECTED = "row_rejected"
+    SCHEMA_DRIFT = "schema_drift"
     DELIVERY_ATTEMPTS = "delivery_attempts"
     UNKNOWN = "unknown"
 

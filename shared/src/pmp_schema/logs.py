@@ -16,6 +16,7 @@ from typing import Any, Final, TextIO
 
 _CONTEXT: Final[ContextVar[Mapping[str, Any]]] = ContextVar("log_context", default={})  # noqa: B039 - never mutated
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+OWN_PACKAGES: Final = ("pmp_schema", "pmp_collector", "pmp_writer", "pmp_replayer", "pmpctl")
 _TRACE_ID: Final = re.compile(r"^[0-9a-f]{32}$")
 
 
@@ -59,7 +60,16 @@ def trace_fields(headers: Mapping[str, str], project: str) -> dict[str, str]:
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Sends the root logger's lines to a stream, standard output by default. For entry points only."""
+    """Sends all lines to a stream, standard output by default. For entry points only.
+
+    Args:
+        level: of our own packages. Libraries stay at WARNING: below it HTTP clients log URLs and headers, which
+            may hold keys.
+        stream: a text stream.
+    """
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(CloudJsonFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    own = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(level=max(logging.WARNING, own), handlers=[handler], force=True)
+    for package in OWN_PACKAGES:
+        logging.getLogger(package).setLevel(own)

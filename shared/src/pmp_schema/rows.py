@@ -5,8 +5,10 @@ Rows lack `ingest_ts` where the table has one: it is set just before the append,
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import BoundedSemaphore
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +21,8 @@ from pmp_schema.instants import check_range, in_range, parse_instant
 from pmp_schema.push import PushMessage
 from pmp_schema.topology import TOPOLOGY
 
-MAX_STATIONS: Final = 100_000  # the largest systems have some thousands; a row takes far more than its JSON
+LARGE_BYTES: Final = 1_000_000
+MAX_STATIONS: Final = 50_000  # the largest systems have some thousands; a row takes far more than its JSON
 MAX_DEAD_LETTER_BYTES: Final = (
     9_900_000  # data and attributes; the other columns need some of an append's 10 MB
 )
@@ -112,6 +115,8 @@ def station_information(message: PushMessage, now: datetime) -> RowSet:
         PoisonMessage: no envelope; no list of stations, an empty one, or an absurdly long one.
     """
     envelope, payload, event_ts, event_id = _envelope(message, now)
+    if envelope.event_type != events.STATION_INFORMATION:
+        raise PoisonMessage(Reason.UNKNOWN_EVENT_TYPE, f"{envelope.event_type} is no station information")
     document = gbfs.decode(payload)
     entries = gbfs.station_count(document)
     if entries == 0:
@@ -296,3 +301,25 @@ BY_ROUTE: Final[Mapping[str, Callable[[PushMessage, datetime], RowSet]]] = {
     "ops-events": ops_event,
     "dead-letters": dead_letter,
 }
+
+# A megabyte of hostile JSON becomes thirty of Python objects: only so many such messages are decoded at a time.
+_LARGE: Final = BoundedSemaphore(2)
+
+
+def build(route: str, message: PushMessage, now: datetime) -> RowSet:
+    """The rows of a message.
+
+    Args:
+        route: a key of BY_ROUTE.
+        message: as it was pushed.
+        now: aware UTC.
+
+    Raises:
+        PoisonMessage: the message can never be rows.
+    """
+    with _LARGE if _is_large(message) else nullcontext():
+        return BY_ROUTE[route](message, now)
+
+
+def _is_large(message: PushMessage) -> bool:
+    return len(message.data) > LARGE_BYTES or "content-encoding" in message.attributes

@@ -99,6 +99,7 @@ class Topology:
     subscriptions: tuple[Subscription, ...]
     datasets: dict[str, Dataset]
     services: dict[str, Service]
+    jobs: dict[str, str]
     schedules: tuple[Schedule, ...]
 
     def dataset_of(self, table: str) -> Dataset:
@@ -148,6 +149,7 @@ def load() -> Topology:
             for key, value in raw["datasets"].items()
         },
         services={key: Service(key=key, **value) for key, value in raw["services"].items()},
+        jobs=raw["jobs"],
         schedules=tuple(Schedule(**s) for s in raw["schedules"]),
     )
 

@@ -30,6 +30,16 @@ def test_variables_are_those_of_the_contract():
         "FEATURES_TABLE": "pmp-local.pmp_features.station_features",
         "PUBSUB_TOPIC": "projects/pmp-local/topics/pmp-sensor-events",
         "SUBSCRIPTION": "projects/pmp-local/subscriptions/pmp-sensor-events-to-bq-sub",
+        "PORT": "8080",
+        "BUCKET": "file:///s/bucket",
+        "SA": "pmp-push@pmp-local.iam.gserviceaccount.com",
+        "PUSH_SERVICE_ACCOUNT": "pmp-push@pmp-local.iam.gserviceaccount.com",
+        "INJECT_SENSOR_DATA_JOB_NAME": "pmp-ingest-events",
+        "FEATURE_ENGINEERING_JOB_NAME": "pmp-station-features",
+        "PMP_STACK_PUBSUB": "127.0.0.1:8085",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": "http://127.0.0.1:8085/",
+        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+        "CLOUDSDK_CORE_PROJECT": "pmp-local",
         "PUSH_AUTH": "none",
         "PUSH_AUDIENCE": "pmp-writer",
         "FEEDS_FILE": "/s/feeds.toml",
@@ -55,6 +65,16 @@ def test_emulator_of_the_shell_is_used():
 @pytest.mark.parametrize("host", ["127.0.0.1:8085", "localhost:8085", ""])
 def test_own_address_from_local_env_is_no_external_emulator(host):
     assert external_pubsub({"PUBSUB_EMULATOR_HOST": host}, Ports()) is None
+
+
+def test_the_emulator_of_another_stack_is_not_taken_over():
+    shell = variables(Ports(9000), Path("/s"))  # `pmpctl local env` of that stack was evaluated
+    assert external_pubsub(shell, Ports()) is None
+
+
+def test_an_external_emulator_stays_external_in_the_shell_of_its_stack():
+    shell = variables(Ports(), Path("/s"), "emulators:8085")
+    assert external_pubsub(shell, Ports()) == "emulators:8085"
 
 
 def test_children_listen_on_loopback_and_bypass_proxies():

@@ -36,7 +36,13 @@ def test_running_pubsub_emulator_is_not_started_again():
 
 
 def test_processes_can_be_left_out():
-    assert tuple(table(without=["scheduler", "feed"])) == ("pubsub", "bigquery", "collector", "writer")
+    assert tuple(table(without=["scheduler", "feed"])) == (
+        "pubsub",
+        "bigquery",
+        "collector",
+        "writer",
+        "replayer",
+    )
 
 
 def test_unknown_process_to_leave_out_is_refused():

@@ -99,14 +99,30 @@ def test_without_a_trace_there_is_no_field(headers):
     assert logs.trace_fields(headers, "p") == {}
 
 
-def test_configure_sends_every_logger_to_one_stream():
+@pytest.fixture
+def loggers():
+    """Puts the process's logging back as it was."""
     root = logging.getLogger()
-    before, level = root.handlers[:], root.level
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = before
+    for package in logs.OWN_PACKAGES:
+        logging.getLogger(package).setLevel(logging.NOTSET)
+
+
+def test_configure_sends_our_lines_from_the_level_on_and_warnings_of_others(loggers):
     stream = io.StringIO()
-    try:
-        logs.configure("warning", stream)
-        logging.getLogger("pmp_test.any").info("a")
-        logging.getLogger("pmp_test.any").warning("b")
-    finally:
-        root.handlers[:], root.level = before, level
-    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["b"]
+    logs.configure("debug", stream)
+    logging.getLogger("pmp_writer.app").debug("ours")
+    logging.getLogger("httpx").info("a URL with a key")
+    logging.getLogger("httpx").warning("theirs")
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["ours", "theirs"]
+
+
+def test_configure_leaves_out_what_is_below_the_level(loggers):
+    stream = io.StringIO()
+    logs.configure("error", stream)
+    logging.getLogger("pmp_writer.app").warning("a")
+    logging.getLogger("httpx").warning("b")
+    logging.getLogger("pmp_writer.app").error("c")
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["c"]

@@ -2,6 +2,8 @@ import gzip
 import io
 import json
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -76,6 +78,10 @@ def with_raw(raw):
 
 def snapshot(raw=b"{}", event_type="station_status_snapshot"):
     return b'{"source":"velib","event_type":"%s","payload":%s}' % (event_type.encode(), raw)
+
+
+def information(raw=b"{}"):
+    return snapshot(raw, "station_information_snapshot")
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -186,9 +192,11 @@ POISON = [
     ("snapshots", snapshot(b'{"a":' + DEEP + b"}"), "too_deep"),
     ("snapshots", snapshot(event_type="weather"), "unknown_event_type"),
     ("snapshots", snapshot(b'{"a":"' + b"x" * 9_500_000 + b'"}'), "too_large"),
-    ("station-information", snapshot(), "schema"),
-    ("station-information", snapshot(b'{"data":{"stations":{}}}'), "schema"),
-    ("station-information", snapshot(b'{"data":{"stations":[{}]}}'), "station_invalid"),
+    ("station-information", information(), "schema"),
+    ("station-information", information(b'{"data":{"stations":{}}}'), "schema"),
+    ("station-information", information(b'{"data":{"stations":[]}}'), "no_stations"),
+    ("station-information", information(b'{"data":{"stations":[{}]}}'), "station_invalid"),
+    ("station-information", snapshot(b'{"data":{"stations":[{"station_id":1}]}}'), "unknown_event_type"),
     ("ops-events", b"{}", "schema"),
     ("ops-events", b'{"id":"1","type":"t","time":"9999-01-01T00:00:00Z"}', "timestamp_out_of_range"),
     ("ops-events", b'{"id":"1","type":"t","data":' + DEEP + b"}", "too_deep"),
@@ -359,3 +367,29 @@ def test_each_message_has_one_line_for_its_outcome(bench, caplog):
         ("ERROR", "push.malformed", None),
     ]
     assert "poison payload" not in caplog.text
+
+
+def test_a_push_beyond_those_in_hand_is_refused_at_once_and_health_answers(bench):
+    entered, leave = threading.Event(), threading.Event()
+
+    def hang(rows):
+        entered.set()
+        leave.wait(10)
+        return []
+
+    bench.sinks["raw_events"].rejects = hang
+    handler = Handler(bench.sinks, bench.publisher, lambda: NOW)
+    app = create_app(handler, bench, project="p", check_ready=bench.check_ready, pushes_in_hand=1)
+    headers, body = FORMS["wrapped"](PushMessage(data=event(), message_id="7"))
+
+    def push():
+        return app.test_client().post("/push/sensor-events", data=body, headers=headers).status_code
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(push)
+        assert entered.wait(10)
+        assert push() == 503
+        assert app.test_client().get("/health").status_code == 200
+        leave.set()
+        assert first.result(10) == 204
+    assert push() == 204

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from threading import BoundedSemaphore
 
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
@@ -20,14 +21,22 @@ RETRY_AFTER_S = 5
 
 
 def create_app(
-    handler: Handler, verifier: TokenVerifier, *, project: str, check_ready: Callable[[], None]
+    handler: Handler,
+    verifier: TokenVerifier,
+    *,
+    project: str,
+    check_ready: Callable[[], None],
+    pushes_in_hand: int = 72,
 ) -> Flask:
     """The writer's application.
 
     Args:
         verifier: decides on the push token, before anything of the request is read.
         check_ready: raises PipelineError while BigQuery or Pub/Sub does not answer.
+        pushes_in_hand: pushes that may be worked on at a time; more are answered 503 at once. Fewer than the
+            server's threads, so that one is always left for those answers and for `/health`.
     """
+    admitted = BoundedSemaphore(pushes_in_hand)
     app = create_service(
         "pmp_writer", project=project, max_body_bytes=MAX_BODY_BYTES, check_ready=check_ready
     )
@@ -36,6 +45,14 @@ def create_app(
     def receive(route: str) -> ResponseReturnValue:
         if route not in rows.BY_ROUTE:
             raise NotFound
+        if not admitted.acquire(blocking=False):
+            return error(503, "busy", "as many pushes as can be in hand", retry_after_s=RETRY_AFTER_S)
+        try:
+            return work_on(route)
+        finally:
+            admitted.release()
+
+    def work_on(route: str) -> ResponseReturnValue:
         try:
             verifier.verify(request.headers.get("Authorization"))
             message = push.parse_push(dict(request.headers), read_body())

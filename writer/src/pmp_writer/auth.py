@@ -186,6 +186,8 @@ def google_certificates() -> Mapping[str, str]:
     """
     try:
         response = Request()(CERTIFICATES_URL, timeout=5.0)
+        if response.status != 200:
+            raise OSError(f"certificates: HTTP {response.status}")
         return msgspec.json.decode(response.data, type=dict[str, str])
     except (auth_exceptions.TransportError, msgspec.DecodeError) as error:
         raise OSError(f"certificates: {type(error).__name__}") from error

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self, cast
 
-from pmp_schema.config import ConfigError, choice, count, number, require
+from pmp_schema.config import ConfigError, choice, count, log_level, number, require
 from pmp_schema.topology import TOPOLOGY
 
 PushAuth = Literal["iam", "oidc", "none"]
@@ -27,6 +27,7 @@ class Config:
     queue_bytes: estimated bytes per table that may wait.
     append_timeout_s: seconds before one append is given up; a reopened stream gets the rest of it.
     publish_timeout_s: seconds before a dead letter's publish is given up.
+    threads: of the server; eight of them stay free for refusals and health checks.
     log_level: Python level name.
     """
 
@@ -44,7 +45,12 @@ class Config:
     queue_bytes: int = 64_000_000
     append_timeout_s: float = 15.0
     publish_timeout_s: float = 10.0
+    threads: int = 80
     log_level: str = "INFO"
+
+    @property
+    def pushes_in_hand(self) -> int:
+        return max(1, self.threads - 8)
 
     @property
     def budget_s(self) -> float:
@@ -71,7 +77,8 @@ class Config:
             appends_in_flight=count(env, "WRITER_APPENDS_IN_FLIGHT", 8),
             append_timeout_s=number(env, "WRITER_APPEND_TIMEOUT_S", 15.0),
             publish_timeout_s=number(env, "WRITER_PUBLISH_TIMEOUT_S", 10.0),
-            log_level=env.get("LOG_LEVEL") or "INFO",
+            threads=count(env, "THREADS", 80),
+            log_level=log_level(env),
         )
         policy = TOPOLOGY.push_policy
         if config.budget_s > policy.handler_budget_s:

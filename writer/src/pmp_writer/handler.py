@@ -56,7 +56,7 @@ class Handler:
             RetryableError: something is not known to be durable; the message must come again.
         """
         try:
-            rowset = rows.BY_ROUTE[route](message, self._now())
+            rowset = rows.build(route, message, self._now())
         except PoisonMessage as poison:
             given_up = [self._dead_letter(route, message, message.data, poison.reason, poison.detail)]
         else:

@@ -36,4 +36,5 @@ app = create_app(
     verifier(config.push_auth, audience=config.push_audience, account=config.push_service_account),
     project=config.project,
     check_ready=check_ready,
+    pushes_in_hand=config.pushes_in_hand,
 )

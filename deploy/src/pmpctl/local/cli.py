@@ -30,7 +30,7 @@ from pmpctl.local.environment import (
     state_folder,
     variables,
 )
-from pmpctl.local.ports import Ports
+from pmpctl.local.ports import Ports, require_answer
 from pmpctl.local.processes import StackOptions, process_table
 from pmpctl.local.record import Record, StateFolder
 from pmpctl.local.stack import StackPlan, run
@@ -90,7 +90,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Shows every process; exits 0 where the stack is ready and everything answers."""
-    record = _state().running()
+    record = control.present(_state())
     processes = control.inspect(record) if record is not None else ()
     state = record.status if record is not None else "down"
     if as_json:
@@ -100,6 +100,8 @@ def status(
         typer.echo("not running")
     else:
         Console().print(_status_table(state, processes))
+        if state != "ready" and record.detail:
+            typer.echo(record.detail)
     well = all(p.running and p.healthy is not False for p in processes)
     raise typer.Exit(0 if state == "ready" and well else 1)
 
@@ -147,6 +149,9 @@ def _feed(feed: str) -> str:
 def _plan(options: StackOptions, state: StateFolder) -> StackPlan:
     ports = _ports()
     pubsub_host = external_pubsub(os.environ, ports)
+    if pubsub_host is not None:
+        require_answer(pubsub_host)
+        typer.echo(f"using the Pub/Sub emulator at {pubsub_host} (PUBSUB_EMULATOR_HOST)", err=True)
     shared = variables(ports, state.path, pubsub_host)
     command = None
     if pubsub_host is None and "pubsub" not in options.without:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -83,19 +84,32 @@ def stop(state: StateFolder) -> bool:
         return False
     was_alive = record.supervisor.alive()
     if was_alive:
-        os.kill(record.supervisor.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.kill(record.supervisor.pid, signal.SIGTERM)
         if not _gone([record.supervisor], STOP_TIMEOUT_S):
-            os.kill(record.supervisor.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(record.supervisor.pid, signal.SIGKILL)
     left = _living(state.read() or record)
     for number in (signal.SIGTERM, signal.SIGKILL):
         remaining = [identity for identity in left if identity.alive()]
         for identity in remaining:
-            os.killpg(identity.pid, number)
+            with suppress(ProcessLookupError):  # it may end by itself meanwhile
+                os.killpg(identity.pid, number)
         _gone(remaining, _GRACE_S)
     state.ready.unlink(missing_ok=True)
     if record.status != "failed":
         state.write(replace(state.read() or record, status="stopped", detail=""))
     return was_alive or bool(left)
+
+
+def present(state: StateFolder) -> Record | None:
+    """The record of a stack of which anything is left, also where its supervisor was killed; None where nothing is."""
+    record = state.read()
+    if record is None or record.supervisor.alive():
+        return record
+    if _living(record):
+        return replace(record, status="killed", detail="its supervisor was killed: run `make down`")
+    return record if record.status == "failed" else None
 
 
 def inspect(record: Record) -> tuple[ProcessStatus, ...]:

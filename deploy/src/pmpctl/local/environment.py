@@ -15,6 +15,8 @@ LIVE: Final = "live"
 VELIB_DISCOVERY_URL: Final = (
     "https://velib-metropole-opendata.smovengo.cloud/opendata/Velib_Metropole/gbfs.json"
 )
+# Marks a PUBSUB_EMULATOR_HOST that is a stack's own.
+STACK_PUBSUB: Final = "PMP_STACK_PUBSUB"
 _REGION: Final = "europe-west1"
 _ROOT_MARKERS: Final = ("compose.yaml", "uv.lock")
 
@@ -38,10 +40,11 @@ def state_folder(env: Mapping[str, str], ports: Ports, cwd: Path) -> Path:
 def external_pubsub(env: Mapping[str, str], ports: Ports) -> str | None:
     """An emulator that runs already, `host:port`.
 
-    The stack's own address is not external: it is set wherever `pmpctl local env` was evaluated.
+    An address of a stack of ours is not external: it is set wherever `pmpctl local env` was evaluated, and another
+    stack that used it would take over the subscriptions.
     """
     host = env.get("PUBSUB_EMULATOR_HOST")
-    own = {ports.address("pubsub"), f"localhost:{ports.of('pubsub')}"}
+    own = {ports.address("pubsub"), f"localhost:{ports.of('pubsub')}", env.get(STACK_PUBSUB)}
     return None if not host or host in own else host
 
 
@@ -59,6 +62,7 @@ def variables(ports: Ports, state: Path, pubsub: str | None = None) -> dict[str,
     """
     project = TOPOLOGY.local_project
     sensor_events = TOPOLOGY.topics["sensor-events"]
+    account = f"pmp-push@{project}.iam.gserviceaccount.com"
     return {
         "PROJECT_ID": project,
         "REGION": _REGION,
@@ -69,6 +73,17 @@ def variables(ports: Ports, state: Path, pubsub: str | None = None) -> dict[str,
         "FEATURES_TABLE": _table(project, "station_features"),
         "PUBSUB_TOPIC": sensor_events.path(project),
         "SUBSCRIPTION": TOPOLOGY.push_subscription("sensor-events").path(project),
+        "PORT": "8080",  # of a container; the stack gives each service its own
+        "BUCKET": (state / "bucket").as_uri(),
+        "SA": account,
+        "PUSH_SERVICE_ACCOUNT": account,
+        "INJECT_SENSOR_DATA_JOB_NAME": TOPOLOGY.jobs["ingest_events"],
+        "FEATURE_ENGINEERING_JOB_NAME": TOPOLOGY.jobs["station_features"],
+        STACK_PUBSUB: "" if pubsub else ports.address("pubsub"),
+        # So that `gcloud pubsub topics publish` reaches the emulator.
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"http://{pubsub or ports.address('pubsub')}/",
+        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+        "CLOUDSDK_CORE_PROJECT": project,
         "PUSH_AUTH": "none",
         "PUSH_AUDIENCE": TOPOLOGY.push_audience,
         "FEEDS_FILE": str(feeds_file(state)),

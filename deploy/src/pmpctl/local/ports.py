@@ -57,6 +57,21 @@ class Ports:
         return f"{LOOPBACK}:{self.of(name)}"
 
 
+def require_answer(address: str) -> None:
+    """Asks an emulator of someone else's whether it listens.
+
+    Raises:
+        CommandError: it does not.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=2.0).close()
+    except (OSError, ValueError) as error:
+        raise CommandError(
+            f"PUBSUB_EMULATOR_HOST={address} does not answer ({error}): start it, or unset the variable"
+        ) from error
+
+
 def require_free(wanted: Iterable[tuple[str, int]]) -> None:
     """Checks `(process, port)` pairs before anything is started.
 

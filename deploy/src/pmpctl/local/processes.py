@@ -11,7 +11,7 @@ from pmpctl.errors import CommandError
 from pmpctl.local.environment import LIVE
 from pmpctl.local.ports import Ports
 
-NAMES: Final = ("pubsub", "bigquery", "feed", "collector", "writer", "scheduler")
+NAMES: Final = ("pubsub", "bigquery", "feed", "collector", "writer", "replayer", "scheduler")
 EMULATORS: Final = frozenset({"pubsub", "bigquery"})
 _GUNICORN: Final = ("-m", "gunicorn", "-c", "python:pmp_schema.serving")
 
@@ -92,6 +92,7 @@ def process_table(
         _bigquery(options, ports, state, python),
         _service("collector", ports, python, "pmp_collector"),
         _service("writer", ports, python, "pmp_writer"),
+        _service("replayer", ports, python, "pmp_replayer"),
         _scheduler(ports, python, ready_file),
     ]
     if options.feed != LIVE:

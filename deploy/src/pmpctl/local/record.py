@@ -55,7 +55,7 @@ class Record:
         log: the log file that tells more.
     """
 
-    status: Literal["starting", "ready", "failed", "stopped"]
+    status: Literal["starting", "ready", "failed", "stopped", "killed"]
     supervisor: ProcessId
     processes: tuple[ProcessRecord, ...]
     urls: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,165 @@
+"""Commands about messages that did not arrive: list and replay dead letters, reconcile."""
+
+import json
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pmp_schema.config import require
+from pmpctl import replay as replayer
+from pmpctl.errors import CommandError
+from pmpctl.target import Target, TargetOption, settings
+
+
+class Source(StrEnum):
+    HOLD = "hold"
+    TABLE = "table"
+
+
+ReasonOption = Annotated[str | None, typer.Option(help="Only letters with this reason.")]
+TopicOption = Annotated[str | None, typer.Option(help="Only letters of this topic.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to `pmpctl`."""
+    app.command("dead-letters")(dead_letters)
+    app.command()(replay)
+    app.command()(reconcile)
+    app.command()(query)
+
+
+def dead_letters(
+    reason: ReasonOption = None,
+    source_topic: TopicOption = None,
+    since: Annotated[str | None, typer.Option(help="Dead-lettered at this RFC 3339 time or later.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Lists dead letters, newest first."""
+    given = {"reason": reason, "source_topic": source_topic, "since": since}
+    filters: dict[str, str | int] = {name: value for name, value in given.items() if value is not None}
+    with replayer.client(_replayer_url(target)) as http:
+        letters = replayer.dead_letters(http, {**filters, "limit": limit})
+    if as_json:
+        typer.echo(json.dumps(letters))
+    else:
+        Console().print(replayer.letters_table(letters))
+
+
+def replay(
+    reason: ReasonOption = None,
+    source_topic: TopicOption = None,
+    system: Annotated[str | None, typer.Option(help="Only letters of this system.")] = None,
+    published_after: Annotated[str | None, typer.Option(help="RFC 3339; of the original message.")] = None,
+    published_before: Annotated[str | None, typer.Option(help="RFC 3339; of the original message.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Letters at most.")] = 1000,
+    rate: Annotated[float, typer.Option(min=0.001, help="Letters a second.")] = 100.0,
+    source: Annotated[
+        Source, typer.Option("--from", help="The hold subscription (7 days), or the table (any age).")
+    ] = Source.HOLD,
+    max_replays: Annotated[int, typer.Option(min=1, help="Letters replayed this often stay.")] = 3,
+    stop_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Stop when more than this share comes back.")
+    ] = 0.5,
+    fixes: Annotated[
+        Path | None,
+        typer.Option(
+            help='JSON file: [{"op": "set", "path": "$.kind", "value": "pickup"}, ...].', exists=True
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Publishes dead letters to their original topics again; exits 1 where the run stopped early."""
+    given: dict[str, Any] = {
+        "reason": reason,
+        "source_topic": source_topic,
+        "system": system,
+        "published_after": published_after,
+        "published_before": published_before,
+    }
+    request = {name: value for name, value in given.items() if value is not None} | {
+        "limit": limit,
+        "rate_per_s": rate,
+        "from": source.value,
+        "max_replays": max_replays,
+        "stop_share": stop_share,
+        "fixes": _read_fixes(fixes),
+        "dry_run": dry_run,
+    }
+    with replayer.client(_replayer_url(target)) as http:
+        report = replayer.show(replayer.replay(http, request), limit, Console(stderr=True))
+    if as_json:
+        typer.echo(json.dumps(report))
+    else:
+        Console().print(replayer.report_table(report))
+    raise typer.Exit(1 if report.get("stopped") else 0)
+
+
+def reconcile(
+    since: Annotated[str, typer.Option(help="An age (90m, 24h, 7d) or an RFC 3339 time.")] = "24h",
+    ids: Annotated[
+        bool, typer.Option("--ids", help="Also lists messages that came twice and events published again.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Compares what was published with rows and dead letters, by topic and hour; exits 1 where something is missing.
+
+    Publishers announce numbers, never ids, so a missing message cannot be named: it is on its way, or lost. Messages
+    of publishers that do not count are surplus; surplus and duplicates of an hour can hide as many missing ones.
+    """
+    from pmpctl import arrivals, resources  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl import reconcile as reconciliation  # noqa: PLC0415
+
+    env = settings(target)
+    (project,) = require(env, "PROJECT_ID")
+    now = datetime.now(UTC)
+    client = resources.bigquery_client(project, env.get("BIGQUERY_EMULATOR_HOST"))
+    well = reconciliation.run(
+        arrivals.Views(client),
+        since=reconciliation.parse_since(since, now),
+        now=now,
+        console=Console(),
+        ids=ids,
+        as_json=as_json,
+    )
+    raise typer.Exit(0 if well else 1)
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="One statement of BigQuery SQL.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Runs a statement and shows its rows."""
+    from pmpctl import query as statement  # noqa: PLC0415 - Google's client takes a second to import
+    from pmpctl.resources import bigquery_client  # noqa: PLC0415
+
+    env = settings(target)
+    (project,) = require(env, "PROJECT_ID")
+    found = statement.rows(bigquery_client(project, env.get("BIGQUERY_EMULATOR_HOST")), sql)
+    if as_json:
+        typer.echo(json.dumps(found, default=str))
+    else:
+        Console().print(statement.as_table(found))
+
+
+def _replayer_url(target: Target) -> str:
+    (url,) = require(settings(target), "REPLAYER_URL")
+    return url
+
+
+def _read_fixes(path: Path | None) -> Any:
+    if path is None:
+        return []
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise CommandError(f"{path}: not JSON: {error}") from error

@@ -1,0 +1,112 @@
+"""`pmpctl dead-letters` and `pmpctl replay`: what the dlq-replayer answers, as tables and a progress bar."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from pmpctl.errors import CommandError
+
+REQUEST_TIMEOUT_S: Final = 60.0
+# The service sends a line about once a second; a longer silence means that it is gone.
+SILENCE_TIMEOUT_S: Final = 60.0
+
+
+def client(base_url: str) -> httpx.Client:
+    return httpx.Client(
+        base_url=base_url,
+        timeout=httpx.Timeout(REQUEST_TIMEOUT_S, read=SILENCE_TIMEOUT_S),
+        trust_env=False,
+    )
+
+
+def dead_letters(http: httpx.Client, filters: Mapping[str, str | int]) -> list[dict[str, Any]]:
+    """Dead letters as the service lists them, newest first.
+
+    Raises:
+        CommandError: no answer, or not a good one.
+    """
+    try:
+        response = http.get("/dead-letters", params=dict(filters))
+    except httpx.HTTPError as error:
+        raise CommandError(_unreachable(http, error)) from error
+    if response.is_error:
+        raise CommandError(_said(response))
+    letters: list[dict[str, Any]] = response.json()["dead_letters"]
+    return letters
+
+
+def replay(http: httpx.Client, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A run's progress, a line about once a second; the last is its report.
+
+    Raises:
+        CommandError: no answer, a refusal, or a run that ended with an error.
+    """
+    try:
+        with http.stream(
+            "POST", "/replay", json=dict(request), headers={"Accept": "application/x-ndjson"}
+        ) as response:
+            if response.is_error:
+                response.read()
+                raise CommandError(_said(response))
+            for line in response.iter_lines():
+                told = json.loads(line)
+                if "error" in told:
+                    raise CommandError(f"the run ended early: {told['error']['message']}")
+                yield told
+    except httpx.HTTPError as error:
+        raise CommandError(_unreachable(http, error)) from error
+
+
+def show(lines: Iterator[dict[str, Any]], limit: int, console: Console) -> dict[str, Any]:
+    """Draws the progress of a run; returns its report."""
+    told: dict[str, Any] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("Replaying", total=limit)
+        for told in lines:
+            progress.update(task, completed=told.get("replayed", 0))
+    return told
+
+
+def letters_table(letters: list[dict[str, Any]]) -> Table:
+    table = Table("dead-lettered", "reason", "topic", "replays", "bytes", "detail")
+    for letter in letters:
+        table.add_row(
+            str(letter["dead_lettered_ts"])[:19],
+            str(letter["reason"]),
+            str(letter["source_topic"] or "-"),
+            str(letter["replay_count"] or 0),
+            str(letter["data_bytes"]),
+            str(letter["detail"] or ""),
+        )
+    return table
+
+
+def report_table(report: Mapping[str, Any]) -> Table:
+    table = Table("", "letters", title=f"replay {report.get('replay_id', '')}", title_justify="left")
+    for name in ("examined", "matched", "would_replay", "replayed", "kept", "refused", "came_back"):
+        if name in report:
+            table.add_row(name, str(report[name]))
+    for group in ("by_reason", "refused_by"):
+        for reason, count in sorted(report.get(group, {}).items()):
+            table.add_row(f"  {group.replace('_', ' ')}: {reason}", str(count))
+    if report.get("stopped"):
+        table.add_row("stopped", str(report["stopped"]))
+    return table
+
+
+def _said(response: httpx.Response) -> str:
+    try:
+        message = response.json()["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        message = response.text[:200]
+    return f"the replayer answered {response.status_code}: {message}"
+
+
+def _unreachable(http: httpx.Client, error: httpx.HTTPError) -> str:
+    return f"no answer from the replayer at {http.base_url}: {type(error).__name__}"

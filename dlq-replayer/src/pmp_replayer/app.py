@@ -1,0 +1,144 @@
+"""The replayer's HTTP edge: list dead letters, replay them."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime
+from typing import Annotated, Any, Protocol
+
+import msgspec
+from flask import Flask, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from pmp_replayer.criteria import ReplayRequest
+from pmp_replayer.report import Tally
+from pmp_schema.errors import RetryableError
+from pmp_schema.instants import parse_instant
+from pmp_schema.service import create_service, error, read_body
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 256 * 1024
+RETRY_AFTER_S = 5
+NDJSON = "application/x-ndjson"
+LINE_S = 1.0  # between two progress lines
+
+_REQUEST = msgspec.json.Decoder(ReplayRequest)
+
+
+class Listing(Protocol):
+    def list(
+        self, *, limit: int, reason: str | None, source_topic: str | None, since: datetime | None
+    ) -> list[dict[str, Any]]:
+        """Raises:
+        RetryableError: the table does not answer.
+        """
+
+
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query of `GET /dead-letters`; `since` is any instant that messages may have."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
+    reason: str | None = None
+    source_topic: str | None = None
+    since: str | None = None
+
+
+def create_app(
+    replays: Callable[[ReplayRequest], Iterator[Tally]],
+    table: Listing,
+    announce: Callable[[], None],
+    *,
+    project: str,
+    check_ready: Callable[[], None],
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Flask:
+    """The replayer's application.
+
+    Args:
+        replays: starts a run, which goes on as its tallies are taken.
+        announce: publishes what was published since the last call, for reconciliation.
+        check_ready: raises PipelineError while BigQuery or Pub/Sub does not answer.
+    """
+    app = create_service(
+        "pmp_replayer", project=project, max_body_bytes=MAX_BODY_BYTES, check_ready=check_ready
+    )
+
+    @app.get("/dead-letters")
+    def dead_letters() -> ResponseReturnValue:
+        try:
+            query = msgspec.convert(request.args.to_dict(), ListQuery, strict=False)
+            since = parse_instant(query.since) if query.since else None
+        except ValueError as cause:
+            return error(400, "bad_request", str(cause))
+        try:
+            found = table.list(
+                limit=query.limit, reason=query.reason, source_topic=query.source_topic, since=since
+            )
+        except RetryableError as cause:
+            return _unavailable(cause)
+        return jsonify(dead_letters=found)
+
+    @app.post("/replay")
+    def replay() -> ResponseReturnValue:
+        try:
+            wanted = _REQUEST.decode(read_body())
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
+            return error(400, "bad_request", str(cause))
+        progress = _announced(replays(wanted), announce)
+        try:
+            tally = next(progress)  # a run that cannot begin is a 503 even where the rest would be a stream
+        except RetryableError as cause:
+            return _unavailable(cause)
+        if NDJSON in request.headers.get("Accept", ""):
+            return Response(_lines(tally, progress, monotonic), mimetype=NDJSON)
+        try:
+            for _ in progress:
+                pass
+        except RetryableError as cause:
+            return _unavailable(cause, f"; run {tally.replay_id} had replayed {tally.replayed} letters")
+        return jsonify(tally.report())
+
+    return app
+
+
+def _announced(progress: Iterator[Tally], announce: Callable[[], None]) -> Iterator[Tally]:
+    try:
+        yield from progress
+    finally:
+        announce()
+
+
+def _lines(tally: Tally, progress: Iterator[Tally], monotonic: Callable[[], float]) -> Iterator[bytes]:
+    """A line of counts a second, then the report; an error where the run could not go on.
+
+    A client that goes away ends the run.
+    """
+    with closing(progress):  # type: ignore[type-var]
+        yield _line(tally.progress())
+        line_at = monotonic()
+        try:
+            for _ in progress:
+                now = monotonic()
+                if now - line_at >= LINE_S:
+                    yield _line(tally.progress())
+                    line_at = now
+        except RetryableError as cause:
+            logger.warning("run.ended", extra={"cause": _cause(cause)})
+            yield _line({"error": {"reason": "unavailable", "message": str(cause)}, **tally.progress()})
+            return
+        yield _line(tally.report())
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(value) + b"\n"
+
+
+def _unavailable(cause: RetryableError, done: str = "") -> Response:
+    logger.warning("request.unavailable", extra={"cause": _cause(cause)})
+    return error(503, "unavailable", f"{cause}{done}", retry_after_s=RETRY_AFTER_S)
+
+
+def _cause(cause: RetryableError) -> str:
+    return f"{type(cause).__name__}: {cause}"

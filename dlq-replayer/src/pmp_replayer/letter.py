@@ -1,0 +1,70 @@
+"""A dead letter as a run sees it, whether it was pulled from the hold or read from the table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from pmp_schema import rows
+from pmp_schema.dead_letters import original_attributes
+from pmp_schema.push import PushMessage
+
+_ATTRIBUTES: Final = msgspec.json.Decoder(dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A message that a consumer gave up.
+
+    Attributes:
+        id: the same failure of the same message always has the same one.
+        reason: slug; see `pmp_schema.errors.Reason`.
+        source_topic: topic id, or None where nobody knows it.
+        data: the bytes as they were published; None where the table's row could not hold them.
+        attributes: those of the original message, without what dead-lettering added.
+        replay_count: how often it has been replayed.
+        published_at: when the original message was published, aware UTC.
+    """
+
+    id: str
+    reason: str
+    source_topic: str | None
+    system_id: str | None
+    data: bytes | None
+    attributes: Mapping[str, str]
+    replay_count: int
+    published_at: datetime | None
+    original_message_id: str | None
+
+
+def from_message(message: PushMessage, now: datetime) -> Letter:
+    """The letter of a message of the dead-letter topic: by the rule that makes its row in the table."""
+    row = rows.dead_letter(message, now).rows[0]
+    return _letter(row, data=message.data, attributes=original_attributes(message.attributes))
+
+
+def from_row(row: Mapping[str, Any]) -> Letter:
+    """The letter of a row of `letters.sql`."""
+    return _letter(row, data=row["data"], attributes=attributes(row))
+
+
+def attributes(row: Mapping[str, Any]) -> dict[str, str]:
+    """The original message's attributes, which a query gives as JSON text."""
+    text = row["attributes"]
+    return _ATTRIBUTES.decode(text) if text else {}
+
+
+def _letter(row: Mapping[str, Any], *, data: bytes | None, attributes: Mapping[str, str]) -> Letter:
+    return Letter(
+        id=row["dead_letter_id"],
+        reason=row["reason"],
+        source_topic=row["source_topic"],
+        system_id=row["system_id"],
+        data=data,
+        attributes=attributes,
+        replay_count=row["replay_count"] or 0,
+        published_at=row["original_publish_ts"],
+        original_message_id=row["original_message_id"],
+    )

@@ -1,0 +1,27 @@
+-- One row per letter that no run has replayed yet. An id may be there twice, because a push is delivered at least once.
+WITH replayed AS (
+  SELECT DISTINCT dead_letter_id
+  FROM `{events}`
+  CROSS JOIN UNNEST(JSON_VALUE_ARRAY(data, '$.dead_letter_ids')) AS dead_letter_id
+  WHERE type = 'replay.letters'
+)
+SELECT
+  letters.dead_letter_id,
+  letters.reason,
+  letters.source_topic,
+  letters.system_id,
+  letters.data,
+  TO_JSON_STRING(letters.attributes) AS attributes,
+  letters.replay_count,
+  letters.original_publish_ts,
+  letters.original_message_id
+FROM `{dead_letters}` AS letters
+LEFT JOIN replayed ON replayed.dead_letter_id = letters.dead_letter_id
+WHERE replayed.dead_letter_id IS NULL
+  AND (@reason IS NULL OR letters.reason = @reason)
+  AND (@source_topic IS NULL OR letters.source_topic = @source_topic)
+  AND (@system IS NULL OR letters.system_id = @system)
+  AND (@published_after IS NULL OR letters.original_publish_ts >= @published_after)
+  AND (@published_before IS NULL OR letters.original_publish_ts < @published_before)
+  AND letters.dead_lettered_ts >= @since
+QUALIFY ROW_NUMBER() OVER (PARTITION BY letters.dead_letter_id ORDER BY letters.dead_lettered_ts) = 1

@@ -1,0 +1,74 @@
+"""What happens to a letter that the criteria take: published again, or refused with a reason. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pmp_replayer.criteria import ReplayRequest
+from pmp_replayer.fixes import Change, FixInapplicable, apply
+from pmp_replayer.letter import Letter
+from pmp_schema.dead_letters import MAX_ATTRIBUTES, REPLAY_COUNT, original_attributes
+from pmp_schema.publisher import Outgoing
+from pmp_schema.topology import TOPOLOGY, Topic
+
+REPLAY_ID: Final = "pmp-replay-id"
+# Not the dead letter's own attribute for its id: where Pub/Sub itself gives the message up again, that one would make
+# the new dead letter pass for the old one.
+REPLAY_OF: Final = "pmp-replay-of"
+
+QUARANTINED: Final = "max_replays"
+FIX_INAPPLICABLE: Final = "fix_inapplicable"
+UNKNOWN_TOPIC: Final = "unknown_topic"
+DATA_MISSING: Final = "data_missing"
+TOO_MANY_ATTRIBUTES: Final = "too_many_attributes"
+
+_TOPICS: Final[Mapping[str, Topic]] = {
+    topic.id: topic for key, topic in TOPOLOGY.topics.items() if key != "dead-letters"
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A letter and the message to publish for it.
+
+    Attributes:
+        changes: what the fixes did, empty without any.
+    """
+
+    letter: Letter
+    topic: Topic
+    outgoing: Outgoing
+    changes: list[Change]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A letter that stays where it is, and why: one of this module's slugs."""
+
+    letter: Letter
+    why: str
+
+
+def judge(letter: Letter, request: ReplayRequest, replay_id: str) -> Ready | Refused:
+    """Decides on a letter that matches the request."""
+    if letter.replay_count >= request.max_replays:
+        return Refused(letter, QUARANTINED)
+    topic = _TOPICS.get(letter.source_topic or "")
+    if topic is None:
+        return Refused(letter, UNKNOWN_TOPIC)
+    if letter.data is None:
+        return Refused(letter, DATA_MISSING)
+    attributes = original_attributes(letter.attributes) | {
+        REPLAY_COUNT: str(letter.replay_count + 1),
+        REPLAY_ID: replay_id,
+        REPLAY_OF: letter.id,
+    }
+    if len(attributes) > MAX_ATTRIBUTES:
+        return Refused(letter, TOO_MANY_ATTRIBUTES)
+    data, changes = letter.data, list[Change]()
+    if request.fixes:
+        try:
+            data, changes = apply(request.fixes, data, letter.attributes)
+        except FixInapplicable:
+            return Refused(letter, FIX_INAPPLICABLE)
+    return Ready(letter, topic, Outgoing(data, attributes), changes)

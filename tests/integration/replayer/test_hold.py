@@ -1,0 +1,207 @@
+"""Replays from the hold subscription of the real emulator."""
+
+import json
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import msgspec
+import pytest
+
+from pmp_replayer.criteria import ReplayRequest
+from pmp_replayer.hold import Hold
+from pmp_replayer.leases import Leases
+from pmp_replayer.replays import HOLD
+from pmp_schema.errors import PublishFailed
+from pmp_schema.publisher import Outgoing
+from pmp_schema.topology import TOPOLOGY
+
+pytestmark = pytest.mark.integration
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Interrupted:
+    """A publisher that does what it is told before or after the n-th publish of replays."""
+
+    def __init__(self, publisher, *, at=1, before=lambda: None, after=lambda messages: None):
+        self.publisher, self.at, self.before, self.after = publisher, at, before, after
+
+    def publish(self, topic, messages):
+        if topic.id == TOPOLOGY.topics["ops-events"].id:
+            return self.publisher.publish(topic, messages)
+        self.at -= 1
+        if self.at <= 0:
+            self.before()
+        ids = self.publisher.publish(topic, messages)
+        if self.at <= 0:
+            self.after(messages)
+        return ids
+
+
+def request(**fields):
+    return msgspec.convert({"rate_per_s": 1e6} | fields, ReplayRequest)
+
+
+def finished(progress):
+    *_, tally = progress
+    return tally.report()
+
+
+def failing(error):
+    def fail(*_):
+        raise error
+
+    return fail
+
+
+def ids(messages):
+    return Counter(message.attributes["pmp-replay-of"] for message in messages)
+
+
+def test_bytes_and_attributes_arrive_as_they_were_and_the_hold_is_empty(project):
+    project.give_up(1, tenant="paris")
+    project.give_up(1, topic="snapshots", reason="not_json", **{"pmp-replay-count": "1"})
+    report = finished(project.replays()(request()))
+    assert (report["replayed"], report["by_reason"]) == (2, {"schema": 1, "not_json": 1})
+    [event], [snapshot] = project.replayed(), project.replayed("snapshots")
+    run = report["replay_id"]
+    assert (event.data, dict(event.attributes)) == (
+        b"\x00\xff 0",
+        {
+            "ce-id": "e-schema-0",
+            "tenant": "paris",
+            "pmp-replay-count": "1",
+            "pmp-replay-id": run,
+            "pmp-replay-of": "dl-schema-0",
+        },
+    )
+    assert snapshot.attributes["pmp-replay-count"] == "2"
+    assert project.held() == []
+
+
+def test_the_audit_names_every_letter(project):
+    letters = project.give_up(150)
+    report = finished(project.replays()(request()))
+    events = [json.loads(message.data) for message in project.replayed("ops-events")]
+    named = [i for e in events if e["type"] == "replay.letters" for i in e["data"]["dead_letter_ids"]]
+    assert sorted(named) == sorted(letters)
+    [end] = [event["data"] for event in events if event["type"] == "replay.finished"]
+    assert end == report
+
+
+def test_what_does_not_match_is_kept_and_comes_back_after_the_run(project):
+    kept = project.give_up(30, reason="not_json")
+    project.give_up(20)
+    report = finished(project.replays()(request(reason="schema")))
+    assert (report["examined"], report["replayed"], report["kept"]) == (50, 20, 30)
+    assert project.held() == sorted(kept)
+
+
+def test_a_letter_above_the_cap_stays_in_quarantine(project):
+    quarantined = project.give_up(2, reason="not_json", **{"pmp-replay-count": "3"})
+    project.give_up(1, **{"pmp-replay-count": "2"})
+    report = finished(project.replays()(request()))
+    assert (report["replayed"], report["refused"], report["refused_by"]) == (1, 2, {"max_replays": 2})
+    assert project.held() == quarantined
+
+
+def test_nothing_is_acknowledged_before_its_publish_is_confirmed(project):
+    letters = project.give_up(5)
+    publisher = Interrupted(project.publisher, before=failing(PublishFailed("down")))
+    with pytest.raises(PublishFailed):
+        finished(project.replays(publisher)(request()))
+    assert project.replayed() == []
+    assert project.held() == sorted(letters)
+
+
+def test_a_run_killed_between_publish_and_acknowledgement_loses_nothing(project):
+    letters = project.give_up(60)
+    publisher = Interrupted(project.publisher, at=2, after=failing(Killed()))
+    with pytest.raises(Killed):
+        finished(project.replays(publisher)(request(rate_per_s=40)))
+    report = finished(project.replays()(request()))
+    times = ids(project.replayed())
+    assert set(times) == set(letters)
+    # Twenty were acknowledged, twenty published and not acknowledged, twenty not reached.
+    assert (report["replayed"], Counter(times.values())) == (40, {1: 40, 2: 20})
+    assert project.held() == []
+
+
+def test_leases_last_as_long_as_a_slow_run(project):
+    project.give_up(4)
+    kept = project.give_up(3, reason="not_json")
+    began = time.monotonic()
+    stolen = []
+    # Leases of 3 s and 2 s between two letters: unextended, the third letter and the kept ones would be free again.
+    with closing(project.replays(lease_s=3.0)(request(reason="schema", rate_per_s=0.5))) as progress:
+        tally = next(progress)
+        for _ in progress:
+            if time.monotonic() - began > 5 and not stolen:
+                stolen.append(project.pull(HOLD.path(project.id), ack=False))
+    assert (tally.replayed, stolen) == (4, [[]])
+    assert set(ids(project.replayed()).values()) == {1}
+    assert project.held() == kept
+
+
+def test_two_runs_at_once_replay_each_letter_once(project):
+    letters = project.give_up(400)
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(lambda: finished(project.replays()(request(rate_per_s=200)))) for _ in range(2)]
+        replayed = [run.result(60)["replayed"] for run in runs]
+    assert (sum(replayed), min(replayed) > 0) == (400, True)
+    assert ids(project.replayed()) == Counter(letters)
+
+
+def test_a_letter_that_was_given_up_twice_is_replayed_once(project):
+    letters = project.give_up(5)
+    project.give_up(5)
+    report = finished(project.replays()(request()))
+    assert (report["replayed"], ids(project.replayed())) == (5, Counter(letters))
+    assert project.held() == []
+
+
+def test_the_run_stops_when_its_letters_come_back_and_keeps_them(project):
+    def give_up_again(messages):
+        letters = [
+            Outgoing(m.data, {**m.attributes, "pmp-dead-letter-id": f"again-{m.attributes['pmp-replay-of']}"})
+            for m in messages
+        ]
+        project.publisher.publish(
+            TOPOLOGY.topics["dead-letters"], [with_reason(letter) for letter in letters]
+        )
+
+    def with_reason(letter):
+        return Outgoing(
+            letter.data,
+            {**letter.attributes, "pmp-reason": "schema", "pmp-source-topic": "pmp-sensor-events"},
+        )
+
+    project.give_up(25)
+    publisher = Interrupted(project.publisher, after=give_up_again)
+    progress = project.replays(publisher, idle_s=2.0)(request(rate_per_s=20))
+    fed = False
+    for tally in progress:
+        if tally.replayed >= 25 and not fed:
+            project.give_up(25, reason="not_json")
+            fed = True
+    report = tally.report()
+    assert report["stopped"] == "too many came back"
+    assert report["replayed"] < 50
+    assert set(ids(project.replayed()).values()) == {1}
+    assert len([letter for letter in project.held() if letter.startswith("again-")]) == report["replayed"]
+
+
+def test_a_run_keeps_only_so_many_letters_leased(project):
+    given = project.give_up(30)
+    subscriber, path = project.clients.subscriber, HOLD.path(project.id)
+    with Leases(subscriber, path, lease_s=10, timeout_s=5) as leases:
+        source = Hold(
+            subscriber, path, leases, replay_id="r-1", returns=lambda: 0, idle_s=5, pulled=10, max_leased=20
+        )
+        found = [letter.id for letters in source.letters() for letter in letters]
+        assert (len(found), source.ended_by()) == (20, "too many do not match")
+    assert project.held() == sorted(given)

@@ -1,0 +1,23 @@
+import pytest
+
+from pmp_replayer.letter import Letter
+
+
+@pytest.fixture
+def a_letter():
+    """A letter of a sensor event, but for what a test says."""
+
+    def make(letter_id="dl-1", **fields):
+        plain = {
+            "reason": "schema",
+            "source_topic": "pmp-sensor-events",
+            "system_id": None,
+            "data": b'{"delta":"1"}',
+            "attributes": {"ce-id": "e-1", "tenant": "paris"},
+            "replay_count": 0,
+            "published_at": None,
+            "original_message_id": "m-1",
+        }
+        return Letter(id=letter_id, **plain | fields)
+
+    return make
