@@ -2,10 +2,12 @@
 
 import os
 
+import grpc
 from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.pubsub_v1 import PublisherClient, SubscriberClient
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from pmp_replayer.app import create_app
 from pmp_replayer.config import Config
@@ -26,6 +28,14 @@ def bigquery_client(project: str, emulator: str | None) -> bigquery.Client:
     )
 
 
+def subscriber_client(emulator: str | None) -> SubscriberClient:
+    """The client; Google's own way to an emulator keeps gRPC's 4 MB limit, and a letter may have 10 MB."""
+    if emulator is None:
+        return SubscriberClient()
+    channel = grpc.insecure_channel(emulator, options=[("grpc.max_receive_message_length", -1)])
+    return SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+
+
 config = Config.from_env(os.environ)
 service = TOPOLOGY.services["replayer"].id
 logs.configure(config.log_level)
@@ -41,7 +51,9 @@ def check_ready() -> None:
 
 
 app = create_app(
-    Replays(config, SubscriberClient(), publisher, table, service=service),
+    Replays(
+        config, subscriber_client(os.environ.get("PUBSUB_EMULATOR_HOST")), publisher, table, service=service
+    ),
     table,
     lambda: announce_counts(publisher, service),
     project=config.project,
