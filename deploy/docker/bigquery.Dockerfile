@@ -7,12 +7,11 @@ WORKDIR /src
 # The third-party layer is decided by the lock alone. --frozen, because --locked needs the members' manifests.
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --frozen --no-install-workspace --package pmpctl --extra local
+    uv sync --frozen --no-install-workspace --package pmpctl --extra bigquery-emulator
 COPY shared shared
 COPY deploy deploy
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --frozen --no-editable --package pmpctl --extra local \
-    --no-install-package pmp-collector --no-install-package pmp-writer
+    uv sync --frozen --no-editable --package pmpctl --extra bigquery-emulator
 
 FROM python:3.12-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin app
