@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -17,8 +17,14 @@ from pmp_schema.bigquery.encoders import encoder_for
 from pmp_schema.bigquery.live_schema import column_reader
 from pmp_schema.bigquery.rows import RowReject
 from pmp_schema.errors import Reason, SinkUnavailable
+from pmp_schema.logs import CloudJsonFormatter
+from pmp_schema.push import PushMessage
 from pmp_schema.tables import Column, table
+from pmp_writer.config import Config
+from pmp_writer.handler import Handler
+from pmp_writer.sinks import Sinks
 from tests.fakes.bigquery_emulator import bigquery_emulator
+from tests.fakes.recording import RecordingPublisher
 from tests.fakes.storage_write import StorageWriteServer
 
 EVENTS = table("raw_events")
@@ -268,8 +274,8 @@ def test_all_who_begin_at_the_same_time_share_one_question(server, appender):
     server.read_gate.clear()
     with ThreadPoolExecutor(8) as pool:
         appends = [pool.submit(append, appender, event(n, source="sensor")) for n in range(8)]
-        while not server.schema_reads:
-            time.sleep(0.005)
+        assert not wait(appends, timeout=0.3).done
+        assert server.routing == []  # nothing is sent in a layout that may be wrong
         server.read_gate.set()
         assert [future.result() for future in appends] == [[NO_SOURCE]] * 8
     assert (server.schema_reads, server.requests) == (1, [])
@@ -299,7 +305,8 @@ def test_changes_under_load_lose_nothing_and_repeat_nothing(server, appender, cl
         assert {reject.reason for reject in rejects} <= {Reason.SCHEMA_DRIFT}
         rejected.extend([name] * len(rejects))
 
-    states = [with_column(BATTERY), without("source"), EVENTS, retyped("source", "INTEGER"), EVENTS]
+    narrow = replace(without("source"), columns=(*without("source").columns, BATTERY))
+    states = [with_column(BATTERY), without("source"), EVENTS, narrow, EVENTS]
     with ThreadPoolExecutor(16) as pool:
         settling = [pool.submit(settle, f"{phase}-{n}") for phase in range(6) for n in range(150)]
         for state in states:
@@ -313,6 +320,66 @@ def test_changes_under_load_lose_nothing_and_repeat_nothing(server, appender, cl
     names = [f"{phase}-{n}" for phase in range(6) for n in range(150)]
     assert Counter(name for (name,) in stored(server, "event_id")) + Counter(rejected) == Counter(names)
     assert server.schema_reads <= 1 + len(states)
+
+
+class Writer:
+    """The writer's handler over the server; pushes sensor events."""
+
+    def __init__(self, server, client, clock, encoder):
+        config = Config(project="p", push_auth="none", row_encoder=encoder)
+        self.sinks = Sinks(config, client, monotonic=clock)
+        self.publisher = RecordingPublisher()
+        self._handler = Handler(self.sinks.by_table, self.publisher, lambda: AT)
+
+    def push(self, data, **attributes):
+        message = PushMessage(data=data, message_id="7", attributes=attributes, publish_ts=AT)
+        return [letter.reason for letter in self._handler.handle("sensor-events", message)]
+
+
+@pytest.fixture(params=["arrow", "proto"])
+def writer(request, server, clock):
+    channel = storage_write_channel(server.address)
+    yield Writer(server, write_client(channel), clock, request.param)
+    channel.close()
+
+
+def sensor_event(**changes):
+    fields = {
+        "event_id": "e",
+        "station_id": "A",
+        "ts_iso": "2025-01-02T00:00:00Z",
+        "kind": "pickup",
+        "delta": 1,
+    }
+    return json.dumps(fields | changes).encode()
+
+
+def test_a_message_that_met_a_removed_column_is_a_dead_letter_and_its_replay_a_row(server, writer, clock):
+    server.tables[PATH] = without("source")
+    data = sensor_event(source="sensor", battery=7)
+    assert writer.push(data, origin="x") == ["schema_drift"]
+    ((topic, letter),) = writer.publisher.published
+    assert (topic, letter.data, letter.attributes["origin"]) == ("pmp-dead-letters", data, "x")
+    assert letter.attributes["pmp-detail"].endswith("source: no such column in the table")
+    server.tables[PATH] = with_column(BATTERY)
+    clock.pass_a_minute()
+    assert writer.push(letter.data) == []
+    assert stored(server, "event_id", "source", "battery", "extra") == [("e", "sensor", 7, None)]
+
+
+def test_unknown_fields_are_counted_and_each_set_of_names_is_one_log_line(server, writer, caplog):
+    for changes in ({"x": "secret"}, {"b": 1, "a": "secret"}, {"a": 2, "b": 3}, {}):
+        assert writer.push(sensor_event(**changes)) == []
+    assert writer.sinks.unknown_fields.rows == {("x",): 1, ("a", "b"): 2}
+    lines = [record for record in caplog.records if record.message == "fields.unknown"]
+    assert [record.names for record in lines] == [["x"], ["a", "b"]]
+    assert "secret" not in "".join(map(CloudJsonFormatter().format, lines))
+
+
+def test_a_field_that_the_table_has_a_column_for_is_not_unknown(server, writer):
+    server.tables[PATH] = with_column(BATTERY)
+    assert writer.push(sensor_event(battery=1, x=1)) == []
+    assert writer.sinks.unknown_fields.rows == {("x",): 1}
 
 
 @pytest.fixture(scope="module")
@@ -339,7 +406,7 @@ def test_the_emulators_new_column_is_filled_without_a_restart(emulator, clock, e
     qualified = f"`{emulator.project}.{EVENTS.dataset}.{name}`"
     row = event(0, extra=b'{"battery":7,"x":1}')
     assert appender.append([row], timeout_s=20) == []
-    emulator.query(f"ALTER TABLE {qualified} ADD COLUMN battery INT64")
+    emulator.change_table(with_column(BATTERY), name, f"ALTER TABLE {qualified} ADD COLUMN battery INT64")
     assert appender.append([row | {"event_id": "1"}], timeout_s=20) == []
     clock.pass_a_minute()
     assert appender.append([row | {"event_id": "2"}], timeout_s=20) == []

@@ -37,12 +37,13 @@ class BigQueryEmulator:
     grpc: str
     project: str = "pmp-test"
 
-    def call(self, path: str, body: Any = None) -> Any:
+    def call(self, path: str, body: Any = None, method: str | None = None) -> Any:
         """GET, or POST where there is a body; `path` starts below the project."""
         request = urllib.request.Request(
             f"{self.rest}/bigquery/v2/projects/{self.project}{path}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=20) as response:
             return json.load(response)
@@ -53,6 +54,12 @@ class BigQueryEmulator:
         body = {"tableReference": reference, "schema": {"fields": table.api_schema()}}
         self.call(f"/datasets/{table.dataset}/tables", body)
         return f"projects/{self.project}/datasets/{table.dataset}/tables/{table_id}"
+
+    def change_table(self, table: Table, table_id: str, statement: str) -> None:
+        """ALTER the table, and tell the catalogue its new schema: the emulator (1.4) does neither with the other."""
+        self.query(statement)
+        body = {"schema": {"fields": table.api_schema()}}
+        self.call(f"/datasets/{table.dataset}/tables/{table_id}", body, "PATCH")
 
     def create_dataset(self, dataset: str) -> None:
         self.call("/datasets", {"datasetReference": {"projectId": self.project, "datasetId": dataset}})

@@ -2,7 +2,7 @@
 
 Stricter than the emulator, as BigQuery is: one bad row and nothing of its request is appended; unknown
 fields, absent REQUIRED values, wrong types, invalid JSON and oversized requests are errors. Requests of one
-call are worked on in order; `latency_s` passes for all of them at the same time.
+call are worked on in order; `latency_s` passes for all of them at the same time. Tables may change at any time.
 """
 
 import json
@@ -19,7 +19,16 @@ from typing import Any
 
 import grpc
 import pyarrow as pa
-from google.cloud.bigquery_storage_v1.types import AppendRowsRequest, AppendRowsResponse, StorageError
+from google.cloud.bigquery_storage_v1.types import (
+    AppendRowsRequest,
+    AppendRowsResponse,
+    GetWriteStreamRequest,
+    StorageError,
+    TableFieldSchema,
+    TableSchema,
+    WriteStream,
+    WriteStreamView,
+)
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, unknown_fields
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
@@ -29,7 +38,7 @@ from pmp_schema.tables import Table
 
 StorageErrorCode = StorageError.StorageErrorCode
 LIMIT_BYTES = 10 * 1024 * 1024
-_METHOD = "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows"
+_SERVICE = "/google.cloud.bigquery.storage.v1.BigQueryWrite"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 FieldProto = descriptor_pb2.FieldDescriptorProto
@@ -56,12 +65,14 @@ class EndCall:
 
 @dataclass(frozen=True)
 class Hang:
-    """Never answer."""
+    """Never answer; `committed`: append the rows first."""
+
+    committed: bool = False
 
 
 @dataclass(frozen=True)
 class SchemaUpdated:
-    """Append, and tell that the table has got a new schema."""
+    """Append, and tell the table's schema as if it were new."""
 
 
 class EndedError(Exception):
@@ -86,6 +97,8 @@ class _Call:
     """What a connection remembers from its first request."""
 
     path: str = ""
+    first: Any = None
+    told: Table | None = None
     table: Table | None = None
     decode: Callable[[Any], list[Row | str]] | None = None
 
@@ -95,8 +108,13 @@ class StorageWriteServer:
     """The fake.
 
     Attributes:
-        tables: `projects/P/datasets/D/tables/T` to its schema; any other table is NOT_FOUND.
+        tables: `projects/P/datasets/D/tables/T` to its schema; any other table is NOT_FOUND. Put another schema
+            there to change a table.
+        announces: the next answer of a call tells of a change, as BigQuery's does and the emulator's never.
+        stale: what GetWriteStream tells where it is behind, by path.
+        read_gate: GetWriteStream answers only while it is set.
         script: faults for the next requests, one each; None lets one through.
+        rule: asked for the fault of a request, with its number of rows, once the script is empty.
         reject_row: why a row is named in `row_errors`, or None.
         refuse_row: true for a row that makes its request INVALID_ARGUMENT without `row_errors`.
         kill_row: true for a row whose request ends the call with INVALID_ARGUMENT.
@@ -104,11 +122,16 @@ class StorageWriteServer:
         committed: per table, the appended rows in order.
         requests: number of rows of every request that arrived.
         connections: first requests that arrived.
+        schema_reads: GetWriteStream calls that asked for the schema.
     """
 
     tables: dict[str, Table]
     latency_s: float = 0.0
+    announces: bool = True
+    stale: dict[str, Table] = field(default_factory=dict)
+    read_gate: threading.Event = field(default_factory=threading.Event)
     script: deque[Any] = field(default_factory=deque)
+    rule: Callable[[int], Any] = lambda rows: None
     reject_row: Callable[[Row], str | None] = lambda row: None
     refuse_row: Callable[[Row], bool] = lambda row: False
     kill_row: Callable[[Row], bool] = lambda row: False
@@ -116,12 +139,14 @@ class StorageWriteServer:
     committed: dict[str, list[Row]] = field(default_factory=dict)
     requests: list[int] = field(default_factory=list)
     connections: int = 0
+    schema_reads: int = 0
     trace_ids: list[str] = field(default_factory=list)
     routing: list[str] = field(default_factory=list)
     port: int = 0
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
+        self.read_gate.set()
         self._server: grpc.Server | None = None
 
     def __enter__(self) -> "StorageWriteServer":
@@ -137,12 +162,11 @@ class StorageWriteServer:
 
     def start(self) -> None:
         """Listen, on the same port as before if there was one."""
-        handler = grpc.stream_stream_rpc_method_handler(self._append_rows)
         server = grpc.server(
             ThreadPoolExecutor(max_workers=32),
             options=[("grpc.max_receive_message_length", 2 * LIMIT_BYTES), ("grpc.so_reuseport", 0)],
         )
-        server.add_generic_rpc_handlers([_Route(handler)])
+        server.add_generic_rpc_handlers([_Routes(self._append_rows, self._get_write_stream)])
         self.port = server.add_insecure_port(self.address)
         server.start()
         self._server = server
@@ -156,6 +180,22 @@ class StorageWriteServer:
     def rows(self, path: str) -> list[Row]:
         with self._lock:
             return list(self.committed.get(path, []))
+
+    def _get_write_stream(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
+        request = GetWriteStreamRequest.deserialize(raw)
+        path = request.name.removesuffix("/streams/_default")
+        if self.denied:
+            context.abort(StatusCode.PERMISSION_DENIED, "no bigquery.tables.get")
+        answer = WriteStream(name=request.name, type_=WriteStream.Type.COMMITTED)
+        if request.view == WriteStreamView.FULL:
+            with self._lock:
+                self.schema_reads += 1
+            self.read_gate.wait(30)
+            if path in self.tables:
+                answer.table_schema = _schema_of(self.stale.get(path, self.tables[path]))
+        if path not in self.tables:
+            context.abort(StatusCode.NOT_FOUND, f"no table {path}")
+        return WriteStream.serialize(answer)
 
     def _append_rows(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         over = threading.Event()
@@ -177,6 +217,8 @@ class StorageWriteServer:
         try:
             fault, rows = self._receive(call, raw)
             if isinstance(fault, Hang):
+                if fault.committed:
+                    self._commit(call, rows)
                 over.wait()
                 raise EndedError(StatusCode.CANCELLED, "hung until the client gave up")
             if isinstance(fault, Answer):
@@ -189,7 +231,10 @@ class StorageWriteServer:
                 raise EndedError(fault.code, "scripted", fault.storage_error)
             response.append_result.SetInParent()
             if isinstance(fault, SchemaUpdated):
-                response.updated_schema.fields.add(name="added")
+                response.updated_schema.CopyFrom(TableSchema.pb(_schema_of(call.table)))
+            elif self.announces and call.told is not call.table:
+                call.told = call.table
+                response.updated_schema.CopyFrom(TableSchema.pb(_schema_of(call.table)))
         except RequestError as error:
             response.error.CopyFrom(_status(StatusCode.INVALID_ARGUMENT, str(error), error.storage_error))
             for index, message in error.row_errors.items():
@@ -201,16 +246,17 @@ class StorageWriteServer:
         if len(raw) >= LIMIT_BYTES:
             raise EndedError(StatusCode.INVALID_ARGUMENT, f"MessageSize is too large: {len(raw)}")
         request = AppendRowsRequest.pb().FromString(raw)
-        if call.decode is None:
+        if call.first is None:
             self._open(call, request)
         elif request.write_stream not in ("", f"{call.path}/streams/_default"):
             raise EndedError(StatusCode.INVALID_ARGUMENT, "the stream was changed within the call")
         if request.HasField("offset"):
             raise RequestError("the default stream takes no offset")
+        self._follow(call)
         rows = call.decode(request)
         with self._lock:
             self.requests.append(len(rows))
-            return (self.script.popleft() if self.script else None), rows
+            return (self.script.popleft() if self.script else self.rule(len(rows))), rows
 
     def _open(self, call: _Call, request: Any) -> None:
         if self.denied:
@@ -218,16 +264,23 @@ class StorageWriteServer:
         path, suffix, rest = request.write_stream.partition("/streams/_default")
         if not suffix or rest:
             raise EndedError(StatusCode.INVALID_ARGUMENT, "no stream of a table in the first request")
-        if path not in self.tables:
-            raise EndedError(
-                StatusCode.NOT_FOUND, f"no table {path}", StorageError.StorageErrorCode.TABLE_NOT_FOUND
-            )
-        call.path, call.table = path, self.tables[path]
-        call.decode = _decoder(request, call.table)
+        call.path, call.first = path, request
+        self._follow(call)
+        call.told = call.table
         self.committed.setdefault(path, [])
         with self._lock:
             self.connections += 1
             self.trace_ids.append(request.trace_id)
+
+    def _follow(self, call: _Call) -> None:
+        """Every request is held against the table as it is now, with the schema of the call's first one."""
+        table = self.tables.get(call.path)
+        if table is None:
+            code = StorageError.StorageErrorCode.TABLE_NOT_FOUND
+            raise EndedError(StatusCode.NOT_FOUND, f"no table {call.path}", code)
+        if table is not call.table:
+            call.decode = _decoder(call.first, table)
+            call.table = table
 
     def _commit(self, call: _Call, rows: list[Row | str]) -> None:
         errors: dict[int, str] = {}
@@ -245,12 +298,15 @@ class StorageWriteServer:
             self.committed[call.path].extend(rows)
 
 
-class _Route(grpc.GenericRpcHandler):
-    def __init__(self, handler: grpc.RpcMethodHandler) -> None:
-        self._handler = handler
+class _Routes(grpc.GenericRpcHandler):
+    def __init__(self, append_rows: Callable[..., Any], get_write_stream: Callable[..., Any]) -> None:
+        self._handlers = {
+            f"{_SERVICE}/AppendRows": grpc.stream_stream_rpc_method_handler(append_rows),
+            f"{_SERVICE}/GetWriteStream": grpc.unary_unary_rpc_method_handler(get_write_stream),
+        }
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
-        return self._handler if details.method == _METHOD else None
+        return self._handlers.get(details.method)
 
 
 class _Arrivals:
@@ -279,6 +335,22 @@ class _Arrivals:
 
     def close(self) -> None:
         self._queue.put(None)
+
+
+_STORAGE_TYPES = {"INTEGER": "INT64", "FLOAT": "DOUBLE", "BOOLEAN": "BOOL"}
+
+
+def _schema_of(table: Table) -> TableSchema:
+    return TableSchema(
+        fields=[
+            TableFieldSchema(
+                name=column.name,
+                type_=TableFieldSchema.Type[_STORAGE_TYPES.get(column.type, column.type)],
+                mode=TableFieldSchema.Mode[column.mode],
+            )
+            for column in table.columns
+        ]
+    )
 
 
 def _status(code: StatusCode, message: str, storage_error: int) -> Status:
@@ -322,11 +394,13 @@ def _arrow_decoder(serialized: bytes, table: Table) -> Callable[[Any], list[Row 
     columns = {column.name: column for column in table.columns}
     _check_names(schema.names, table)
     for given in schema:
-        wanted = ARROW_TYPES[columns[given.name].type]
-        if columns[given.name].mode == "REPEATED":
+        wanted = ARROW_TYPES.get(columns[given.name].type)
+        if wanted and columns[given.name].mode == "REPEATED":
             wanted = pa.list_(wanted)
         if given.type != wanted:
             raise EndedError(StatusCode.INVALID_ARGUMENT, f"{given.name}: {given.type} where {wanted} is due")
+
+    absent = {name: [] if column.mode == "REPEATED" else None for name, column in columns.items()}
 
     def decode(request: Any) -> list[Row | str]:
         data = request.arrow_rows.rows.serialized_record_batch
@@ -340,7 +414,7 @@ def _arrow_decoder(serialized: bytes, table: Table) -> Callable[[Any], list[Row 
             for column in batch.columns
         ]
         rows = pa.RecordBatch.from_arrays(values, names=schema.names).to_pylist()
-        return [_presentable(row, table) for row in rows]
+        return [_presentable(absent | row, table) for row in rows]
 
     return decode
 
@@ -361,8 +435,12 @@ def _proto_decoder(descriptor: Any, table: Table) -> Callable[[Any], list[Row | 
     columns = {column.name: column for column in table.columns}
     _check_names([given.name for given in descriptor.field], table)
     for given in descriptor.field:
-        if given.type != PROTO_TYPES[columns[given.name].type]:
-            raise EndedError(StatusCode.INVALID_ARGUMENT, f"{given.name}: wrong type")
+        if given.type != PROTO_TYPES.get(columns[given.name].type):
+            raise EndedError(
+                StatusCode.INVALID_ARGUMENT,
+                f"The proto field mismatched with BigQuery field at Row.{given.name}, the proto field type "
+                f"{given.type}, BigQuery field type {columns[given.name].type}",
+            )
         if (given.label == FieldProto.LABEL_REPEATED) != (columns[given.name].mode == "REPEATED"):
             raise EndedError(StatusCode.INVALID_ARGUMENT, f"{given.name}: wrong mode")
     file = descriptor_pb2.FileDescriptorProto(name="sent.proto", syntax="proto2", message_type=[descriptor])

@@ -1,6 +1,7 @@
 """One group commit per table, over one channel to the Storage Write API."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from google.api_core import exceptions
@@ -10,9 +11,12 @@ from pmp_schema import tables
 from pmp_schema.bigquery.appender import Appender
 from pmp_schema.bigquery.connection import connector
 from pmp_schema.bigquery.encoders import encoder_for
+from pmp_schema.bigquery.extra import EXTRA, UnknownFields
+from pmp_schema.bigquery.live_schema import column_reader
+from pmp_schema.bigquery.rows import Row, RowReject
 from pmp_schema.errors import SinkUnavailable
 from pmp_writer.config import Config
-from pmp_writer.group_commit import GroupCommit, Limits
+from pmp_writer.group_commit import Append, GroupCommit, Limits
 
 WRITTEN = ("feed_snapshots", "raw_events", "station_information", "dead_letters", "events")
 STAMP = "ingest_ts"
@@ -23,11 +27,19 @@ class Sinks:
 
     Args:
         client: a `BigQueryWriteClient`.
+        monotonic: seconds, for the time-outs of appends.
+
+    Attributes:
+        unknown_fields: of the rows that were appended.
     """
 
-    def __init__(self, config: Config, client: Any) -> None:
+    def __init__(
+        self, config: Config, client: Any, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._client = client
+        self._monotonic = monotonic
         self._paths = {name: table_path(config, name) for name in WRITTEN}
+        self.unknown_fields = UnknownFields()
         limits = Limits(
             appends_in_flight=config.appends_in_flight,
             batch_rows=config.batch_rows,
@@ -37,7 +49,7 @@ class Sinks:
             timeout_s=config.append_timeout_s,
         )
         self.by_table: Mapping[str, GroupCommit] = {
-            name: GroupCommit(self._appender(config, name).append, limits) for name in WRITTEN
+            name: GroupCommit(self._append(config, name), limits) for name in WRITTEN
         }
 
     def ping(self) -> None:
@@ -52,12 +64,24 @@ class Sinks:
         except (exceptions.GoogleAPICallError, GoogleAuthError) as error:
             raise SinkUnavailable(f"raw_events: {type(error).__name__}") from error
 
-    def _appender(self, config: Config, name: str) -> Appender:
+    def _append(self, config: Config, name: str) -> Append:
         table = tables.table(name)
-        stamp = STAMP if any(column.name == STAMP for column in table.columns) else None
-        return Appender(
-            self._paths[name], encoder_for(config.row_encoder, table), connector(self._client), stamp=stamp
+        columns = {column.name for column in table.columns}
+        appender = Appender(
+            self._paths[name],
+            encoder_for(config.row_encoder, table),
+            connector(self._client),
+            read_columns=column_reader(self._client),
+            stamp=STAMP if STAMP in columns else None,
+            monotonic=self._monotonic,
         )
+
+        def append_counted(rows: Sequence[Row], *, timeout_s: float) -> Sequence[RowReject]:
+            rejects = appender.append(rows, timeout_s=timeout_s)
+            self.unknown_fields.count(rows, placed=appender.added)
+            return rejects
+
+        return append_counted if EXTRA in columns else appender.append
 
 
 def table_path(config: Config, name: str) -> str:

@@ -9,39 +9,18 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Final
 
 import grpc
-from google.cloud.bigquery_storage_v1.types import AppendRowsResponse, StorageError
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from google.cloud.bigquery_storage_v1.types import AppendRowsResponse
 
-from pmp_schema.bigquery.status import code_of
+from pmp_schema.bigquery.answers import Answer, answer_of, final_answer
 
 logger = logging.getLogger(__name__)
 
 TRACE_ID: Final = "mobility-pulse"
 _JOIN_S: Final = 2.0
-_StorageErrorMessage: Final[Any] = StorageError.pb()
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of one request.
-
-    Attributes:
-        code: OK when its rows are durable; nothing of it was appended otherwise.
-        row_errors: (position in the request, message), possibly incomplete.
-        about_table: the error names the table, its schema, its key or the stream: no row is at fault.
-        ended_call: the server ended the whole call instead of answering the request.
-    """
-
-    code: grpc.StatusCode
-    message: str = ""
-    row_errors: tuple[tuple[int, str], ...] = ()
-    about_table: bool = False
-    ended_call: bool = False
 
 
 class ConnectionLostError(Exception):
@@ -56,31 +35,6 @@ class ConnectionLostError(Exception):
         super().__init__(f"{code.name}: {message}")
         self.code = code
         self.by_neighbour = by_neighbour
-
-
-def _about_table(status: Status) -> bool:
-    for detail in status.details:
-        error = _StorageErrorMessage()
-        if detail.Unpack(error):
-            return bool(error.code)
-    return False
-
-
-def _answer(response: Any) -> Answer:
-    return Answer(
-        code=code_of(response.error.code),
-        message=response.error.message,
-        row_errors=tuple((error.index, error.message) for error in response.row_errors),
-        about_table=_about_table(response.error),
-    )
-
-
-def _final_answer(error: grpc.RpcError) -> Answer:
-    status = Status()
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin":
-            status.ParseFromString(value)
-    return Answer(error.code(), error.details() or "", (), _about_table(status), ended_call=True)
 
 
 class Connection:
@@ -104,7 +58,8 @@ class Connection:
         self._pending: deque[Future[Answer]] = deque()
         self._outbox: SimpleQueue[Any] = SimpleQueue()
         self._ended: Answer | None = None
-        self._schema_changed = False
+        self._retired = False
+        self._updated_schema: Any | None = None
         self._call = append_rows(
             iter(self._outbox.get, None),
             # The API routes the call to its region by this header.
@@ -115,7 +70,24 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        return self._ended is None
+        """Whether it takes requests."""
+        return self._ended is None and not self._retired
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is in flight and nothing ever will be."""
+        return self._ended is not None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether an answer came with the table's new schema, which nobody has taken yet."""
+        return self._updated_schema is not None
+
+    def take_updated_schema(self) -> Any | None:
+        """The newest `TableSchema` message that came with an answer; once."""
+        with self._lock:
+            schema, self._updated_schema = self._updated_schema, None
+        return schema
 
     def send(self, request: Any) -> Future[Answer]:
         """Queue a request behind those in flight; the future holds its answer or `ConnectionLostError`."""
@@ -123,8 +95,8 @@ class Connection:
         # Required in the first request only, allowed in all, and the emulator asks for it in all.
         request.write_stream = self._write_stream
         with self._lock:
-            ended = self._ended
-            if ended is None:
+            ended, retired = self._ended, self._retired
+            if ended is None and not retired:
                 if self._schema is not None:
                     request.MergeFrom(self._schema)
                     request.trace_id = TRACE_ID
@@ -133,7 +105,16 @@ class Connection:
                 self._outbox.put(request)
         if ended is not None:
             future.set_exception(ConnectionLostError(ended.code, ended.message))
+        elif retired:
+            # Never sent: nothing that its rows are to blame for, and no attempt of theirs.
+            future.set_exception(ConnectionLostError(grpc.StatusCode.CANCELLED, "retired", by_neighbour=True))
         return future
+
+    def retire(self) -> None:
+        """Take no more requests, and end by itself once those in flight are answered; returns at once."""
+        with self._lock:
+            self._retired = True
+            self._outbox.put(None)
 
     def abandon(self, message: str) -> None:
         """Cancel the call; whatever is in flight fails."""
@@ -155,18 +136,17 @@ class Connection:
             for response in self._call:
                 self._settle(AppendRowsResponse.pb(response))
         except grpc.RpcError as error:
-            final = _final_answer(error)
+            final = final_answer(error)
         finally:
             self._end(final)
 
     def _settle(self, response: Any) -> None:
         with self._lock:
+            if response.HasField("updated_schema"):
+                self._updated_schema = response.updated_schema
             future = self._pending.popleft() if self._pending else None
         if future is not None:
-            future.set_result(_answer(response))
-        if response.HasField("updated_schema") and not self._schema_changed:
-            self._schema_changed = True
-            logger.warning("table.schema_changed", extra={"write_stream": self._write_stream})
+            future.set_result(answer_of(response))
 
     def _end(self, final: Answer) -> None:
         with self._lock:

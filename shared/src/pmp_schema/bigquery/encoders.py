@@ -37,6 +37,13 @@ class Encoded:
 class RowEncoder(Protocol):
     """Turns rows of one table into append requests."""
 
+    @property
+    def table(self) -> Table:
+        """Its columns are those of the requests."""
+
+    def for_table(self, table: Table) -> "RowEncoder":
+        """The same encoding for another table."""
+
     def schema(self) -> Any:
         """An `AppendRowsRequest` message with only the writer schema, for a connection's first request."""
 
@@ -66,8 +73,12 @@ class ArrowEncoder:
     """Rows as one Arrow record batch."""
 
     def __init__(self, table: Table) -> None:
+        self.table = table
         self._converter = RowConverter(table)
         self._schema = pa.schema([_arrow_field(column) for column in table.columns])
+
+    def for_table(self, table: Table) -> "ArrowEncoder":
+        return ArrowEncoder(table)
 
     def schema(self) -> Any:
         message = RequestMessage()
@@ -119,6 +130,7 @@ class ProtoEncoder:
     """Rows as one protocol-buffer message each (proto2, field numbers in column order)."""
 
     def __init__(self, table: Table) -> None:
+        self.table = table
         self._converter = RowConverter(table)
         self._names = tuple(column.name for column in table.columns)
         self._descriptor = _row_descriptor(table)
@@ -127,6 +139,9 @@ class ProtoEncoder:
         pool = descriptor_pool.DescriptorPool()
         pool.Add(file)
         self._message = message_factory.GetMessageClass(pool.FindMessageTypeByName("Row"))
+
+    def for_table(self, table: Table) -> "ProtoEncoder":
+        return ProtoEncoder(table)
 
     def schema(self) -> Any:
         message = RequestMessage()

@@ -125,7 +125,8 @@ _CONVERTERS: Final[Mapping[str, Callable[[object], object]]] = {
 }
 
 
-def _converter(column: Column) -> Callable[[object], object]:
+def converter(column: Column) -> Callable[[object], object]:
+    """What turns a value of the column (not None) into what the encodings carry; it raises BadValueError."""
     convert = _CONVERTERS[column.type]
     if column.mode != "REPEATED":
         return convert
@@ -147,7 +148,7 @@ class RowConverter:
 
     def __init__(self, table: Table) -> None:
         self._names = frozenset(column.name for column in table.columns)
-        self._columns = tuple((c.name, c.mode, _converter(c)) for c in table.columns)
+        self._columns = tuple((c.name, c.mode, converter(c)) for c in table.columns)
 
     def convert(self, row: Row) -> list[object]:
         """The row's values in column order.
