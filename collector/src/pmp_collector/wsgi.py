@@ -1,6 +1,5 @@
 """`gunicorn -c python:pmp_schema.serving pmp_collector.wsgi:app`: the only module with side effects."""
 
-import logging
 import os
 import time
 
@@ -20,7 +19,6 @@ from pmp_schema.topology import TOPOLOGY
 config = Config.from_env(os.environ)
 logs.configure(config.log_level)
 stamina.instrumentation.set_on_retry_hooks([])  # a poll is one line, its attempts are none
-logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines show whole URLs, and a query may hold a key
 publisher = PubSubPublisher(PublisherClient(), config.project, timeout_s=config.publish_timeout_s)
 fetcher = Fetcher(
     http_client(connect_timeout_s=config.connect_timeout_s, read_timeout_s=config.read_timeout_s),

@@ -114,8 +114,8 @@ def test_configure_sends_our_lines_from_the_level_on_and_warnings_of_others(logg
     stream = io.StringIO()
     logs.configure("debug", stream)
     logging.getLogger("pmp_writer.app").debug("ours")
-    logging.getLogger("httpx").info("a URL with a key")
-    logging.getLogger("httpx").warning("theirs")
+    logging.getLogger("library.of.others").info("a URL with a key")
+    logging.getLogger("library.of.others").warning("theirs")
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["ours", "theirs"]
 
 
@@ -123,6 +123,6 @@ def test_configure_leaves_out_what_is_below_the_level(loggers):
     stream = io.StringIO()
     logs.configure("error", stream)
     logging.getLogger("pmp_writer.app").warning("a")
-    logging.getLogger("httpx").warning("b")
+    logging.getLogger("library.of.others").warning("b")
     logging.getLogger("pmp_writer.app").error("c")
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["c"]
