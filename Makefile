@@ -49,8 +49,8 @@ fmt: setup ## Format and fix what can be fixed
 test: setup ## Run all tests but those that need Docker
 	$(RUN)/pytest
 
-faults: setup ## Run the long fault tests and print their table
-	$(RUN)/pytest -m faults tests/faults
+faults: setup ## Run the long fault and replay tests; print a table of faults
+	$(RUN)/pytest -m faults
 
 compose-test: setup ## Build the containers, drive one snapshot through them, stop
 	$(RUN)/pytest -m compose tests/compose

@@ -12,7 +12,7 @@ from pmp_schema.publisher import Outgoing
 from pmp_schema.topology import TOPOLOGY
 from tests.e2e.conftest import Stack, eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(400)]
 
 SENSOR_EVENTS = TOPOLOGY.topics["sensor-events"]
 GOOD = 1000
