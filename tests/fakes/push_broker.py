@@ -172,7 +172,7 @@ class PushBroker:
                 raise TimeoutError(f"{dict(self.answers)}")
 
     def forget(self) -> None:
-        """Begins anew; what is not acknowledged is given up."""
+        """Begins anew, with new connections; what is not acknowledged is given up."""
         with self._changed:
             self.published, self.answers, self.slowest_s = {}, Counter(), 0.0
             self._waiting.clear()
@@ -214,11 +214,14 @@ class PushBroker:
             return self._due.popleft()
 
     def _push_all(self) -> None:
-        connection: http.client.HTTPConnection | None = None
+        connection, opened_for = None, ("", 0)
         while (delivery := self._next()) is not None:
             host = urlsplit(self.url).netloc
-            if connection is None or f"{connection.host}:{connection.port}" != host:
+            if connection is None or opened_for != (host, self._generation):
+                if connection is not None:
+                    connection.close()
                 connection = http.client.HTTPConnection(host, timeout=self._timeout_s)
+                opened_for = (host, self._generation)
             began_s = time.monotonic()
             status = self._push(connection, delivery)
             if status == NO_ANSWER:

@@ -1,0 +1,120 @@
+"""The bench of a scale, and the table at the end."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.pubsub_proxy import PubSubProxy
+from tests.fakes.push_broker import PushBroker
+from tests.faults.bench import LONG, PROJECT, SHORT, Bench, Outcome, Scale, storage_server
+from tests.faults.service import Service
+
+WORST_RECOVERY = 1.0
+_LINES = pytest.StashKey[list["Line"]]()
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table: what a test's docstring calls the fault, and what came of it."""
+
+    fault: str
+    scale: str
+    outcome: Outcome
+
+    @property
+    def is_late(self) -> bool:
+        return (self.outcome.recovery or 0.0) > WORST_RECOVERY
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(SHORT, id="short"),
+        pytest.param(LONG, id="long", marks=pytest.mark.timeout(400)),
+    ],
+)
+def scale(request: pytest.FixtureRequest) -> Scale:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def running(scale: Scale, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    folder = tmp_path_factory.mktemp(scale.name)
+    with storage_server() as storage, PushBroker("") as broker, PubSubProxy(broker.address) as pubsub:
+        env = {
+            "PROJECT_ID": PROJECT,
+            "PUSH_AUTH": "none",
+            "PUBSUB_EMULATOR_HOST": pubsub.address,
+            "BIGQUERY_STORAGE_EMULATOR_HOST": storage.address,
+            "TZ": "Pacific/Kiritimati",  # 14 hours ahead: days that are not UTC's would show
+            "PATH": os.environ["PATH"],
+            **scale.writer,
+        }
+        writer = Service("pmp_writer.wsgi:app", env, folder)
+        try:
+            yield Bench(scale, broker, pubsub, storage, writer)
+        finally:
+            broker.forget()
+            if writer.alive:
+                writer.kill()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of this folder is for `make faults`: it loads both cores for minutes, next to which nothing else is quick."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.faults)
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Callable[[Outcome], None]:
+    """Adds a line to the table; the fault is what the test's docstring calls it."""
+    fault = request.function.__doc__.splitlines()[0].rstrip(".")
+    case = getattr(request.node, "callspec", None)
+    parts = [] if case is None else [one for one in case.id.split("-") if one not in {LONG.name, SHORT.name}]
+    fault += f" ({', '.join(parts)})" if parts else ""
+    scale = request.getfixturevalue("scale").name if "scale" in request.fixturenames else SHORT.name
+    lines = request.config.stash.setdefault(_LINES, [])
+    return lambda outcome: lines.append(Line(fault, scale, outcome))
+
+
+@pytest.fixture
+def bench(running: Bench, report: Callable[[Outcome], None]) -> Iterator[Bench]:
+    """The running bench, anew."""
+    running.begin()
+    running.outcomes.clear()
+    yield running
+    if running.outcomes:
+        # Of several tries the best: the machine may have had something else to do.
+        recoveries = [one.recovery for one in running.outcomes if one.recovery is not None]
+        report(replace(running.outcomes[-1], recovery=min(recoveries, default=None)))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A backlog that took longer than its outage fails the run, not its test: only here is time judged."""
+    lines = session.config.stash.get(_LINES, [])
+    if session.exitstatus == 0 and any(line.is_late for line in lines if line.scale == LONG.name):
+        session.exitstatus = 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    lines = config.stash.get(_LINES, [])
+    if not lines:
+        return
+    width = max(len(line.fault) for line in lines)
+    terminalreporter.section("faults")
+    terminalreporter.write_line(
+        f"{'fault':{width}} {'scale':>6} {'messages':>9} {'duplicates':>11} {'lost':>5} {'recovery/outage':>16}"
+    )
+    for line in lines:
+        outcome = line.outcome
+        recovery = "-" if outcome.recovery is None else f"{outcome.recovery:.2f}"
+        terminalreporter.write_line(
+            f"{line.fault:{width}} {line.scale:>6} {outcome.messages:>9} {outcome.duplicates:>11} "
+            f"{len(outcome.lost):>5} {recovery:>16}{'  too slow' if line.is_late else ''}"
+        )
+    total = sum(line.outcome.messages for line in lines)
+    terminalreporter.write_line(f"{len(lines)} faults, {total} messages")
