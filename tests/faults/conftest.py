@@ -72,11 +72,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def report(request: pytest.FixtureRequest) -> Callable[[Outcome], None]:
     """Adds a line to the table; the fault is what the test's docstring calls it."""
-    fault = request.function.__doc__.splitlines()[0].rstrip(".")
+    fault = (request.function.__doc__ or request.node.name).splitlines()[0].rstrip(".")
     case = getattr(request.node, "callspec", None)
-    parts = [] if case is None else [one for one in case.id.split("-") if one not in {LONG.name, SHORT.name}]
-    fault += f" ({', '.join(parts)})" if parts else ""
-    scale = request.getfixturevalue("scale").name if "scale" in request.fixturenames else SHORT.name
+    parts = [] if case is None else case.id.split("-")
+    cases = [part for part in parts if part not in {LONG.name, SHORT.name}]
+    fault += f" ({', '.join(cases)})" if cases else ""
+    scale = request.getfixturevalue("scale").name if "scale" in request.fixturenames else LONG.name
     lines = request.config.stash.setdefault(_LINES, [])
     return lambda outcome: lines.append(Line(fault, scale, outcome))
 
