@@ -46,7 +46,7 @@ fmt: setup ## Format and fix what can be fixed
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-test: setup ## Run all tests but those that need Docker
+test: setup ## Run all tests but the long ones and those that need Docker
 	$(RUN)/pytest
 
 faults: setup ## Run the long fault and replay tests; print a table of faults
