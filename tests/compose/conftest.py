@@ -12,13 +12,13 @@ from uuid import uuid4
 
 import pytest
 
+from pmp_schema.bigquery.queries import query_client
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.resources import bigquery_client
 
 ROOT = Path(__file__).parents[2]
 BUILD_S, START_S, STOP_S = 1200, 180, 90
 # Port 0: the engine chooses one that is free, so that a stack may run beside this one.
-PORTS = ("COLLECTOR", "WRITER", "PUBSUB", "FEED_SERVER", "BIGQUERY", "BIGQUERY_STORAGE")
+PORTS = ("COLLECTOR", "WRITER", "REPLAYER", "PUBSUB", "FEED_SERVER", "BIGQUERY", "BIGQUERY_STORAGE")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Stack:
         return self.compose("exec", "-T", service, *command).strip()
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
-        client = bigquery_client(TOPOLOGY.local_project, self.url("bigquery", 9050))
+        client = query_client(TOPOLOGY.local_project, self.url("bigquery", 9050))
         return [dict(row) for row in client.query(sql, timeout=20, retry=None).result(timeout=20, retry=None)]
 
 
@@ -126,7 +126,7 @@ def stack() -> Iterator[Stack]:
     stack = Stack(tool, f"pmp-test-{uuid4().hex[:8]}", {**kept, **build, **ours, "PATH": tool.path})
     try:
         stack.compose("build", timeout_s=BUILD_S)
-        stack.up("collector", "writer")
+        stack.up("collector", "writer", "curation")
         yield stack
     finally:
         stack.compose("down", "--volumes", "--rmi=local", timeout_s=STOP_S)

@@ -11,7 +11,7 @@ from tests.compose.conftest import Stack, eventually
 # The first test also pays for the images and the start.
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1500)]
 
-SERVICES = ("pubsub", "bigquery", "feed-server", "collector", "writer")
+SERVICES = ("pubsub", "bigquery", "feed-server", "collector", "writer", "curation")
 
 
 def post(stack: Stack, path: str, **body: Any) -> dict[str, Any]:
@@ -37,6 +37,13 @@ def test_a_collected_snapshot_becomes_a_row(stack: Stack) -> None:
     )
     rows = eventually(lambda: stack.rows(wanted))
     assert rows == [{"system_id": result["system"], "station_count": result["stations"]}]
+
+
+def test_a_collected_snapshot_is_curated(stack: Stack) -> None:
+    count = f"SELECT COUNT(*) AS n FROM {table('station_status').id} WHERE change = 'first'"
+    accepted = f"SELECT stations AS n FROM {table('feed_polls').id} WHERE verdict = 'ok'"
+    (poll,) = eventually(lambda: stack.rows(accepted))
+    assert stack.rows(count) == [poll]
 
 
 def test_simulated_sensor_events_become_rows(stack: Stack) -> None:

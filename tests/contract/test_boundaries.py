@@ -112,6 +112,7 @@ def run(program):
         "logs",
         "bigquery",
         "bigquery.rows",
+        "features",
     ],
 )
 def test_the_core_needs_msgspec_only(module):

@@ -7,6 +7,7 @@ from importlib.resources import files
 import pytest
 
 from pmp_collector.app import create_app as create_collector
+from pmp_replayer.app import create_app as create_replayer
 from pmp_schema import rows, tables
 from pmp_schema.topology import TOPOLOGY
 from pmp_writer.app import create_app
@@ -77,8 +78,10 @@ def test_the_writers_time_outs_end_before_pubsub_delivers_again():
 
 
 def test_schedules_call_routes_that_exist():
-    collector = create_collector(None, None, None, project="p", check_ready=lambda: None)
-    urls = collector.url_map.bind("localhost")
+    apps = {
+        "collector": create_collector(None, None, None, project="p", check_ready=lambda: None),
+        "replayer": create_replayer(None, None, None, None, project="p", check_ready=lambda: None),
+    }
     for schedule in TOPOLOGY.schedules:
-        if schedule.service == "collector":
-            assert urls.test(schedule.path, schedule.method)
+        if schedule.service in apps:
+            assert apps[schedule.service].url_map.bind("localhost").test(schedule.path, schedule.method)

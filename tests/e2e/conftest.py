@@ -16,10 +16,10 @@ from google.cloud import bigquery
 from google.pubsub_v1 import PublisherClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
+from pmp_schema.bigquery.queries import query_client
 from pmp_schema.publisher import PubSubPublisher
 from pmpctl.local.environment import variables
 from pmpctl.local.ports import Ports
-from pmpctl.resources import bigquery_client
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,7 @@ class Stack:
 
     @property
     def bigquery(self) -> bigquery.Client:
-        return bigquery_client(self.env["PROJECT_ID"], self.env["BIGQUERY_EMULATOR_HOST"])
+        return query_client(self.env["PROJECT_ID"], self.env["BIGQUERY_EMULATOR_HOST"])
 
     def start_writer(self) -> None:
         command = [sys.executable, "-m", "gunicorn", "-c", "python:pmp_schema.serving", "pmp_writer.wsgi:app"]

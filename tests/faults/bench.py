@@ -69,7 +69,7 @@ SHORT = Scale(
     outage_s=3,
     brief_s=1.5,
     rate_per_s=60,
-    writer={"WRITER_APPEND_TIMEOUT_S": "2", "WRITER_PUBLISH_TIMEOUT_S": "1"},
+    writer={"WRITER_APPEND_TIMEOUT_S": "4", "WRITER_PUBLISH_TIMEOUT_S": "2"},
 )
 LONG = Scale(name="long", messages=1000, soak=10_000, outage_s=30, brief_s=10, rate_per_s=120, writer={})
 

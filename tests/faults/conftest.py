@@ -1,4 +1,8 @@
-"""The bench of a scale, and the table at the end."""
+"""The bench of a scale, and the table at the end.
+
+Marked `faults`, and so left to `make faults`, is what is long: the long scale, and modules that wait for an outage to
+pass or judge time. The short scale of the other modules is part of `make test`.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -7,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from pmpctl.errors import CommandError
+from tests.fakes.pubsub_emulator import pubsub_emulator
 from tests.fakes.pubsub_proxy import PubSubProxy
 from tests.fakes.push_broker import PushBroker
 from tests.faults.bench import LONG, PROJECT, SHORT, Bench, Outcome, Scale, storage_server
+from tests.faults.local_stack import BigQuery, LocalStack
 from tests.faults.service import Service
 
 WORST_RECOVERY = 1.0
@@ -33,7 +40,7 @@ class Line:
     scope="session",
     params=[
         pytest.param(SHORT, id="short"),
-        pytest.param(LONG, id="long", marks=pytest.mark.timeout(400)),
+        pytest.param(LONG, id="long", marks=[pytest.mark.faults, pytest.mark.timeout(400)]),
     ],
 )
 def scale(request: pytest.FixtureRequest) -> Scale:
@@ -62,11 +69,31 @@ def running(scale: Scale, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
                 writer.kill()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of this folder is for `make faults`: it loads both cores for minutes, next to which nothing else is quick."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.faults)
+@pytest.fixture(scope="module")
+def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, BigQuery]]:
+    """Pub/Sub's address, and BigQuery."""
+    bigquery = BigQuery(tmp_path_factory.mktemp("emulators") / "bigquery")
+    try:
+        with pubsub_emulator() as pubsub:
+            yield pubsub, bigquery
+    except CommandError as error:
+        pytest.skip(str(error))
+    finally:
+        if bigquery.alive:
+            bigquery.stop()
+
+
+@pytest.fixture
+def stack(emulators: tuple[str, BigQuery], tmp_path: Path) -> Iterator[LocalStack]:
+    pubsub, bigquery = emulators
+    if not bigquery.alive:
+        bigquery.start()
+    running = LocalStack(pubsub, bigquery, tmp_path, {"PATH": os.environ["PATH"]})
+    running.writer.start()
+    try:
+        yield running
+    finally:
+        running.writer.kill()
 
 
 @pytest.fixture

@@ -37,8 +37,8 @@ def collector(running, feeds, tmp_path_factory):
         "PUBSUB_EMULATOR_HOST": running.pubsub.address,
         "FEEDS_FILE": str(folder / "feeds.toml"),
         "COLLECTOR_FETCH_ATTEMPTS": "1",
-        "COLLECTOR_READ_TIMEOUT_S": "1",
-        "COLLECTOR_PUBLISH_TIMEOUT_S": "2",
+        "COLLECTOR_READ_TIMEOUT_S": "3",
+        "COLLECTOR_PUBLISH_TIMEOUT_S": "4",
         "PATH": os.environ["PATH"],
     }
     service = Service("pmp_collector.wsgi:app", env, folder)
@@ -63,7 +63,7 @@ def status(number=0, *, stations=2, **fields):
 
 
 def test_a_feed_that_misbehaves_disturbs_no_later_poll(bench, collect, feeds):
-    """17: feed frozen, cut off, HTML, 304, 429, 503, hanging, empty, with nonsense"""
+    """17: feed frozen, cut off, HTML, 304, 429, 503, hanging, empty, with nonsense, a station less"""
     whole = status()
     negative = status(3).replace(b'"num_bikes_available" : 1', b'"num_bikes_available" : -1')
     double = status(4).replace(b"19179944125", b"19179944124")
@@ -76,7 +76,7 @@ def test_a_feed_that_misbehaves_disturbs_no_later_poll(bench, collect, feeds):
         (b"", 503),
         (b"gone", 404),
     ]
-    odd = [status(1, ttl=0), status(2, stations=0), negative, double]
+    odd = [status(1, ttl=0), status(2, stations=0), negative, double, status(5, stations=1)]
     good = iter(status(n) for n in range(100, 200))
     wanted = []
 

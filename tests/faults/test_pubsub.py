@@ -16,7 +16,7 @@ from tests.fakes.pubsub_emulator import pubsub_emulator
 from tests.fakes.push_proxy import PushProxy
 from tests.faults.bench import DEAD, EVENTS, eventually
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.faults, pytest.mark.integration]
 ATTEMPTS = 5  # the fewest that Pub/Sub takes
 TOPICS = TOPOLOGY.topics
 

@@ -11,6 +11,7 @@ from pmp_schema.topology import TOPOLOGY
 from tests.fakes.storage_write import Answer, EndCall, Hang
 from tests.faults.bench import PATHS, SNAPSHOTS, Outcome, snapshot_of
 
+pytestmark = pytest.mark.faults
 TRIES = 3
 ERRORS = (
     Answer(StatusCode.RESOURCE_EXHAUSTED),

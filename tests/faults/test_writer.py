@@ -4,9 +4,12 @@ import sys
 import time
 from collections import Counter
 
+import pytest
+
 from tests.fakes.storage_write import Hang
 from tests.faults.bench import SNAPSHOTS, eventually, snapshot_of
 
+pytestmark = pytest.mark.faults
 IN_FLIGHT = 200
 GRACE_S = 10  # after which Cloud Run kills
 NO_FILES = (

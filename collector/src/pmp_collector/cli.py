@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -83,6 +83,9 @@ def feed_server(
     host: Annotated[str, typer.Option()] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8086,
     speed: Annotated[float, typer.Option(min=0.01, help="Simulated seconds per second.")] = 1.0,
+    hours_ago: Annotated[
+        float, typer.Option(min=0, help="When the simulated city begins; with --speed it catches up from there.")
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the simulated city.")] = 1,
     stations: Annotated[int, typer.Option(min=1, max=20_000, help="Of the simulated city.")] = 1400,
     anomalies_per_hour: Annotated[
@@ -97,7 +100,8 @@ def feed_server(
 
     logs.configure()
     try:
-        source = open_source(feed, seed=seed, start_at=datetime.now(UTC), speed=speed, stations=stations)
+        start_at = datetime.now(UTC) - timedelta(hours=hours_ago)
+        source = open_source(feed, seed=seed, start_at=start_at, speed=speed, stations=stations)
     except RecordingError as error:
         raise SystemExit(f"pmp-collector: {error}") from error
     serve(source, host=host, port=port, anomalies=Anomalies(rate_per_hour=anomalies_per_hour, seed=seed))

@@ -23,15 +23,16 @@ class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         id: becomes source and system_id.
-        timezone: IANA name.
+        city_id, timezone: told with every snapshot, so that consumers need no configuration of their own; the
+            time zone is an IANA name. Without them a system is of the city `unknown` and its hours are UTC's.
         discovery_url: the system's gbfs.json; explicit URLs override what it lists.
         language: which language of gbfs.json to prefer (versions 1 and 2).
         poll_s: seconds between polls; overrides the feed's ttl.
     """
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
-    city_id: str = "unknown"
-    timezone: str = "UTC"
+    city_id: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+    timezone: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
     discovery_url: HttpUrl | None = None
     station_status_url: HttpUrl | None = None
     station_information_url: HttpUrl | None = None
@@ -105,7 +106,8 @@ def load_systems(path: Path) -> tuple[System, ...]:
         raw = tomllib.loads(path.read_text("utf-8"))
         systems = msgspec.convert(raw, _FeedsFile).systems
         for system in systems:
-            ZoneInfo(system.timezone)
+            if system.timezone is not None:
+                ZoneInfo(system.timezone)
     except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError, KeyError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
     ids = [system.id for system in systems]

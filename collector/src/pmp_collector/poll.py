@@ -193,7 +193,7 @@ class Poller:
         return moved_to, self._get(moved_to, configured=configured)
 
     def _publish(self, system: System, feed: Feed, fetched: Fetched, body: bytes) -> PollResult:
-        taken = snapshot(system_id=system.id, event_type=feed.event_type, fetched=fetched, body=body)
+        taken = snapshot(system, event_type=feed.event_type, fetched=fetched, body=body)
         (message_id,) = self._publisher.publish(feed.topic, [taken.message])
         return PollResult(
             system=system.id,

@@ -4,6 +4,7 @@ import gzip
 from dataclasses import dataclass
 from datetime import datetime
 
+from pmp_collector.config import System
 from pmp_collector.fetch import Fetched
 from pmp_schema import events, gbfs
 from pmp_schema.dead_letters import truncate
@@ -25,7 +26,7 @@ class Snapshot:
     feed_at: datetime
 
 
-def snapshot(*, system_id: str, event_type: str, fetched: Fetched, body: bytes) -> Snapshot:
+def snapshot(system: System, *, event_type: str, fetched: Fetched, body: bytes) -> Snapshot:
     """The message of a feed body; gzip above 1 MB.
 
     Args:
@@ -42,13 +43,17 @@ def snapshot(*, system_id: str, event_type: str, fetched: Fetched, body: bytes) 
         document, date_header=fetched.headers.get("date"), fetched_at=fetched.finished_at
     )
     event_id = events.snapshot_event_id(
-        source=system_id, event_type=event_type, event_ts=feed_time.at, payload=body
+        source=system.id, event_type=event_type, event_ts=feed_time.at, payload=body
     )
-    attributes = events.cloudevent_attributes(
-        event_id=event_id, event_type=event_type, source=system_id, time=feed_time.at
-    ) | _provenance(fetched, feed_time.source)
+    attributes = (
+        events.cloudevent_attributes(
+            event_id=event_id, event_type=event_type, source=system.id, time=feed_time.at
+        )
+        | _place(system)
+        | _provenance(fetched, feed_time.source)
+    )
     data = events.encode_snapshot(
-        source=system_id,
+        source=system.id,
         event_type=event_type,
         payload=body,
         event_ts=feed_time.at,
@@ -58,6 +63,12 @@ def snapshot(*, system_id: str, event_type: str, fetched: Fetched, body: bytes) 
         data = gzip.compress(data, compresslevel=6, mtime=0)
         attributes["content-encoding"] = "gzip"
     return Snapshot(Outgoing(data, attributes), stations, feed_time.at)
+
+
+def _place(system: System) -> dict[str, str]:
+    """Where the system is, as CloudEvents extension attributes; only what is configured."""
+    given = {"ce-cityid": system.city_id, "ce-timezone": system.timezone}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _provenance(fetched: Fetched, feed_time_source: str) -> dict[str, str]:

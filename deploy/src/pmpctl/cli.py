@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -88,7 +87,6 @@ def scheduler(
         list[str] | None,
         typer.Option(help="KEY=URL of a service; repeatable. COLLECTOR_URL and so on where it is not given."),
     ] = None,
-    after: Annotated[Path | None, typer.Option(help="Starts as soon as this file exists.")] = None,
 ) -> None:
     """Calls the services when the topology's schedules are due; each once at the start."""
     logs.configure()
@@ -96,10 +94,7 @@ def scheduler(
     for library in ("apscheduler", "httpx"):
         logging.getLogger(library).setLevel(logging.WARNING)
     urls = _service_urls(service)
-    while after is not None and not after.exists():
-        time.sleep(0.1)
-    # Imported only now: while a stack starts, its other processes need the processor.
-    from pmpctl import scheduler as schedule  # noqa: PLC0415
+    from pmpctl import scheduler as schedule  # noqa: PLC0415 - only this command needs it
 
     schedule.serve(TOPOLOGY.schedules, urls)
 
@@ -111,9 +106,9 @@ def demo(
     ] = SIMULATED,
 ) -> None:
     """Starts the stack, drives the pipeline, shows rows from BigQuery, stops; report in .pmp/demo.json."""
+    from pmp_schema.bigquery.queries import query_client  # noqa: PLC0415
     from pmpctl import demo as demonstration  # noqa: PLC0415 - only this command needs it
     from pmpctl.landed import Landed  # noqa: PLC0415
-    from pmpctl.resources import bigquery_client  # noqa: PLC0415
 
     ports = Ports.parse(os.environ.get("PMP_PORT_BASE"))
     folder = project_root(Path.cwd()) / ".pmp"
@@ -123,7 +118,7 @@ def demo(
         variables=values,
         env={**os.environ, "PMP_STATE_DIR": str(state)},
         feeds=lambda: demonstration.feeds_to_collect(None if feed == LIVE else ports.url("feed")),
-        landed=lambda: Landed(bigquery_client(values["PROJECT_ID"], values["BIGQUERY_EMULATOR_HOST"])),
+        landed=lambda: Landed(query_client(values["PROJECT_ID"], values["BIGQUERY_EMULATOR_HOST"])),
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the stack is stopped then too
     done = demonstration.run(feed, stack, folder / "demo.json", Console())

@@ -12,24 +12,31 @@ from typing import Any, Final
 
 import httpx
 from rich.console import Console
-from rich.table import Table
 
 from pmp_schema import gbfs, tables
 from pmpctl.errors import CommandError
+from pmpctl.exhibits import EXHIBITS, counts_table, rows_table
 from pmpctl.landed import Landed, Published
+from pmpctl.local.environment import LIVE
 
 FEED_TABLES: Final = {"station_status": "feed_snapshots", "station_information": "station_information"}
 REQUEST_TIMEOUT_S: Final = 60.0  # a collect may retry the feed
 LANDING_TIMEOUT_S: Final = 60.0
 SENSOR_EVENTS: Final = 200  # the Pub/Sub emulator pushes about 100 a second on two cores
 SENSOR_RATE_PER_S: Final = 200
-# What is shown of each table: columns that fit a terminal.
-SHOWN: Final[Mapping[str, str]] = {
-    "feed_snapshots": "system_id, event_type, FORMAT_TIMESTAMP('%F %T', event_ts) AS event_ts, station_count",
-    "station_information": "station_id, name, ROUND(lat, 5) AS lat, ROUND(lon, 5) AS lon, capacity",
-    "raw_events": "event_id, station_id, FORMAT_TIMESTAMP('%F %T', ts_iso) AS ts_iso, kind, delta",
-    "events": "type, FORMAT_TIMESTAMP('%F %T', time) AS time, TO_JSON_STRING(data) AS data",
-}
+# The simulated city lives five minutes in a second, and begins so long ago that it does not reach the present.
+SPEED: Final = 300
+HOURS_AGO: Final = 6
+MORE_POLLS: Final = 5
+COUNTED: Final = (
+    "feed_snapshots",
+    "station_information",
+    "raw_events",
+    "station_status",
+    "feed_polls",
+    "events",
+    "dead_letters",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,21 +140,13 @@ def _stop(stack: Stack, report: Report, console: Console) -> None:
 
 def _drive(feed: str, stack: Stack, report: Report, console: Console) -> None:
     with report.step(console, "start the stack"):
-        _pmpctl(stack, "up", "--detach", "--ephemeral", "--without", "scheduler", "--feed", feed)
-    collector = httpx.Client(
-        base_url=stack.variables["COLLECTOR_URL"], timeout=REQUEST_TIMEOUT_S, trust_env=False
-    )
+        clock = ("--speed", str(SPEED), "--hours-ago", str(HOURS_AGO)) if feed != LIVE else ()
+        _pmpctl(stack, "up", "--detach", "--ephemeral", "--without", "scheduler", "--feed", feed, *clock)
     published = Published()
-    with collector:
-        for name, table in FEED_TABLES.items():
-            if name not in stack.feeds():
-                console.print(f"ok  {name} is not part of this recording")
-                continue
-            with report.step(console, f"collect {name}"):
-                result = _post(collector, f"/collect/{name}")["results"][0]
-                if result["outcome"] != "published":
-                    raise CommandError(f"collect {name}: {result['outcome']}: {result['detail']}")
-                published.messages[table] = [result["message_id"]]
+    with httpx.Client(
+        base_url=stack.variables["COLLECTOR_URL"], timeout=REQUEST_TIMEOUT_S, trust_env=False
+    ) as collector:
+        _collect(feed, collector, stack.feeds(), published, report, console)
         with report.step(console, f"simulate {SENSOR_EVENTS} sensor events"):
             wanted = {
                 "events": SENSOR_EVENTS,
@@ -160,17 +159,49 @@ def _drive(feed: str, stack: Stack, report: Report, console: Console) -> None:
     report.published = published.total
     landed = stack.landed()
     with report.step(console, "wait for the rows"):
-        report.lost = _wait(landed, published)
-    with report.step(console, "query the tables"):
-        report.tables = {tables.table(name).id: landed.count(name) for name in (*SHOWN, "dead_letters")}
-    for name in SHOWN:
-        console.print(_rows(name, landed.sample(name, SHOWN[name])))
-    console.print(_counts(report.tables, {name: landed.age_s(name) for name in SHOWN}))
+        report.lost = _wait(lambda: landed.missing(published))
+    with report.step(console, "wait for the curation"):
+        report.lost += _wait(lambda: landed.uncurated(published) + landed.missing_rides())
+    with report.step(console, "query tables and marts"):
+        report.tables = {tables.table(name).id: landed.count(name) for name in COUNTED}
+        shown = [rows_table(exhibit, landed.sample(exhibit)) for exhibit in EXHIBITS]
+        ages = {tables.table(name).id: landed.age_s(name) for name in COUNTED}
+    for table in (*shown, counts_table(report.tables, ages)):
+        console.print(table)
 
 
-def _wait(landed: Landed, published: Published) -> int:
+def _collect(
+    feed: str,
+    collector: httpx.Client,
+    feeds: Collection[str],
+    published: Published,
+    report: Report,
+    console: Console,
+) -> None:
+    for name, table in FEED_TABLES.items():
+        if name not in feeds:
+            console.print(f"ok  {name} is not part of this recording")
+            continue
+        with report.step(console, f"collect {name}"):
+            result = _post(collector, f"/collect/{name}")["results"][0]
+            if result["outcome"] != "published":
+                raise CommandError(f"collect {name}: {result['outcome']}: {result['detail']}")
+            published.messages[table] = [result["message_id"]]
+    if "station_status" not in feeds or feed == LIVE:  # one look at the live system is enough
+        return
+    with report.step(console, f"collect station_status {MORE_POLLS} times more"):
+        for _ in range(MORE_POLLS):
+            time.sleep(1)
+            result = _post(collector, "/collect/station_status")["results"][0]
+            if result["outcome"] == "failed":
+                raise CommandError(f"collect station_status: {result['detail']}")
+            published.messages["feed_snapshots"] += [result["message_id"]] if result["message_id"] else []
+
+
+def _wait(missing: Callable[[], int]) -> int:
+    """Waits until nothing is missing; returns what still is after the time-out."""
     deadline = time.monotonic() + LANDING_TIMEOUT_S
-    while (lost := landed.missing(published)) and time.monotonic() < deadline:
+    while (lost := missing()) and time.monotonic() < deadline:
         time.sleep(0.3)
     return lost
 
@@ -191,24 +222,3 @@ def _pmpctl(stack: Stack, *arguments: str) -> None:
     if done.returncode != 0:
         said = done.stderr.strip() or done.stdout.strip() or f"{arguments[0]} failed"
         raise CommandError(said.removeprefix("pmpctl: "))
-
-
-def _rows(name: str, rows: list[dict[str, Any]]) -> Table:
-    shown = Table(title=f"{tables.table(name).id}, five rows", title_justify="left")
-    for column in rows[0] if rows else ():
-        shown.add_column(column, overflow="ellipsis", no_wrap=True, max_width=44)
-    for row in rows:
-        shown.add_row(*(str(value) for value in row.values()))
-    return shown
-
-
-def _counts(counts: Mapping[str, int], ages_s: Mapping[str, float | None]) -> Table:
-    shown = Table(title="BigQuery", title_justify="left")
-    shown.add_column("table")
-    shown.add_column("rows", justify="right")
-    shown.add_column("newest row", justify="right")
-    ages = {tables.table(name).id: age for name, age in ages_s.items()}
-    for table, count in counts.items():
-        age = ages.get(table)
-        shown.add_row(table, f"{count:,}", "-" if age is None else f"{age:.1f} s ago")
-    return shown

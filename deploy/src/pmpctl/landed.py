@@ -8,8 +8,10 @@ from google.cloud import bigquery
 from requests import RequestException
 
 from pmp_schema import tables
+from pmp_schema.topology import TOPOLOGY
 from pmpctl.changes import RETRY
 from pmpctl.errors import CommandError
+from pmpctl.exhibits import Exhibit
 
 QUERY_TIMEOUT_S: Final = 20.0
 
@@ -60,8 +62,36 @@ class Landed:
         age = self._query(sql)[0]["age"]
         return None if age is None else age / 1000
 
-    def sample(self, table: str, columns: str) -> list[dict[str, Any]]:
-        return self._query(f"SELECT {columns} FROM {self._name(table)} LIMIT 5")  # noqa: S608
+    def sample(self, exhibit: Exhibit) -> list[dict[str, Any]]:
+        return self._query(
+            f"SELECT {exhibit.columns} FROM {self._name(exhibit.source)} {exhibit.rest} LIMIT 5"  # noqa: S608
+        )
+
+    def uncurated(self, published: Published) -> int:
+        """Published snapshots without a poll row."""
+        parameter = bigquery.ArrayQueryParameter(
+            "ids", "STRING", published.messages.get("feed_snapshots", [])
+        )
+        polls = f"SELECT event_id FROM {self._name('feed_polls')}"  # noqa: S608
+        sql = f"""
+            SELECT COUNT(DISTINCT event_id) AS n FROM {self._name("feed_snapshots")}
+            WHERE message_id IN UNNEST(@ids) AND event_id NOT IN ({polls})
+        """  # noqa: S608
+        return int(self._query(sql, parameter)[0]["n"])
+
+    def missing_rides(self) -> int:
+        """Changes of a station's bikes in the history whose derived event is not there."""
+        sql = f"""
+            WITH history AS (
+              SELECT bikes - LAG(bikes) OVER (PARTITION BY system_id, station_id ORDER BY feed_ts) AS gained
+              FROM {self._name("station_status_unique")}
+              WHERE bikes IS NOT NULL
+            )
+            SELECT (SELECT COUNTIF(gained != 0) FROM history) - COUNT(*) AS n
+            FROM {self._name("raw_events_unique")}
+            WHERE source = 'derived'
+        """  # noqa: S608
+        return int(self._query(sql)[0]["n"])
 
     def _missing_events(self, published: Published) -> int:
         if not published.sensor_events:
@@ -85,7 +115,7 @@ class Landed:
         return len(set(ids) - found)
 
     def _name(self, table: str) -> str:
-        return f"`{self._client.project}.{tables.table(table).id}`"
+        return f"`{self._client.project}.{TOPOLOGY.dataset_of(table).id}.{table}`"
 
     def _query(
         self, sql: str, *parameters: bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter

@@ -1,7 +1,6 @@
 """Commands about messages that did not arrive: list and replay dead letters, reconcile."""
 
 import json
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ import typer
 from rich.console import Console
 
 from pmp_schema.config import require
+from pmpctl import reconcile as reconciliation
 from pmpctl import replay as replayer
 from pmpctl.errors import CommandError
 from pmpctl.target import Target, TargetOption, settings
@@ -105,7 +105,10 @@ def replay(
 def reconcile(
     since: Annotated[str, typer.Option(help="An age (90m, 24h, 7d) or an RFC 3339 time.")] = "24h",
     ids: Annotated[
-        bool, typer.Option("--ids", help="Also lists messages that came twice and events published again.")
+        bool,
+        typer.Option(
+            "--ids", help="Also lists messages that came twice and events published again, the newest 1,000."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     target: TargetOption = Target.LOCAL,
@@ -115,22 +118,13 @@ def reconcile(
     Publishers announce numbers, never ids, so a missing message cannot be named: it is on its way, or lost. Messages
     of publishers that do not count are surplus; surplus and duplicates of an hour can hide as many missing ones.
     """
-    from pmpctl import arrivals, resources  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl import reconcile as reconciliation  # noqa: PLC0415
-
-    env = settings(target)
-    (project,) = require(env, "PROJECT_ID")
-    now = datetime.now(UTC)
-    client = resources.bigquery_client(project, env.get("BIGQUERY_EMULATOR_HOST"))
-    well = reconciliation.run(
-        arrivals.Views(client),
-        since=reconciliation.parse_since(since, now),
-        now=now,
-        console=Console(),
-        ids=ids,
-        as_json=as_json,
-    )
-    raise typer.Exit(0 if well else 1)
+    with replayer.client(_replayer_url(target)) as http:
+        told = reconciliation.look(http, since=since, ids=ids)
+    if as_json:
+        typer.echo(json.dumps(told))
+    else:
+        reconciliation.show(told, Console())
+    raise typer.Exit(1 if told["missing"] else 0)
 
 
 def query(
@@ -139,12 +133,12 @@ def query(
     target: TargetOption = Target.LOCAL,
 ) -> None:
     """Runs a statement and shows its rows."""
+    from pmp_schema.bigquery.queries import query_client  # noqa: PLC0415
     from pmpctl import query as statement  # noqa: PLC0415 - Google's client takes a second to import
-    from pmpctl.resources import bigquery_client  # noqa: PLC0415
 
     env = settings(target)
     (project,) = require(env, "PROJECT_ID")
-    found = statement.rows(bigquery_client(project, env.get("BIGQUERY_EMULATOR_HOST")), sql)
+    found = statement.rows(query_client(project, env.get("BIGQUERY_EMULATOR_HOST")), sql)
     if as_json:
         typer.echo(json.dumps(found, default=str))
     else:

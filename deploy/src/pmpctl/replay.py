@@ -33,9 +33,9 @@ def dead_letters(http: httpx.Client, filters: Mapping[str, str | int]) -> list[d
     try:
         response = http.get("/dead-letters", params=dict(filters))
     except httpx.HTTPError as error:
-        raise CommandError(_unreachable(http, error)) from error
+        raise CommandError(unreachable(http, error)) from error
     if response.is_error:
-        raise CommandError(_said(response))
+        raise CommandError(said(response))
     letters: list[dict[str, Any]] = response.json()["dead_letters"]
     return letters
 
@@ -52,14 +52,14 @@ def replay(http: httpx.Client, request: Mapping[str, Any]) -> Iterator[dict[str,
         ) as response:
             if response.is_error:
                 response.read()
-                raise CommandError(_said(response))
+                raise CommandError(said(response))
             for line in response.iter_lines():
                 told = json.loads(line)
                 if "error" in told:
                     raise CommandError(f"the run ended early: {told['error']['message']}")
                 yield told
     except httpx.HTTPError as error:
-        raise CommandError(_unreachable(http, error)) from error
+        raise CommandError(unreachable(http, error)) from error
 
 
 def show(lines: Iterator[dict[str, Any]], limit: int, console: Console) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def report_table(report: Mapping[str, Any]) -> Table:
     return table
 
 
-def _said(response: httpx.Response) -> str:
+def said(response: httpx.Response) -> str:
     try:
         message = response.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):
@@ -108,5 +108,5 @@ def _said(response: httpx.Response) -> str:
     return f"the replayer answered {response.status_code}: {message}"
 
 
-def _unreachable(http: httpx.Client, error: httpx.HTTPError) -> str:
+def unreachable(http: httpx.Client, error: httpx.HTTPError) -> str:
     return f"no answer from the replayer at {http.base_url}: {type(error).__name__}"

@@ -1,7 +1,7 @@
 """Makes a project ready: topics, subscriptions, datasets, tables and views, from the topology.
 
 The same code prepares the emulators and a real project: clients are arguments. Every step is idempotent and
-additive; nothing is ever dropped.
+additive; no table is ever dropped.
 """
 
 from collections.abc import Callable
@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
-from google.api_core.client_options import ClientOptions
 from google.api_core.exceptions import GoogleAPIError
-from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.bigquery import Client as BigQueryClient
 from google.pubsub_v1 import PublisherClient, SubscriberClient
@@ -19,6 +17,7 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 from requests import RequestException
 
+from pmp_schema.bigquery.queries import query_client
 from pmp_schema.topology import Mode, Topology
 from pmpctl.changes import Change
 from pmpctl.errors import CommandError
@@ -46,17 +45,6 @@ class Clients:
     bigquery_emulated: bool
 
 
-def bigquery_client(project: str, emulator: str | None) -> BigQueryClient:
-    """A client of BigQuery, or of the emulator at `http://host:port`."""
-    if emulator is None:
-        return BigQueryClient(project)
-    return BigQueryClient(
-        project,
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        client_options=ClientOptions(api_endpoint=emulator),
-    )
-
-
 def pubsub_clients(emulator: str | None) -> tuple[PublisherClient, SubscriberClient]:
     """Administrative clients of Pub/Sub, or of the emulator at `host:port`."""
     if emulator is None:
@@ -76,7 +64,7 @@ def connect(project: str, *, pubsub_emulator: str | None, bigquery_emulator: str
     """
     try:
         publisher, subscriber = pubsub_clients(pubsub_emulator)
-        bigquery = bigquery_client(project, bigquery_emulator)
+        bigquery = query_client(project, bigquery_emulator)
     except GoogleAuthError as error:
         raise CommandError(f"no Google credentials: {_one_line(error)}") from error
     return Clients(

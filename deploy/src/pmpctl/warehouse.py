@@ -18,14 +18,18 @@ def prepare_warehouse(
 ) -> tuple[Change, ...]:
     """Creates what is missing; adds missing columns as nullable ones; replaces view texts that differ.
 
+    All tables come before all views, and the views in the topology's order: each after what it reads.
+
     Raises:
         GoogleAPIError, RequestException: BigQuery refused or did not answer in time.
     """
-    return tuple(
-        change
-        for dataset in topology.datasets.values()
-        for change in _dataset(client, dataset, location=location, emulated=emulated)
-    )
+    changes: list[Change] = []
+    for dataset in topology.datasets.values():
+        changes += _dataset(client, dataset, location=location, emulated=emulated)
+    for dataset in topology.datasets.values():
+        for name in dataset.views:
+            changes += _view(client, dataset, name, emulated=emulated)
+    return tuple(changes)
 
 
 def api_table(schema: Table, project: str) -> bigquery.Table:
@@ -70,8 +74,6 @@ def _dataset(client: bigquery.Client, dataset: Dataset, *, location: str, emulat
         pass  # it is there; its location can never change
     for name in dataset.tables:
         yield from _table(client, table(name), emulated=emulated)
-    for name in dataset.views:
-        yield from _view(client, dataset, name)
 
 
 def _table(client: bigquery.Client, schema: Table, *, emulated: bool) -> Iterator[Change]:
@@ -112,17 +114,50 @@ def _add_to_storage(client: bigquery.Client, target: bigquery.Table, columns: tu
         )
 
 
-def _view(client: bigquery.Client, dataset: Dataset, name: str) -> Iterator[Change]:
-    view = bigquery.Table(f"{client.project}.{dataset.id}.{name}")
-    view.view_query = view_sql(name, client.project)
+def api_view(dataset: Dataset, name: str, project: str, *, emulated: bool) -> bigquery.Table:
+    """The view as the API takes it.
+
+    The emulator (1.4) ignores `materializedView` in the API, and a view over a materialized one reads what that was
+    when it was last queried itself. There it is a plain view of the same text: always fresh, as in BigQuery.
+    """
+    view = bigquery.Table(f"{project}.{dataset.id}.{name}")
+    stored = dataset.materialized.get(name)
+    if stored is None or emulated:
+        view.view_query = view_sql(name, project)
+        return view
+    view.mview_query = view_sql(name, project)
+    if stored.partition_field:
+        view.time_partitioning = bigquery.TimePartitioning(field=stored.partition_field)
+    if stored.cluster:
+        view.clustering_fields = list(stored.cluster)
+    return view
+
+
+def _view(client: bigquery.Client, dataset: Dataset, name: str, *, emulated: bool) -> Iterator[Change]:
+    view = api_view(dataset, name, client.project, emulated=emulated)
     try:
         existing = client.get_table(view, timeout=CALL_TIMEOUT_S, retry=RETRY)
     except NotFound:
         client.create_table(view, exists_ok=True, timeout=CALL_TIMEOUT_S, retry=RETRY)
         yield Change("created", f"view {dataset.id}.{name}")
         return
+    if view.mview_query is not None:
+        yield from _materialized_view(client, existing, view)
     # The emulator never tells a view's text; there it is written again, without being counted as a change.
-    if existing.view_query != view.view_query:
+    elif existing.view_query != view.view_query:
         client.update_table(view, ["view_query"], timeout=CALL_TIMEOUT_S, retry=RETRY)
         if existing.view_query is not None:
             yield Change("changed", f"view {dataset.id}.{name}")
+
+
+def _materialized_view(
+    client: bigquery.Client, existing: bigquery.Table, wanted: bigquery.Table
+) -> Iterator[Change]:
+    """BigQuery changes no materialized view's text: it is made anew, from rows that its base table keeps."""
+    what = f"view {wanted.dataset_id}.{wanted.table_id}"
+    if existing.table_type == "TABLE":
+        yield Change("differs", f"{what}: a table has its name")
+    elif existing.mview_query != wanted.mview_query:
+        client.delete_table(existing, not_found_ok=True, timeout=CALL_TIMEOUT_S, retry=RETRY)
+        client.create_table(wanted, exists_ok=True, timeout=CALL_TIMEOUT_S, retry=RETRY)
+        yield Change("changed", what)

@@ -1,17 +1,19 @@
-"""The replayer's HTTP edge: list dead letters, replay them."""
+"""The replayer's HTTP edge: list dead letters, replay them, reconcile."""
 
 import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Protocol
 
 import msgspec
 from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from pmp_replayer.check import Findings
 from pmp_replayer.criteria import ReplayRequest
+from pmp_replayer.reconciliation import parse_since
 from pmp_replayer.report import Tally
 from pmp_schema.errors import RetryableError
 from pmp_schema.instants import parse_instant
@@ -23,8 +25,6 @@ MAX_BODY_BYTES = 256 * 1024
 RETRY_AFTER_S = 5
 NDJSON = "application/x-ndjson"
 LINE_S = 1.0  # between two progress lines
-
-_REQUEST = msgspec.json.Decoder(ReplayRequest)
 
 
 class Listing(Protocol):
@@ -45,13 +45,41 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     since: str | None = None
 
 
+class Reconciling(Protocol):
+    """Raises:
+    RetryableError: from each method; BigQuery does not answer.
+    """
+
+    def look(self, since: datetime, now: datetime, *, ids: bool) -> Findings: ...
+
+    def check(self, since: datetime, now: datetime, *, ids: bool) -> Findings: ...
+
+
+class ReconcileRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query of `GET /reconcile` and the body of `POST /reconcile`, which may be empty.
+
+    Attributes:
+        since: an age (90m, 24h, 7d) or an RFC 3339 time; the first hour is the one that holds it.
+        ids: also list what came twice.
+    """
+
+    since: str = "24h"
+    ids: bool = False
+
+
+_REPLAY = msgspec.json.Decoder(ReplayRequest)
+_RECONCILE = msgspec.json.Decoder(ReconcileRequest)
+
+
 def create_app(
     replays: Callable[[ReplayRequest], Iterator[Tally]],
     table: Listing,
+    reconciliation: Reconciling,
     announce: Callable[[], None],
     *,
     project: str,
     check_ready: Callable[[], None],
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Flask:
     """The replayer's application.
@@ -60,6 +88,7 @@ def create_app(
         replays: starts a run, which goes on as its tallies are taken.
         announce: publishes what was published since the last call, for reconciliation.
         check_ready: raises PipelineError while BigQuery or Pub/Sub does not answer.
+        now: aware UTC clock.
     """
     app = create_service(
         "pmp_replayer", project=project, max_body_bytes=MAX_BODY_BYTES, check_ready=check_ready
@@ -83,7 +112,7 @@ def create_app(
     @app.post("/replay")
     def replay() -> ResponseReturnValue:
         try:
-            wanted = _REQUEST.decode(read_body())
+            wanted = _REPLAY.decode(read_body())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
             return error(400, "bad_request", str(cause))
         progress = _announced(replays(wanted), announce)
@@ -100,7 +129,35 @@ def create_app(
             return _unavailable(cause, f"; run {tally.replay_id} had replayed {tally.replayed} letters")
         return jsonify(tally.report())
 
+    _add_reconcile(app, reconciliation, now)
     return app
+
+
+def _add_reconcile(app: Flask, reconciliation: Reconciling, now: Callable[[], datetime]) -> None:
+    @app.get("/reconcile")
+    def look() -> ResponseReturnValue:
+        def read() -> ReconcileRequest:
+            return msgspec.convert(request.args.to_dict(), ReconcileRequest, strict=False)
+
+        return _found(read, reconciliation.look, now())
+
+    @app.post("/reconcile")
+    def check() -> ResponseReturnValue:
+        return _found(lambda: _RECONCILE.decode(read_body() or b"{}"), reconciliation.check, now())
+
+
+def _found(
+    read: Callable[[], ReconcileRequest], find: Callable[..., Findings], now: datetime
+) -> ResponseReturnValue:
+    try:
+        wanted = read()
+        since = parse_since(wanted.since, now)
+    except (ValueError, RecursionError) as cause:  # of msgspec and UTF-8 as well
+        return error(400, "bad_request", str(cause))
+    try:
+        return jsonify(find(since, now, ids=wanted.ids).as_json())
+    except RetryableError as cause:
+        return _unavailable(cause)
 
 
 def _announced(progress: Iterator[Tally], announce: Callable[[], None]) -> Iterator[Tally]:

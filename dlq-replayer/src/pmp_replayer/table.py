@@ -3,41 +3,19 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from importlib.resources import files
 from itertools import islice
 from typing import Any, Final
 
-from google.api_core import exceptions, retry
-from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
-from requests import RequestException
 
 from pmp_replayer.criteria import ReplayRequest
 from pmp_replayer.letter import Letter, attributes, from_row
-from pmp_schema import tables
-from pmp_schema.errors import RetryableError
+from pmp_schema.bigquery.queries import PAGE_ROWS, Queries
 from pmp_schema.events import rfc3339
 from pmp_schema.instants import EARLIEST
 
-PAGE_ROWS: Final = 100  # of up to 10 MB each
 ASK_S: Final = 5.0  # between two questions for what came back
 CLOCK_SKEW: Final = timedelta(minutes=1)
-PING_TIMEOUT_S: Final = 2.0
-_FAILURES: Final = (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError, RequestException)
-_ONCE: Final = retry.Retry(predicate=retry.if_exception_type())
-_TRANSIENT: Final = (
-    exceptions.BadGateway,
-    exceptions.GatewayTimeout,
-    exceptions.InternalServerError,
-    exceptions.ServiceUnavailable,
-    exceptions.TooManyRequests,
-    RequestException,
-)
-
-
-class TableUnavailable(RetryableError):
-    """BigQuery does not answer for the dead-letter table."""
 
 
 class DeadLetterTable:
@@ -46,12 +24,7 @@ class DeadLetterTable:
     """
 
     def __init__(self, client: bigquery.Client, *, timeout_s: float) -> None:
-        self._client = client
-        self._timeout_s = timeout_s
-        # Always passed: without it the client repeats a refused connection for ten minutes.
-        self._retry = retry.Retry(
-            predicate=retry.if_exception_type(*_TRANSIENT), initial=0.2, maximum=2.0, timeout=timeout_s
-        )
+        self._queries = Queries(client, __package__, timeout_s=timeout_s)
 
     def list(
         self, *, limit: int, reason: str | None, source_topic: str | None, since: datetime | None
@@ -59,9 +32,9 @@ class DeadLetterTable:
         """The newest letters without their bytes, as JSON.
 
         Raises:
-            TableUnavailable: BigQuery does not answer.
+            BigQueryUnavailable: BigQuery does not answer.
         """
-        rows = self._query(
+        rows = self._queries.rows(
             "list",
             limit=("INT64", limit),
             reason=("STRING", reason),
@@ -77,9 +50,9 @@ class DeadLetterTable:
             since: only what was dead-lettered then or later.
 
         Raises:
-            TableUnavailable: BigQuery does not answer.
+            BigQueryUnavailable: BigQuery does not answer.
         """
-        rows = self._query(
+        rows = self._queries.rows(
             "letters",
             reason=("STRING", request.reason),
             source_topic=("STRING", request.source_topic),
@@ -94,43 +67,16 @@ class DeadLetterTable:
         """How many letters of a run are dead letters again.
 
         Raises:
-            TableUnavailable: BigQuery does not answer.
+            BigQueryUnavailable: BigQuery does not answer.
         """
-        rows = self._query("came_back", replay_id=("STRING", replay_id), since=("TIMESTAMP", since))
+        rows = self._queries.rows("came_back", replay_id=("STRING", replay_id), since=("TIMESTAMP", since))
         return int(next(rows)["letters"])
 
     def ping(self) -> None:
         """Raises:
-        TableUnavailable: BigQuery does not answer, or the table is not there.
+        BigQueryUnavailable: BigQuery does not answer, or the table is not there.
         """
-        name = f"{self._client.project}.{tables.table('dead_letters').id}"
-        try:
-            self._client.get_table(name, timeout=PING_TIMEOUT_S, retry=_ONCE)
-        except exceptions.Forbidden:
-            return
-        except _FAILURES as error:
-            raise TableUnavailable(f"dead_letters: {type(error).__name__}") from error
-
-    def _query(self, name: str, **parameters: tuple[str, Any]) -> Iterator[Mapping[str, Any]]:
-        config = bigquery.QueryJobConfig(
-            query_parameters=[
-                bigquery.ScalarQueryParameter(parameter, kind, value)
-                for parameter, (kind, value) in parameters.items()
-            ]
-        )
-        try:
-            job = self._client.query(
-                _statement(name, self._client.project),
-                job_config=config,
-                timeout=self._timeout_s,
-                retry=self._retry,
-                job_retry=None,
-            )
-            yield from job.result(
-                page_size=PAGE_ROWS, timeout=self._timeout_s, retry=self._retry, job_retry=None
-            )
-        except (*_FAILURES, TimeoutError) as error:
-            raise TableUnavailable(f"{name}: {type(error).__name__}") from error
+        self._queries.ping("dead_letters")
 
 
 class TableSource:
@@ -196,14 +142,6 @@ class Returns:
             self._letters = self._table.came_back(self._replay_id, self._since)
             self._asked_s = self._monotonic()
         return self._letters
-
-
-@cache
-def _statement(name: str, project: str) -> str:
-    text = files(__package__).joinpath("sql", f"{name}.sql").read_text("utf-8")
-    for table in ("dead_letters", "events"):
-        text = text.replace(f"{{{table}}}", f"{project}.{tables.table(table).id}")
-    return text
 
 
 def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:

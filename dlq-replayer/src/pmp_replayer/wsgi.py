@@ -3,29 +3,19 @@
 import os
 
 import grpc
-from google.api_core.client_options import ClientOptions
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from pmp_replayer.app import create_app
+from pmp_replayer.arrivals import Arrivals
+from pmp_replayer.check import Reconciliation
 from pmp_replayer.config import Config
 from pmp_replayer.replays import Replays
 from pmp_replayer.table import DeadLetterTable
 from pmp_schema import logs
+from pmp_schema.bigquery.queries import query_client
 from pmp_schema.publisher import PubSubPublisher, announce_counts
 from pmp_schema.topology import TOPOLOGY
-
-
-def bigquery_client(project: str, emulator: str | None) -> bigquery.Client:
-    if emulator is None:
-        return bigquery.Client(project)
-    return bigquery.Client(
-        project,
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        client_options=ClientOptions(api_endpoint=emulator),
-    )
 
 
 def subscriber_client(emulator: str | None) -> SubscriberClient:
@@ -40,9 +30,9 @@ config = Config.from_env(os.environ)
 service = TOPOLOGY.services["replayer"].id
 logs.configure(config.log_level)
 publisher = PubSubPublisher(PublisherClient(), config.project, timeout_s=config.publish_timeout_s)
-table = DeadLetterTable(
-    bigquery_client(config.project, config.bigquery_emulator), timeout_s=config.query_timeout_s
-)
+warehouse = query_client(config.project, config.bigquery_emulator)
+table = DeadLetterTable(warehouse, timeout_s=config.query_timeout_s)
+arrivals = Arrivals(warehouse, timeout_s=config.query_timeout_s)
 
 
 def check_ready() -> None:
@@ -55,6 +45,7 @@ app = create_app(
         config, subscriber_client(os.environ.get("PUBSUB_EMULATOR_HOST")), publisher, table, service=service
     ),
     table,
+    Reconciliation(arrivals, publisher, service=service),
     lambda: announce_counts(publisher, service),
     project=config.project,
     check_ready=check_ready,

@@ -164,15 +164,19 @@ def ops_event(
     data: Mapping[str, Any],
     subject: str | None = None,
     new_id: Callable[[], str] = lambda: uuid4().hex,
+    at: datetime | None = None,
 ) -> Outgoing:
-    """An operational event as a message: a CloudEvent in its JSON format, with the same attributes."""
-    now = datetime.now(UTC)
+    """An operational event as a message: a CloudEvent in its JSON format, with the same attributes.
+
+    Args:
+        at: when it happened, aware; now by default.
+    """
     event = {
         "specversion": "1.0",
         "id": new_id(),
         "type": event_type,
         "source": source,
-        "time": rfc3339(now),
+        "time": rfc3339(at or datetime.now(UTC)),
         "datacontenttype": "application/json",
         "data": data,
     }

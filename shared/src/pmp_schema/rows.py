@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import msgspec
 
-from pmp_schema import dead_letters, events, gbfs
+from pmp_schema import dead_letters, events, gbfs, snapshots
 from pmp_schema.bigquery.rows import Row
 from pmp_schema.errors import PoisonMessage, Reason
 from pmp_schema.gbfs.snapshot import flatten
-from pmp_schema.instants import check_range, in_range, parse_instant
+from pmp_schema.instants import in_range, parse_instant
 from pmp_schema.push import PushMessage
 from pmp_schema.topology import TOPOLOGY
 
@@ -26,21 +26,6 @@ MAX_STATIONS: Final = 50_000  # the largest systems have some thousands; a row t
 MAX_DEAD_LETTER_BYTES: Final = (
     9_900_000  # data and attributes; the other columns need some of an append's 10 MB
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """The parts of a message that are no rows, for one reason.
-
-    Attributes:
-        data: the parts in the envelope of their message, so that they can be published again.
-        parts: how many they are.
-    """
-
-    data: bytes
-    reason: Reason
-    detail: str
-    parts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +41,7 @@ class RowSet:
     table: str
     rows: list[Row]
     part: Callable[[list[int]], bytes]
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[snapshots.Rejected] = field(default_factory=list)
 
 
 def sensor_event(message: PushMessage, now: datetime) -> RowSet:
@@ -67,7 +52,7 @@ def sensor_event(message: PushMessage, now: datetime) -> RowSet:
     """
     data = message.body()
     event = events.decode_sensor_event(data)
-    at = _instant(event.ts_iso, now)
+    at = snapshots.instant(event.ts_iso, now)
     row: Row = {
         "event_id": event.event_id,
         "city_id": event.city_id or "unknown",
@@ -90,17 +75,18 @@ def snapshot(message: PushMessage, now: datetime) -> RowSet:
     Raises:
         PoisonMessage: no envelope, above the row limit, or a payload that BigQuery could not take as JSON.
     """
-    envelope, payload, event_ts, event_id = _envelope(message, now)
+    opened = snapshots.open_snapshot(message, now)
+    envelope = opened.envelope
     row: Row = {
-        "event_id": event_id,
+        "event_id": opened.event_id,
         "system_id": envelope.source,
         "event_type": envelope.event_type,
         "key": envelope.key,
         "source": envelope.source,
-        "event_ts": event_ts,
-        "payload": payload,
-        "payload_sha256": hashlib.sha256(payload).hexdigest(),
-        "station_count": gbfs.station_count(gbfs.decode(payload)),
+        "event_ts": opened.event_ts,
+        "payload": opened.payload,
+        "payload_sha256": hashlib.sha256(opened.payload).hexdigest(),
+        "station_count": gbfs.station_count(gbfs.decode(opened.payload)),
         "message_id": message.message_id,
         "publish_ts": message.publish_ts,
         "attributes": msgspec.json.encode(dict(message.attributes)),
@@ -114,10 +100,11 @@ def station_information(message: PushMessage, now: datetime) -> RowSet:
     Raises:
         PoisonMessage: no envelope; no list of stations, an empty one, or an absurdly long one.
     """
-    envelope, payload, event_ts, event_id = _envelope(message, now)
+    opened = snapshots.open_snapshot(message, now)
+    envelope = opened.envelope
     if envelope.event_type != events.STATION_INFORMATION:
         raise PoisonMessage(Reason.UNKNOWN_EVENT_TYPE, f"{envelope.event_type} is no station information")
-    document = gbfs.decode(payload)
+    document = gbfs.decode(opened.payload)
     entries = gbfs.station_count(document)
     if entries == 0:
         raise PoisonMessage(Reason.NO_STATIONS)  # no row would be left of the message
@@ -135,8 +122,8 @@ def station_information(message: PushMessage, now: datetime) -> RowSet:
             "capacity": station.capacity,
             "address": station.address,
             "region_id": station.region_id,
-            "feed_ts": event_ts,
-            "event_id": event_id,
+            "feed_ts": opened.event_ts,
+            "event_id": opened.event_id,
             "message_id": message.message_id,
             "publish_ts": message.publish_ts,
         }
@@ -146,9 +133,11 @@ def station_information(message: PushMessage, now: datetime) -> RowSet:
     def part(indexes: list[int]) -> bytes:
         wanted = {rows[index]["station_id"] for index in indexes}
         found = flatten(document, _raw_station).stations
-        return _with_stations(envelope, [station.raw for station in found if station.station_id in wanted])
+        return snapshots.with_stations(
+            envelope, [station.raw for station in found if station.station_id in wanted]
+        )
 
-    return RowSet("station_information", rows, part, _rejected(envelope, flat.rejects))
+    return RowSet("station_information", rows, part, snapshots.rejected(envelope, flat.rejects))
 
 
 def ops_event(message: PushMessage, now: datetime) -> RowSet:
@@ -163,7 +152,7 @@ def ops_event(message: PushMessage, now: datetime) -> RowSet:
         "type": event.type,
         "source": event.source,
         "subject": event.subject,
-        "time": _instant(event.time, now) if event.time else (message.publish_ts or now),
+        "time": snapshots.instant(event.time, now) if event.time else (message.publish_ts or now),
         "data": bytes(event.data),
         "message_id": message.message_id,
         "publish_ts": message.publish_ts,
@@ -210,62 +199,12 @@ def dead_letter(message: PushMessage, now: datetime) -> RowSet:
     return RowSet("dead_letters", [row], part=lambda _: message.data)
 
 
-def _envelope(
-    message: PushMessage, now: datetime
-) -> tuple[events.SnapshotEnvelope, bytes, datetime | None, str]:
-    envelope = events.decode_snapshot(message.body())
-    payload = bytes(envelope.payload)
-    event_ts = _instant(envelope.event_ts, now) if envelope.event_ts else None
-    event_id = message.attributes.get("ce-id") or events.snapshot_event_id(
-        source=envelope.source, event_type=envelope.event_type, event_ts=event_ts, payload=payload
-    )
-    return envelope, payload, event_ts, event_id
-
-
 class _RawStation(gbfs.FlatStation, frozen=True, kw_only=True):
     raw: Any
 
 
 def _raw_station(station_id: str, raw: dict[str, Any]) -> _RawStation:
     return _RawStation(station_id=station_id, raw=raw)
-
-
-def _rejected(envelope: events.SnapshotEnvelope, rejects: list[gbfs.Reject]) -> list[Rejected]:
-    by_reason: dict[Reason, list[gbfs.Reject]] = {}
-    for reject in rejects:
-        by_reason.setdefault(reject.reason, []).append(reject)
-    return [
-        Rejected(
-            _with_stations(envelope, [reject.raw for reject in group]),
-            reason,
-            f"{len(group)} stations; first: {group[0].detail}",
-            len(group),
-        )
-        for reason, group in by_reason.items()
-    ]
-
-
-def _with_stations(envelope: events.SnapshotEnvelope, stations: list[Any]) -> bytes:
-    """The same snapshot with only some of its stations: what is published for them can be replayed alone."""
-    return msgspec.json.encode(
-        {
-            "ingest_ts": envelope.ingest_ts,
-            "event_ts": envelope.event_ts,
-            "source": envelope.source,
-            "event_type": envelope.event_type,
-            "key": envelope.key,
-            "payload": {"data": {"stations": stations}},
-        }
-    )
-
-
-def _instant(text: str, now: datetime) -> datetime:
-    try:
-        at = parse_instant(text)
-    except ValueError as error:
-        raise PoisonMessage(Reason.TIMESTAMP_INVALID, str(error)) from error
-    check_range(at, now)
-    return at
 
 
 def _lenient_instant(text: str | None, now: datetime) -> datetime | None:

@@ -6,14 +6,13 @@ from contextlib import contextmanager
 
 from flask import Flask, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from pmp_schema import logs
 from pmp_schema.errors import PipelineError
 
 logger = logging.getLogger(__name__)
-
-DISCARDED_BYTES = 32 * 1024 * 1024  # Cloud Run passes on no longer request
 
 
 def create_service(name: str, *, project: str, max_body_bytes: int, check_ready: Callable[[], None]) -> Flask:
@@ -42,6 +41,7 @@ def create_service(name: str, *, project: str, max_body_bytes: int, check_ready:
         return jsonify(status="ok")
 
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(ParseException, _broken_body)
 
     @app.errorhandler(Exception)
     def unexpected(exception: Exception) -> ResponseReturnValue:
@@ -75,9 +75,12 @@ def _http_error(exception: HTTPException) -> Response:
     response = error(exception.code or 500, reason, exception.description or exception.name)
     if isinstance(exception, MethodNotAllowed):
         response.allow.update(exception.valid_methods or ())
-    if isinstance(exception, RequestEntityTooLarge):
-        _discard_body()
     return response
+
+
+def _broken_body(_: ParseException) -> Response:
+    """The chunks of a body make no sense, which gunicorn finds out when it is read."""
+    return error(400, "bad_request", "broken chunks")
 
 
 def read_body() -> bytes:
@@ -92,15 +95,6 @@ def read_body() -> bytes:
     if request.content_length is None and limit is not None and len(body) >= limit:
         raise RequestEntityTooLarge
     return body
-
-
-def _discard_body() -> None:
-    """Reads what is left of a refused body, so that a client that is still sending gets to see the answer."""
-    if "wsgi.input_terminated" not in request.environ:
-        return  # reading on could wait forever
-    stream, left = request.environ["wsgi.input"], DISCARDED_BYTES
-    while left > 0 and (chunk := stream.read(min(left, 65_536))):
-        left -= len(chunk)
 
 
 @contextmanager

@@ -6,12 +6,13 @@ clients must be made after the fork.
 
 import os
 
-from pmp_schema.logs import CloudJsonFormatter
+from pmp_schema.logs import CloudJsonFormatter, Unquoted
 
 bind = f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT', '8080')}"  # noqa: S104 - a container's port
-worker_class = "gthread"
+worker_class = "pmp_schema.worker.WholeRequestWorker"
 workers = 1
 threads = int(os.environ.get("THREADS", "80"))  # Cloud Run's default concurrency
+worker_connections = 432 + threads  # 512: below the 1,024 files that a process may often open
 timeout = 0  # Cloud Run ends requests itself; a worker is never killed with requests in hand
 graceful_timeout = 8  # Cloud Run sends SIGKILL 10 s after SIGTERM
 keepalive = 75  # longer than the load balancers in front
@@ -23,10 +24,18 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH1
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"unquoted": {"()": Unquoted}},
     "formatters": {"json": {"()": CloudJsonFormatter}},
     "handlers": {
         "stdout": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}
     },
-    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["stdout"], "propagate": False}},
+    "loggers": {
+        "gunicorn.error": {
+            "level": "INFO",
+            "filters": ["unquoted"],
+            "handlers": ["stdout"],
+            "propagate": False,
+        }
+    },
     "root": {"level": "INFO", "handlers": ["stdout"]},
 }

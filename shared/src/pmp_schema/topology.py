@@ -61,11 +61,32 @@ class PushPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Materialized:
+    """How BigQuery stores a materialized view.
+
+    Attributes:
+        partition_field: column of the daily partition, the base table's own; None for one partition.
+        cluster: clustering columns, in order.
+    """
+
+    partition_field: str | None
+    cluster: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
+    """A dataset.
+
+    Attributes:
+        views: in an order in which each comes after what it reads, which may be in an earlier dataset.
+        materialized: which of the views are materialized ones.
+    """
+
     id: str
     description: str
     tables: tuple[str, ...]
     views: tuple[str, ...]
+    materialized: dict[str, Materialized]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +150,19 @@ def _subscription(raw: dict[str, Any], topics: dict[str, Topic]) -> Subscription
     )
 
 
+def _dataset(key: str, raw: dict[str, Any]) -> Dataset:
+    return Dataset(
+        id=key,
+        description=raw["description"],
+        tables=tuple(raw["tables"]),
+        views=tuple(raw["views"]),
+        materialized={
+            name: Materialized(partition_field=stored["partition"], cluster=tuple(stored["cluster"]))
+            for name, stored in raw.get("materialized", {}).items()
+        },
+    )
+
+
 @cache
 def load() -> Topology:
     raw = json.loads(files(__package__).joinpath("topology.json").read_text("utf-8"))
@@ -139,15 +173,7 @@ def load() -> Topology:
         push_audience=raw["push_audience"],
         topics=topics,
         subscriptions=tuple(_subscription(s, topics) for s in raw["subscriptions"]),
-        datasets={
-            key: Dataset(
-                id=key,
-                description=value["description"],
-                tables=tuple(value["tables"]),
-                views=tuple(value["views"]),
-            )
-            for key, value in raw["datasets"].items()
-        },
+        datasets={key: _dataset(key, value) for key, value in raw["datasets"].items()},
         services={key: Service(key=key, **value) for key, value in raw["services"].items()},
         jobs=raw["jobs"],
         schedules=tuple(Schedule(**s) for s in raw["schedules"]),

@@ -110,7 +110,8 @@ def test_a_feeds_file_replaces_the_default(tmp_path):
         None,
     )
     assert local.explicit_url("station_status") == "http://127.0.0.1:8086/station_status.json"
-    assert (local.discovery_url, local.timezone, local.city_id) == (None, "UTC", "unknown")
+    assert (oslo.city_id, oslo.timezone) == ("oslo", "Europe/Oslo")
+    assert (local.discovery_url, local.city_id, local.timezone) == (None, None, None)
 
 
 ONE = '[[systems]]\nid = "a"\n'
@@ -133,6 +134,11 @@ URL = 'discovery_url = "https://a.test/gbfs.json"\n'
         (ONE + URL + 'station_status_url = "file:///etc/passwd"\n', "station_status_url"),
         (ONE + URL + "poll_s = 0\n", "poll_s"),
         (ONE + URL + 'timezone = "Europe/Atlantis"\n', "Atlantis"),
+        (ONE + URL + 'timezone = "Europe"\n', "Europe"),
+        (ONE + URL + 'timezone = "../etc/passwd"\n', "passwd"),
+        (ONE + URL + 'timezone = ""\n', "timezone"),
+        (ONE + URL + 'city_id = ""\n', "city_id"),
+        (ONE + URL + f'city_id = "{"c" * 101}"\n', "city_id"),
         (ONE + URL + 'colour = "green"\n', "colour"),
         (ONE + URL + ONE + URL, "twice"),
     ],

@@ -123,6 +123,30 @@ def test_a_message_carries_cloudevents_attributes_and_where_it_comes_from(poller
     }
 
 
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (
+            {"city_id": "paris", "timezone": "Europe/Paris"},
+            {"ce-cityid": "paris", "ce-timezone": "Europe/Paris"},
+        ),
+        ({"timezone": "Asia/Kolkata"}, {"ce-timezone": "Asia/Kolkata"}),
+        ({}, {}),
+    ],
+    ids=["both", "only-the-zone", "neither"],
+)
+@pytest.mark.parametrize("feed", FEEDS)
+def test_every_snapshot_tells_the_city_and_the_zone_that_are_configured(
+    feeds, publisher, clock, feed, place, told
+):
+    feeds.give(INFORMATION, body())
+    system = System(id="velib", station_status_url=STATUS, station_information_url=INFORMATION, **place)
+    Poller([system], feeds.get, publisher, clock).poll(feed)
+    attributes = publisher.published[0][1].attributes
+    found = {name: value for name, value in attributes.items() if name in {"ce-cityid", "ce-timezone"}}
+    assert found == told
+
+
 def test_attributes_never_exceed_what_pubsub_takes(poller, feeds, publisher):
     feeds.give(STATUS, fetched(body(), url="https://feeds.test/" + "a" * 2000, etag="ä" * 1000))
     poller.poll("station_status")

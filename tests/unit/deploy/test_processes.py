@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ PUBSUB = ("java", "-jar", "e.jar")
 
 
 def table(*, feed="simulated", ephemeral=False, without=(), pubsub=PUBSUB, base=8080):
-    options = StackOptions(feed=feed, speed=2.5, seed=7, ephemeral=ephemeral, without=frozenset(without))
+    options = StackOptions(feed=feed, speed=2.5, hours_ago=6, seed=7, ephemeral=ephemeral, without=frozenset(without))
     specs = process_table(
         options,
         Ports(base),
@@ -42,6 +44,7 @@ def test_processes_can_be_left_out():
         "collector",
         "writer",
         "replayer",
+        "curation",
     )
 
 
@@ -65,6 +68,7 @@ def test_feed_server_gets_feed_speed_and_seed():
         "--port=8086",
         "--feed=/captures/paris",
         "--speed=2.5",
+        "--hours-ago=6",
         "--seed=7",
     )
 
@@ -78,12 +82,26 @@ def test_emulators_stop_last():
     assert {name for name, spec in table().items() if spec.stops_last} == {"pubsub", "bigquery"}
 
 
-def test_scheduler_waits_for_the_stack_and_knows_every_service():
+def test_what_needs_topics_and_tables_waits_until_the_stack_is_ready():
+    assert {name for name, spec in table().items() if spec.after} == {"curation", "scheduler"}
+    assert all(spec.after in (None, Path("/s/ready")) for spec in table().values())
+
+
+def test_scheduler_knows_every_service():
     argv = table()["scheduler"].argv
-    assert "--after=/s/ready" in argv
     assert [a for a in argv if a.startswith("--service=")] == [
         f"--service={key}={Ports().url(key)}" for key in TOPOLOGY.services
     ]
+
+
+def test_command_waits_for_its_file(tmp_path):
+    ready = tmp_path / "it is ready"
+    spec = ProcessSpec(name="x", argv=(sys.executable, "-c", "print('started')"), after=ready)
+    child = subprocess.Popen(spec.command, shell=True, stdout=subprocess.PIPE, text=True)
+    with pytest.raises(subprocess.TimeoutExpired):
+        child.communicate(timeout=0.3)
+    ready.touch()
+    assert child.communicate(timeout=20)[0] == "started\n"
 
 
 def test_command_replaces_its_shell_and_is_quoted():

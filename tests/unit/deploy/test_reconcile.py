@@ -1,194 +1,105 @@
 import io
-import json
-from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from rich.console import Console
 
-from pmpctl.arrivals import Hour, Repeat
 from pmpctl.errors import CommandError
-from pmpctl.reconcile import SETTLING, judge, parse_since, run
-
-TEN = datetime(2026, 1, 24, 10, tzinfo=UTC)
-LATER = TEN + timedelta(hours=12)
+from pmpctl.reconcile import look, show
 
 
-def hour(after_h=0, *, topic="pmp-events", published=0, rows=0, dead_letters=0, duplicates=0, edge=0):
-    return Hour(
-        topic=topic,
-        hour=TEN + timedelta(hours=after_h),
-        published=published,
-        rows=rows,
-        dead_letters=dead_letters,
-        duplicates=duplicates,
-        edge=edge,
-    )
+def hour(topic="pmp-events", at="2026-01-24T10:00:00Z", **numbers):
+    plain = {"published": 0, "rows": 0, "dead_letters": 0, "duplicates": 0, "missing": 0, "surplus": 0}
+    return {"topic": topic, "hour": at, "status": "ok", **plain, **numbers}
 
 
-def judged(*hours, now=LATER):
-    return [(v.missing, v.surplus, str(v.status)) for v in judge(hours, now)]
+def told(*hours, missing=0, **more):
+    return {"since": "2026-01-24T10:00:00Z", "missing": missing, "hours": list(hours), **more}
 
 
-@pytest.mark.parametrize(
-    ("numbers", "verdict"),
-    [
-        ({"published": 5, "rows": 3, "dead_letters": 2}, (0, 0, "ok")),
-        ({"published": 5, "rows": 3, "dead_letters": 1}, (1, 0, "missing")),
-        ({"published": 5}, (5, 0, "missing")),
-        ({"rows": 4}, (0, 4, "surplus")),
-        # A publish that was repeated because its confirmation was lost: the first one is not counted.
-        ({"published": 5, "rows": 7, "duplicates": 2}, (0, 0, "ok")),
-        # The same event published twice and confirmed twice, as a replay or a restarted sensor does.
-        ({"published": 7, "rows": 7, "duplicates": 2}, (0, 0, "ok")),
-        ({"published": 5, "rows": 9, "duplicates": 3}, (0, 1, "surplus")),
-        ({"published": 8, "rows": 7, "duplicates": 2}, (1, 0, "missing")),
-    ],
-)
-def test_an_hour_is_judged_by_what_it_lacks_and_what_is_too_much(numbers, verdict):
-    assert judged(hour(**numbers)) == [verdict]
+REPEAT = {
+    "topic": "pmp-events",
+    "publish_ts": "2026-01-24T10:00:07.123456Z",
+    "message_id": "m-2",
+    "event": "e-1",
+    "deliveries": 2,
+    "published_again": True,
+}
 
 
-def test_an_hour_is_open_until_its_messages_had_time_to_arrive():
-    late = hour(published=1)
-    end = TEN + timedelta(hours=1)
-    assert judged(late, now=end + SETTLING - timedelta(seconds=1)) == [(1, 0, "open")]
-    assert judged(late, now=end + SETTLING) == [(1, 0, "missing")]
-
-
-def test_messages_of_the_last_seconds_may_be_counted_in_the_next_hour():
-    assert judged(hour(0, rows=3, edge=2), hour(1, published=2)) == [(0, 1, "surplus"), (0, 0, "ok")]
-
-
-def test_a_busy_topic_is_counted_late_at_every_hour():
-    assert (
-        judged(
-            hour(0, published=95, rows=100, edge=9),
-            hour(1, published=102, rows=100, edge=9),
-            hour(2, published=103, rows=100, edge=9),
-        )
-        == [(0, 0, "ok")] * 3
-    )
-
-
-def test_more_than_the_last_seconds_held_is_missing_in_its_own_hour():
-    assert judged(hour(0, rows=9, edge=2), hour(1, published=5)) == [(0, 7, "surplus"), (3, 0, "missing")]
-
-
-def test_a_steady_poll_at_the_edge_hides_no_loss():
-    lost = [hour(h, published=60, rows=59 if h == 2 else 60, edge=1) for h in range(4)]
-    assert judged(*lost) == [(0, 0, "ok"), (0, 0, "ok"), (1, 0, "missing"), (0, 0, "ok")]
-
-
-def test_an_hour_without_anything_in_it_ends_the_edge():
-    assert judged(hour(0, rows=1, edge=1), hour(2, published=1)) == [(0, 1, "surplus"), (1, 0, "missing")]
-
-
-def test_topics_do_not_mix():
-    given = [hour(1, topic="b", published=1), hour(0, topic="a", rows=1, edge=1)]
-    assert [(v.hour.topic, v.missing) for v in judge(given, LATER)] == [("a", 0), ("b", 1)]
-
-
-@pytest.mark.parametrize(
-    ("text", "at"),
-    [
-        ("90m", LATER - timedelta(minutes=90)),
-        ("24h", LATER - timedelta(hours=24)),
-        ("7d", LATER - timedelta(days=7)),
-        ("2026-01-24T12:00:00+02:00", TEN),
-    ],
-)
-def test_since_is_an_age_or_a_time(text, at):
-    assert parse_since(text, LATER) == at
-
-
-@pytest.mark.parametrize("text", ["", "yesterday", "0h", "2h30", "99999d9", "2027-01-01", "2026-13-01"])
-def test_since_that_is_neither_or_not_past_is_refused(text):
-    with pytest.raises(CommandError, match=r"^--since"):
-        parse_since(text, LATER)
-
-
-class Recorded:
-    def __init__(self, *hours, repeats=()):
-        self.asked = []
-        self._hours, self._repeats = list(hours), list(repeats)
-
-    def hours(self, since):
-        self.asked.append(("hours", since))
-        return [h for h in self._hours if h.hour >= since]
-
-    def repeats(self, since):
-        self.asked.append(("repeats", since))
-        return self._repeats
-
-
-def shown(source, **options):
+def shown(document):
     out = io.StringIO()
-    since = options.pop("since", TEN)
-    well = run(source, since=since, now=LATER, console=Console(file=out, width=200), **options)
-    return well, out.getvalue()
+    show(document, Console(file=out, width=200))
+    return out.getvalue()
 
 
-def test_the_hour_before_is_asked_for_and_not_shown():
-    source = Recorded(hour(-1, rows=4, edge=1), hour(0, published=1))
-    well, out = shown(source, since=TEN + timedelta(minutes=20), as_json=True)
-    assert source.asked == [("hours", TEN - timedelta(hours=1))]
-    assert well
-    assert json.loads(out) == {
-        "since": "2026-01-24T10:00:00Z",
-        "missing": 0,
-        "hours": [
-            {
-                "topic": "pmp-events",
-                "hour": "2026-01-24T10:00:00Z",
-                "published": 1,
-                "rows": 0,
-                "dead_letters": 0,
-                "duplicates": 0,
-                "missing": 0,
-                "surplus": 0,
-                "status": "ok",
-            }
-        ],
-    }
+def cells(text, containing):
+    (line,) = [line for line in text.splitlines() if containing in line]
+    return [cell.strip() for cell in line.strip("│┃ ").split("│")]
 
 
-def test_what_is_missing_in_a_closed_hour_fails_and_is_summed():
-    well, out = shown(Recorded(hour(published=3, rows=1), hour(1, published=4)))
-    assert not well
-    assert "missing: 6 messages of closed hours" in out
+def asked(answer, **options):
+    requests = []
+
+    def transport(request):
+        requests.append(request)
+        return answer
+
+    with httpx.Client(base_url="http://r:1", transport=httpx.MockTransport(transport)) as http:
+        return look(http, **{"since": "24h", "ids": False} | options), requests
 
 
-def test_surplus_and_the_open_hour_do_not_fail():
-    well, out = shown(Recorded(hour(rows=3), hour(12, published=1)))
-    assert well
-    assert "surplus" in out
-    assert "open" in out
-    assert "messages of closed hours" not in out
+def test_the_service_is_asked_without_leaving_a_trace():
+    document, [request] = asked(httpx.Response(200, json=told(hour())), since="90m", ids=True)
+    assert document == told(hour())
+    assert (request.method, request.url.path) == ("GET", "/reconcile")
+    assert dict(request.url.params) == {"since": "90m", "ids": "true"}
+
+
+def test_what_the_service_refuses_is_one_line():
+    refusal = {"error": {"reason": "bad_request", "message": "since 0h: must be in the past"}}
+    with pytest.raises(CommandError, match="answered 400: since 0h: must be in the past"):
+        asked(httpx.Response(400, json=refusal))
+
+
+def test_an_absent_service_is_one_line():
+    def transport(request):
+        raise httpx.ConnectError("refused")
+
+    with (
+        httpx.Client(base_url="http://r:1", transport=httpx.MockTransport(transport)) as http,
+        pytest.raises(CommandError, match=r"^no answer from the replayer at http://r:1: ConnectError$"),
+    ):
+        look(http, since="24h", ids=False)
+
+
+def test_hours_are_a_table_and_what_is_missing_is_summed():
+    text = shown(
+        told(
+            hour(published=1234, rows=1230, dead_letters=1, duplicates=2, missing=3, status="missing"),
+            hour(topic="pmp-sensor-events", at="2026-01-24T11:00:00Z", published=4, status="open"),
+            missing=3,
+        )
+    )
+    row = ["pmp-events", "2026-01-24 10:00", "1,234", "1,230", "1", "2", "3", "0", "missing"]
+    assert cells(text, "1,234") == row
+    assert cells(text, "pmp-sensor-events")[-1] == "open"
+    assert "missing: 3 messages of closed hours" in text
+
+
+def test_surplus_is_nothing_missing():
+    text = shown(told(hour(rows=3, surplus=3, status="surplus")))
+    assert cells(text, "pmp-events")[-1] == "surplus"
+    assert "messages of closed hours" not in text
 
 
 def test_nothing_at_all_is_said():
-    assert shown(Recorded()) == (True, "nothing published or arrived since 2026-01-24T10:00:00Z\n")
+    assert shown(told()) == "nothing published or arrived since 2026-01-24T10:00:00Z\n"
 
 
-def test_ids_of_repeats_are_listed_for_people_and_programs():
-    repeat = Repeat(
-        topic="pmp-events",
-        publish_ts=TEN,
-        message_id="m-2",
-        event="e-1",
-        deliveries=2,
-        published_again=True,
-    )
-    _, table = shown(Recorded(hour(rows=1), repeats=[repeat]), ids=True)
-    assert "published again, delivered 2 times" in table
-    _, text = shown(Recorded(hour(rows=1), repeats=[repeat]), ids=True, as_json=True)
-    assert json.loads(text)["repeats"] == [
-        {
-            "topic": "pmp-events",
-            "publish_ts": "2026-01-24T10:00:00Z",
-            "message_id": "m-2",
-            "event": "e-1",
-            "deliveries": 2,
-            "published_again": True,
-        }
-    ]
+def test_repeats_are_listed_where_they_were_asked_for():
+    assert "published again" not in shown(told(hour()))
+    assert "no message came twice, no event was published again" in shown(told(hour(), repeats=[]))
+    text = shown(told(hour(), repeats=[REPEAT]))
+    row = ["pmp-events", "2026-01-24 10:00:07", "m-2", "e-1", "published again, delivered 2 times"]
+    assert cells(text, "m-2") == row

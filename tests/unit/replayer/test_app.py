@@ -1,8 +1,10 @@
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pmp_replayer.app import create_app
+from pmp_replayer.check import Findings
 from pmp_replayer.report import Tally
 from pmp_schema.errors import PublishFailed, RetryableError
 
@@ -37,15 +39,37 @@ class RecordingTable:
         return self.rows
 
 
-def client(steps=(0, 1), table=None, announced=None):
+NOW = datetime(2026, 1, 24, 22, 30, tzinfo=UTC)
+
+
+class RecordingReconciliation:
+    def __init__(self, fail_with=None):
+        self.fail_with, self.asked = fail_with, []
+
+    def look(self, since, now, *, ids):
+        return self._find("look", since, now, ids)
+
+    def check(self, since, now, *, ids):
+        return self._find("check", since, now, ids)
+
+    def _find(self, what, since, now, ids):
+        self.asked.append((what, since, now, ids))
+        if self.fail_with is not None:
+            raise self.fail_with
+        return Findings(since=since, until=now, verdicts=[], repeats=[] if ids else None)
+
+
+def client(steps=(0, 1), table=None, announced=None, reconciliation=None):
     replays = RecordingReplays(steps)
     seconds = iter(range(1000))
     app = create_app(
         replays,
         table or RecordingTable(),
+        reconciliation or RecordingReconciliation(),
         lambda: announced.append(replays.closed) if announced is not None else None,
         project="p",
         check_ready=lambda: None,
+        now=lambda: NOW,
         monotonic=lambda: next(seconds),
     )
     return app.test_client(), replays
@@ -126,6 +150,7 @@ def test_lines_come_once_a_second_at_most():
     app = create_app(
         replays,
         RecordingTable(),
+        RecordingReconciliation(),
         lambda: None,
         project="p",
         check_ready=lambda: None,
@@ -190,3 +215,65 @@ def test_a_query_that_is_none_is_a_400(query):
 def test_a_table_that_does_not_answer_is_a_503():
     http, _ = client(table=RecordingTable(fail_with=RetryableError("down")))
     assert http.get("/dead-letters").status_code == 503
+
+
+@pytest.mark.parametrize("body", [b"", b"{}"])
+def test_the_schedules_empty_body_checks_the_last_day(body):
+    reconciliation = RecordingReconciliation()
+    http, _ = client(reconciliation=reconciliation)
+    answer = http.post("/reconcile", data=body)
+    assert (answer.status_code, answer.json) == (
+        200,
+        {"since": "2026-01-23T22:30:00Z", "missing": 0, "hours": []},
+    )
+    assert reconciliation.asked == [("check", NOW - timedelta(hours=24), NOW, False)]
+
+
+def test_a_look_is_a_get_with_the_same_options():
+    reconciliation = RecordingReconciliation()
+    http, _ = client(reconciliation=reconciliation)
+    answer = http.get("/reconcile?since=2026-01-24T10:00:00Z&ids=true")
+    assert (answer.status_code, answer.json["repeats"]) == (200, [])
+    http.post("/reconcile", json={"since": "90m", "ids": True})
+    assert reconciliation.asked == [
+        ("look", datetime(2026, 1, 24, 10, tzinfo=UTC), NOW, True),
+        ("check", NOW - timedelta(minutes=90), NOW, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"{",
+        b"\xff",
+        b'{"since": 24}',
+        b'{"since": "yesterday"}',
+        b'{"since": "0h"}',
+        b'{"since": "2026-01-24T22:30:00Z"}',
+        b'{"since": "24h", "until": "1h"}',
+        b'{"ids": "true"}',
+        b'{"since": ' + b"[" * 100_000,
+    ],
+)
+def test_a_check_that_is_none_asks_nothing(body):
+    reconciliation = RecordingReconciliation()
+    http, _ = client(reconciliation=reconciliation)
+    answer = http.post("/reconcile", data=body)
+    assert (answer.status_code, answer.json["error"]["reason"]) == (400, "bad_request")
+    assert reconciliation.asked == []
+
+
+@pytest.mark.parametrize("query", ["since=yesterday", "ids=perhaps", "from=1h"])
+def test_a_look_that_is_none_is_a_400(query):
+    reconciliation = RecordingReconciliation()
+    http, _ = client(reconciliation=reconciliation)
+    assert (http.get(f"/reconcile?{query}").status_code, reconciliation.asked) == (400, [])
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_reconciliation_without_bigquery_is_a_503(method):
+    http, _ = client(reconciliation=RecordingReconciliation(fail_with=RetryableError("down")))
+    answer = http.open("/reconcile", method=method)
+    assert (answer.status_code, answer.json["error"]) == (503, {"reason": "unavailable", "message": "down"})
+    assert answer.headers["Retry-After"] == "5"

@@ -1,17 +1,28 @@
 """Names that queries share with the code that publishes them."""
 
+import re
+from importlib.resources import files
+from pathlib import PurePath
+
+import pytest
+
 from pmp_replayer.ledger import LETTERS
-from pmp_replayer.table import _statement
 from pmp_replayer.verdict import REPLAY_ID
+from pmp_schema.bigquery.queries import statement
+from pmp_schema.topology import TOPOLOGY
+
+SQL = [PurePath(path.name) for path in files("pmp_replayer").joinpath("sql").iterdir()]
 
 
 def test_queries_name_the_attribute_and_the_event_as_they_are_published():
-    assert f'"{REPLAY_ID}"' in _statement("came_back", "p")
-    assert f"type = '{LETTERS}'" in _statement("letters", "p")
-    assert f"type = '{LETTERS}'" in _statement("list", "p")
+    assert f'"{REPLAY_ID}"' in statement("pmp_replayer", "came_back", "p")
+    assert f"type = '{LETTERS}'" in statement("pmp_replayer", "letters", "p")
+    assert f"type = '{LETTERS}'" in statement("pmp_replayer", "list", "p")
 
 
-def test_tables_are_those_of_the_topology():
-    assert "`p.pmp_ops.dead_letters`" in _statement("letters", "p")
-    assert "`p.pmp_ops.events`" in _statement("letters", "p")
-    assert "{" not in _statement("letters", "p") + _statement("list", "p") + _statement("came_back", "p")
+@pytest.mark.parametrize("name", sorted(path.stem for path in SQL))
+def test_tables_and_views_are_those_of_the_topology(name):
+    sources = re.findall(r"`p\.(\w+)\.(\w+)`", statement("pmp_replayer", name, "p"))
+    assert sources
+    assert [TOPOLOGY.dataset_of(source).id for _, source in sources] == [dataset for dataset, _ in sources]
+    assert "{" not in statement("pmp_replayer", name, "p")

@@ -93,21 +93,21 @@ def test_a_field_never_replaces_what_the_row_has():
 @pytest.mark.parametrize(
     "extra", [None, b"", b"[1]", b"{", b'{"new":}', b"\xff", "\ud800", 7, b"[" * 100_000]
 )
-def test_an_extra_that_is_no_object_is_left_alone(extra):
+def test_an_extra_that_is_no_object_is_left_alone(extra, caplog):
     row = {"extra": extra}
     assert place_extra(row, [Column("new", "INTEGER", "NULLABLE")]) is row
-    fields = UnknownFields()
-    fields.count([row])
-    assert fields.rows == {}
+    UnknownFields("d.t").count([row])
+    assert caplog.records == []
 
 
-def test_names_without_end_are_one_count_and_no_more_log_lines(caplog):
-    fields = UnknownFields(max_sets=2)
-    fields.count({"extra": b'{"f%d":1}' % number} for number in (1, 2, 3, 4, 1))
-    assert fields.rows == {("f1",): 2, ("f2",): 1, (): 2}
-    assert len(caplog.records) == 2
-
-
-def test_a_log_line_shows_a_bounded_part_of_long_names(caplog):
-    UnknownFields().count([{"extra": '{"' + "n" * 10_000 + '":1}'}])
-    assert caplog.records[0].names == ["n" * 64]
+def test_a_line_tells_in_how_many_rows_each_unknown_field_was(caplog):
+    now_s = [0.0]
+    fields = UnknownFields("d.t", monotonic=lambda: now_s[0])
+    fields.count([{"extra": b'{"a":1}'}])
+    fields.count([{"extra": b'{"a":1,"b":2}'}, {"extra": '{"b":{"c":1}}'}, {"extra": None}, {}], placed=["a"])
+    now_s[0] = 60.0
+    fields.count([])
+    assert [(record.table, record.counts) for record in caplog.records] == [
+        ("d.t", [{"name": "a", "count": 1}]),
+        ("d.t", [{"name": "b", "count": 2}]),
+    ]

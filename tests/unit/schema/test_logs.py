@@ -2,6 +2,7 @@ import io
 import json
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -126,3 +127,82 @@ def test_configure_leaves_out_what_is_below_the_level(loggers):
     logging.getLogger("library.of.others").warning("b")
     logging.getLogger("pmp_writer.app").error("c")
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["c"]
+
+
+class Clock:
+    def __init__(self):
+        self.now_s = 100.0
+
+    def __call__(self):
+        return self.now_s
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def tally(logged, clock):
+    logger, _ = logged
+    return logs.Tally(logger, "things.happened", interval_s=10, monotonic=clock, place="here")
+
+
+def told(lines):
+    """Names to counts, line by line."""
+    return [{count["name"]: count["count"] for count in line["counts"]} for line in lines()]
+
+
+def test_the_first_is_told_at_once_and_the_others_together(logged, tally, clock):
+    _, lines = logged
+    tally.add("a")
+    assert told(lines) == [{"a": 1}]
+    for _ in range(3):
+        tally.add("b", "a")
+    tally.flush()
+    assert len(lines()) == 1
+    clock.now_s += 10
+    tally.flush()
+    tally.flush()
+    assert told(lines) == [{"a": 1}, {"b": 3, "a": 3}]
+    assert {(line["message"], line["severity"], line["place"]) for line in lines()} == {
+        ("things.happened", "WARNING", "here")
+    }
+
+
+def test_names_from_outside_are_bounded_in_number_and_length(logged, tally, clock):
+    _, lines = logged
+    tally.add("n" * 10_000)
+    tally.add(*(f"n{number}" for number in range(1000)))
+    clock.now_s += 10
+    tally.flush()
+    first, second = told(lines)
+    assert first == {"n" * 64: 1}
+    assert len(second) == 21
+    assert second["..."] == 980
+
+
+def test_nothing_is_counted_twice_or_lost_by_threads(logged, clock):
+    logger, lines = logged
+    tally = logs.Tally(logger, "things.happened", interval_s=0, monotonic=clock)
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(8):
+            pool.submit(lambda: [tally.add("a") for _ in range(500)])
+    assert sum(counts["a"] for counts in told(lines)) == 4000
+
+
+@pytest.mark.parametrize(
+    ("message", "left"),
+    [
+        (
+            "Invalid request from ip=::1: Invalid HTTP request line: 'secret: x\n'",
+            "Invalid HTTP request line",
+        ),
+        ("Invalid request from ip=: Invalid HTTP Header: 'secret'", "Invalid HTTP Header"),
+        ("Booting worker with pid: 7", "Booting worker with pid: 7"),
+    ],
+)
+def test_what_gunicorn_could_not_read_is_not_told(message, left):
+    record = logging.makeLogRecord({"msg": message})
+    assert logs.Unquoted().filter(record)
+    assert record.getMessage().endswith(left)

@@ -3,6 +3,7 @@ import json
 import logging
 
 import pytest
+from gunicorn.http.errors import InvalidChunkSize
 
 from pmp_schema.errors import SinkUnavailable
 from pmp_schema.logs import CloudJsonFormatter
@@ -89,6 +90,22 @@ def test_a_chunked_body_is_never_cut_silently(client, size, status):
         environ_overrides={"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True},
     )
     assert answer.status_code == status
+
+
+class BrokenChunks(io.RawIOBase):
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        raise InvalidChunkSize(b"secret")
+
+
+def test_broken_chunks_are_400_and_no_bug(client, caplog):
+    overrides = {"wsgi.input": BrokenChunks(), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+    answer = client.post("/echo", environ_overrides=overrides)
+    assert answer.status_code == 400
+    assert answer.json == {"error": {"reason": "bad_request", "message": "broken chunks"}}
+    assert caplog.records == []
 
 
 def test_a_bug_is_500_without_its_trace_and_logged_with_it(client, caplog):

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pmp_schema.bigquery.rows import RowReject
 from pmp_schema.errors import PublishFailed, QueueFull, SinkUnavailable
+from pmp_schema.logs import CloudJsonFormatter
 from pmp_schema.push import PushMessage
 from pmp_writer.app import MAX_BODY_BYTES, create_app
-from pmp_writer.auth import Forbidden, NoVerifier, Unauthenticated
+from pmp_writer.auth import ClaimsVerifier, Forbidden, NoVerifier, SignatureVerifier, Unauthenticated
 from pmp_writer.handler import Handler
 from tests.fakes.push_requests import FORMS, wrapped
 from tests.fakes.recording import RecordingPublisher, RecordingSink
@@ -369,7 +371,7 @@ def test_each_message_has_one_line_for_its_outcome(bench, caplog):
     assert "poison payload" not in caplog.text
 
 
-def test_a_push_beyond_those_in_hand_is_refused_at_once_and_health_answers(bench):
+def test_pushes_beyond_those_in_hand_are_refused_at_once_counted_and_health_answers(bench, caplog):
     entered, leave = threading.Event(), threading.Event()
 
     def hang(rows):
@@ -378,8 +380,16 @@ def test_a_push_beyond_those_in_hand_is_refused_at_once_and_health_answers(bench
         return []
 
     bench.sinks["raw_events"].rejects = hang
+    now_s = [100.0]
     handler = Handler(bench.sinks, bench.publisher, lambda: NOW)
-    app = create_app(handler, bench, project="p", check_ready=bench.check_ready, pushes_in_hand=1)
+    app = create_app(
+        handler,
+        bench,
+        project="p",
+        check_ready=bench.check_ready,
+        pushes_in_hand=1,
+        monotonic=lambda: now_s[0],
+    )
     headers, body = FORMS["wrapped"](PushMessage(data=event(), message_id="7"))
 
     def push():
@@ -388,8 +398,94 @@ def test_a_push_beyond_those_in_hand_is_refused_at_once_and_health_answers(bench
     with ThreadPoolExecutor() as pool:
         first = pool.submit(push)
         assert entered.wait(10)
+        assert [push() for _ in range(4)] == [503] * 4
+        assert refusals(caplog) == [1]
+        now_s[0] += 1
+        assert push() == 503
+        assert refusals(caplog) == [1, 4]
         assert push() == 503
         assert app.test_client().get("/health").status_code == 200
         leave.set()
         assert first.result(10) == 204
+    now_s[0] += 1
     assert push() == 204
+    assert refusals(caplog) == [1, 4, 1]
+
+
+def refusals(caplog):
+    """How many refusals each log line counts."""
+    lines = [record for record in caplog.records if record.message == "push.refused"]
+    assert all([told["name"] for told in line.counts] == ["sensor-events"] for line in lines)
+    return [line.counts[0]["count"] for line in lines]
+
+
+SECRET = "s3cret"
+
+
+def secretive(data, attributes):
+    """A message that has the word everywhere but in the names of its fields."""
+    return PushMessage(data=data, message_id="7", attributes={"origin": SECRET} | attributes)
+
+
+SECRETIVE = [
+    ("sensor-events", SECRET.encode(), {}),
+    ("sensor-events", SECRET.encode(), {"content-encoding": "gzip"}),
+    ("sensor-events", event(kind=SECRET), {}),
+    ("sensor-events", event(ts_iso=SECRET), {}),
+    ("sensor-events", event(ts_iso="1970-01-01", station_id=SECRET), {}),
+    ("sensor-events", event(delta=SECRET), {}),
+    ("sensor-events", event(station_id=SECRET), {}),
+    ("snapshots", snapshot(event_type=SECRET), {}),
+    ("snapshots", snapshot(b'"%s"' % SECRET.encode()), {}),
+    (
+        "station-information",
+        information(b'{"data":{"stations":[{"station_id":"%s"}]}}' % SECRET.encode()),
+        {},
+    ),
+    ("ops-events", json.dumps({"id": "1", "type": SECRET, "time": SECRET}).encode(), {}),
+    ("dead-letters", SECRET.encode(), {"pmp-reason": "schema", "pmp-detail": SECRET}),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("route", "data", "attributes"), SECRETIVE)
+def test_nothing_of_a_message_is_in_the_log(bench, caplog, form, route, data, attributes):
+    caplog.set_level(logging.DEBUG)
+    headers, body = FORMS[form](secretive(data, attributes))
+    for sink in bench.sinks.values():
+        sink.rejects = lambda rows: [RowReject(0, f"invalid value: {SECRET}")]
+    bench.client.post(f"/push/{route}", data=body, headers=headers)
+    bench.client.post(f"/push/{route}", data=body.replace(b'"message"', b'"massage"'), headers=headers)
+    for sink in bench.sinks.values():
+        sink.rejects = lambda rows: []
+    bench.client.post(f"/push/{route}", data=body, headers=headers)
+    lines = "".join(map(CloudJsonFormatter().format, caplog.records))
+    assert '"message": "message.' in lines
+    assert SECRET not in lines
+
+
+CLAIMS_VERIFIER = ClaimsVerifier(audience="a", account="b", clock=lambda: 0.0)
+
+
+@pytest.mark.parametrize(
+    "verifier", [CLAIMS_VERIFIER, SignatureVerifier(CLAIMS_VERIFIER, dict, lambda: 100.0)]
+)
+@pytest.mark.parametrize(
+    "token",
+    [SECRET, f"{SECRET}.{SECRET}.{SECRET}", f"e30.{SECRET}.{SECRET}", f"e30.e30.{SECRET}", SECRET * 2000],
+)
+def test_nothing_of_a_token_is_in_the_log_or_the_answer(bench, caplog, verifier, token):
+    caplog.set_level(logging.DEBUG)
+    bench.verifier = verifier
+    answer = bench.client.post("/push/sensor-events", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 401
+    lines = "".join(map(CloudJsonFormatter().format, caplog.records))
+    assert "push.unauthenticated" in lines
+    assert SECRET not in lines + answer.text
+
+
+def test_a_long_id_does_not_make_a_long_line(bench, caplog):
+    _, body = wrapped(PushMessage(data=b"poison", message_id="7" * 1_000_000))
+    assert bench.client.post("/push/sensor-events", data=body).status_code == 204
+    (line,) = [record for record in caplog.records if record.message == "message.poisoned"]
+    assert len(CloudJsonFormatter().format(line)) < 1000

@@ -1,6 +1,7 @@
 """The writer's HTTP edge: push routes, and the decision between 204, 400, 401, 403 and 503."""
 
 import logging
+import time
 from collections.abc import Callable
 from threading import BoundedSemaphore
 
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 14 * 1024 * 1024  # a message of 10 MB in base64 fits
 RETRY_AFTER_S = 5
+REFUSALS_S = 1.0  # between two log lines: a line each would be part of the overload
+LOGGED_ID_CHARS = 64  # Pub/Sub's own ids are shorter
 
 
 def create_app(
@@ -27,6 +30,7 @@ def create_app(
     project: str,
     check_ready: Callable[[], None],
     pushes_in_hand: int = 72,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Flask:
     """The writer's application.
 
@@ -35,8 +39,10 @@ def create_app(
         check_ready: raises PipelineError while BigQuery or Pub/Sub does not answer.
         pushes_in_hand: pushes that may be worked on at a time; more are answered 503 at once. Fewer than the
             server's threads, so that one is always left for those answers and for `/health`.
+        monotonic: seconds, for the log lines of refusals.
     """
     admitted = BoundedSemaphore(pushes_in_hand)
+    refused = logs.Tally(logger, "push.refused", interval_s=REFUSALS_S, monotonic=monotonic)
     app = create_service(
         "pmp_writer", project=project, max_body_bytes=MAX_BODY_BYTES, check_ready=check_ready
     )
@@ -46,7 +52,9 @@ def create_app(
         if route not in rows.BY_ROUTE:
             raise NotFound
         if not admitted.acquire(blocking=False):
+            refused.add(route)
             return error(503, "busy", "as many pushes as can be in hand", retry_after_s=RETRY_AFTER_S)
+        refused.flush()
         try:
             return work_on(route)
         finally:
@@ -65,7 +73,7 @@ def create_app(
         except MalformedPush as cause:
             logger.error("push.malformed", extra={"route": route, "cause": str(cause)})
             return error(400, "malformed_push", str(cause))
-        with logs.bound(message_id=message.message_id, route=route):
+        with logs.bound(message_id=message.message_id[:LOGGED_ID_CHARS], route=route):
             return _answer(handler, route, message)
 
     return app

@@ -62,7 +62,8 @@ class Handler:
         else:
             rejects = self._sinks[rowset.table].submit(rowset.rows)
             if rejects and route == DEAD_LETTERS:
-                raise SinkUnavailable(f"dead letter refused as a row: {rejects[0].detail}")
+                # What BigQuery says may quote a value, and this is logged.
+                raise SinkUnavailable(f"dead letter refused as a row: {rejects[0].reason}")
             given_up = [
                 self._dead_letter(route, message, part.data, part.reason, part.detail)
                 for part in rowset.rejected

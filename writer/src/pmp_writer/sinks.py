@@ -28,9 +28,6 @@ class Sinks:
     Args:
         client: a `BigQueryWriteClient`.
         monotonic: seconds, for the time-outs of appends.
-
-    Attributes:
-        unknown_fields: of the rows that were appended.
     """
 
     def __init__(
@@ -39,7 +36,6 @@ class Sinks:
         self._client = client
         self._monotonic = monotonic
         self._paths = {name: table_path(config, name) for name in WRITTEN}
-        self.unknown_fields = UnknownFields()
         limits = Limits(
             appends_in_flight=config.appends_in_flight,
             batch_rows=config.batch_rows,
@@ -76,9 +72,11 @@ class Sinks:
             monotonic=self._monotonic,
         )
 
+        unknown = UnknownFields(table.id, monotonic=self._monotonic)
+
         def append_counted(rows: Sequence[Row], *, timeout_s: float) -> Sequence[RowReject]:
             rejects = appender.append(rows, timeout_s=timeout_s)
-            self.unknown_fields.count(rows, placed=appender.added)
+            unknown.count(rows, placed=appender.added)
             return rejects
 
         return append_counted if EXTRA in columns else appender.append

@@ -52,6 +52,7 @@ def up(
         str, typer.Option(help="simulated, live (Vélib itself), or the path of captured feeds.")
     ] = SIMULATED,
     speed: Annotated[float, typer.Option(min=0.01, help="Feed seconds per real second.")] = 1.0,
+    hours_ago: Annotated[float, typer.Option(min=0, help="When the simulated city begins.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the simulated city.")] = 1,
     without: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A process to leave out; repeatable.")
@@ -64,7 +65,12 @@ def up(
 ) -> None:
     """Starts everything, sets it up, and runs until Ctrl-C."""
     options = StackOptions(
-        feed=_feed(feed), speed=speed, seed=seed, ephemeral=ephemeral, without=frozenset(without or ())
+        feed=_feed(feed),
+        speed=speed,
+        hours_ago=hours_ago,
+        seed=seed,
+        ephemeral=ephemeral,
+        without=frozenset(without or ()),
     )
     if detach:
         _detach(options)
@@ -199,6 +205,7 @@ def _plan(options: StackOptions, state: StateFolder) -> StackPlan:
 def _detach(options: StackOptions) -> None:
     command = [sys.executable, "-m", "pmpctl", "local", "up", "--background", "--feed", options.feed]
     command += ["--speed", str(options.speed), "--seed", str(options.seed)]
+    command += ["--hours-ago", str(options.hours_ago)]
     command += ["--ephemeral"] if options.ephemeral else []
     for name in sorted(options.without):
         command += ["--without", name]

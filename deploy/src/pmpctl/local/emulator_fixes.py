@@ -1,4 +1,4 @@
-"""Two faults of bqemulator 1.4 that a long-running local stack meets, mended from outside.
+"""Three faults of bqemulator 1.4 that a long-running local stack meets, mended from outside.
 
 1. REST queries run on the event loop's thread and Storage API calls on gRPC's threads, over one DuckDB connection.
    Two statements at a time exchange results or block each other for ever (the one holds the connection and waits for
@@ -6,6 +6,7 @@
 2. After every change of a table the whole table is copied, for `FOR SYSTEM_TIME AS OF`. A table that grows by one
    append a minute would be copied each minute and the copies kept for days. Nothing here travels in time, so
    nothing is copied.
+3. The rows of every read session are kept for ever. Here those of the newest sessions are.
 
 Each can go as soon as the emulator does the same itself; the tests of this module then still pass without it.
 """
@@ -15,13 +16,16 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from bqemulator.grpc_api import read_servicer
 from bqemulator.grpc_api.write_servicer import BigQueryWriteHandler
 from bqemulator.server import EmulatorServer
 from bqemulator.storage.engine import DuckDBEngine
+from bqemulator.streaming import read_session
 from bqemulator.versioning.snapshots import SnapshotManager
 
 T = TypeVar("T")
 _LONGEST_STATEMENT_S: Final = 300.0
+_READ_SESSIONS: Final = 32
 
 
 class _LoopThread:
@@ -55,6 +59,7 @@ def apply() -> None:
     flush = BigQueryWriteHandler._flush_to_target  # noqa: SLF001 - there is no public seam
     fetch = DuckDBEngine.fetch_arrow
     capture = SnapshotManager.capture
+    create = read_session.create_read_session
 
     async def start_and_enter(self: EmulatorServer) -> None:
         loop_thread.enter()
@@ -69,10 +74,17 @@ def apply() -> None:
     def capture_by_statement(self: SnapshotManager, *args: str, kind: str = "AUTO") -> Any:
         return None if kind == "AUTO" else capture(self, *args, kind=kind)
 
+    def create_among_few(*args: Any, **kwargs: Any) -> Any:
+        sessions = read_session._SESSIONS  # noqa: SLF001
+        while len(sessions) >= _READ_SESSIONS:
+            sessions.pop(next(iter(sessions)), None)
+        return create(*args, **kwargs)
+
     for owner, name, method in (
         (EmulatorServer, "start", start_and_enter),
         (BigQueryWriteHandler, "_flush_to_target", flush_on_loop),
         (DuckDBEngine, "fetch_arrow", fetch_on_loop),
         (SnapshotManager, "capture", capture_by_statement),
+        (read_servicer, "create_read_session", create_among_few),
     ):
         setattr(owner, name, method)

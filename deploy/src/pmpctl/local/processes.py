@@ -11,7 +11,7 @@ from pmpctl.errors import CommandError
 from pmpctl.local.environment import LIVE
 from pmpctl.local.ports import Ports
 
-NAMES: Final = ("pubsub", "bigquery", "feed", "collector", "writer", "replayer", "scheduler")
+NAMES: Final = ("pubsub", "bigquery", "feed", "collector", "writer", "replayer", "curation", "scheduler")
 EMULATORS: Final = frozenset({"pubsub", "bigquery"})
 _GUNICORN: Final = ("-m", "gunicorn", "-c", "python:pmp_schema.serving")
 
@@ -27,6 +27,7 @@ class ProcessSpec:
         ports: that it listens on.
         health: URL that answers below 400 as soon as the process serves; None is ready at once.
         stops_last: ended only after all others have ended.
+        after: a file that must exist before it is started.
     """
 
     name: str
@@ -35,11 +36,13 @@ class ProcessSpec:
     ports: tuple[int, ...] = ()
     health: str | None = None
     stops_last: bool = False
+    after: Path | None = None
 
     @property
     def command(self) -> str:
         """For a shell; `exec` makes the process the shell's successor, so that signals reach it."""
-        return f"exec {shlex.join(self.argv)}"
+        wait = f"until test -e {shlex.quote(str(self.after))}; do sleep 0.1; done; " if self.after else ""
+        return f"{wait}exec {shlex.join(self.argv)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,7 @@ class StackOptions:
     Attributes:
         feed: `simulated`, `live` or the path of a capture.
         speed: feed seconds per real second.
+        hours_ago: when the simulated city begins.
         seed: of the simulated city.
         ephemeral: BigQuery's tables live in memory.
         without: processes to leave out.
@@ -59,6 +63,7 @@ class StackOptions:
 
     feed: str
     speed: float
+    hours_ago: float
     seed: int
     ephemeral: bool
     without: frozenset[str]
@@ -86,13 +91,15 @@ def process_table(
         state: its state folder.
         python: interpreter of the environment that holds the services.
         pubsub: command of the Pub/Sub emulator; None where one runs already.
-        ready_file: exists once the stack is ready; the scheduler waits for it.
+        ready_file: exists once the stack is ready; what needs topics and tables waits for it, and what would only
+            take the processor from the others.
     """
     table = [
         _bigquery(options, ports, state, python),
         _service("collector", ports, python, "pmp_collector"),
         _service("writer", ports, python, "pmp_writer"),
         _service("replayer", ports, python, "pmp_replayer"),
+        ProcessSpec(name="curation", argv=(str(python), "-m", "pmp_beam", "curate_status"), after=ready_file),
         _scheduler(ports, python, ready_file),
     ]
     if options.feed != LIVE:
@@ -135,6 +142,7 @@ def _feed(options: StackOptions, ports: Ports, python: Path) -> ProcessSpec:
             f"--port={port}",
             f"--feed={options.feed}",
             f"--speed={options.speed:g}",
+            f"--hours-ago={options.hours_ago:g}",
             f"--seed={options.seed}",
         ),
         ports=(port,),
@@ -157,5 +165,6 @@ def _scheduler(ports: Ports, python: Path, ready_file: Path) -> ProcessSpec:
     services = (f"--service={key}={ports.url(key)}" for key in TOPOLOGY.services)
     return ProcessSpec(
         name="scheduler",
-        argv=(str(python), "-m", "pmpctl", "scheduler", f"--after={ready_file}", *services),
+        argv=(str(python), "-m", "pmpctl", "scheduler", *services),
+        after=ready_file,
     )

@@ -2,20 +2,19 @@
 
 import logging
 import re
-import threading
+import time
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, datetime
 from math import isfinite
-from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
 from pmp_schema.bigquery.rows import BadValueError, Row, converter
 from pmp_schema.instants import parse_instant
+from pmp_schema.logs import Tally
 from pmp_schema.tables import Column
 
 logger = logging.getLogger(__name__)
@@ -28,9 +27,6 @@ _INSTANT: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6}0*)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 )
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_MAX_SETS: Final = 1_000
-_SHOWN_NAMES: Final = 20
-_SHOWN_CHARS: Final = 64
 
 
 def place_extra(row: Row, added: Iterable[Column]) -> Row:
@@ -136,39 +132,23 @@ FILLABLE: Final = frozenset(_READERS)
 
 
 class UnknownFields:
-    """Counts rows by the fields that only `extra` has; the first row of every set of names is a log line.
+    """Tells of fields that no column has: one log line per table and minute, with names and numbers of rows.
 
     Args:
-        max_sets: sets of names that are told apart; names come from outside and may be without end.
+        table: its id.
+        monotonic: seconds.
     """
 
-    def __init__(self, max_sets: int = _MAX_SETS) -> None:
-        self._max_sets = max_sets
-        self._lock = threading.Lock()
-        self._rows: Counter[tuple[str, ...]] = Counter()
-
-    @property
-    def rows(self) -> Mapping[tuple[str, ...], int]:
-        """Sorted names to the number of rows; those beyond `max_sets` count under the empty tuple."""
-        with self._lock:
-            return MappingProxyType(dict(self._rows))
+    def __init__(self, table: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._tally = Tally(logger, "fields.unknown", interval_s=60, monotonic=monotonic, table=table)
 
     def count(self, rows: Iterable[Row], *, placed: Collection[str] = ()) -> None:
-        """Counts the rows that have unknown fields.
+        """Counts the rows that have such fields.
 
         Args:
             placed: names that the table has columns for.
         """
         for row in rows:
             if row.get(EXTRA) is not None:
-                self._count(tuple(sorted(_fields_of(row).keys() - set(placed))))
-
-    def _count(self, names: tuple[str, ...]) -> None:
-        if not names:
-            return
-        with self._lock:
-            is_new = names not in self._rows and len(self._rows) < self._max_sets
-            self._rows[names if is_new or names in self._rows else ()] += 1
-        if is_new:
-            shown = [name[:_SHOWN_CHARS] for name in names[:_SHOWN_NAMES]]
-            logger.warning("fields.unknown", extra={"names": shown, "fields": len(names)})
+                self._tally.add(*sorted(_fields_of(row).keys() - set(placed)))
+        self._tally.flush()

@@ -104,7 +104,7 @@ def decode_json(body: bytes) -> Any:
         raise _why_not_json(body, error) from error
     # The interpreter's own recursion limit differs between versions (about 1,000 levels in 3.11, 9,000 in
     # 3.13) and with the caller's stack, so that the same body would pass in one place and fail in another.
-    if _brackets_may_exceed(body, MAX_DEPTH) and _is_deeper(value, MAX_DEPTH):
+    if may_exceed_depth(body) and _is_deeper(value, MAX_DEPTH):
         raise PoisonMessage(Reason.TOO_DEEP, f"more than {MAX_DEPTH} levels")
     return value
 
@@ -141,18 +141,13 @@ def station_count(document: Document) -> int | None:
     return None if found is None else len(found)
 
 
-def _why_not_json(body: bytes, error: msgspec.DecodeError) -> PoisonMessage:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return PoisonMessage(Reason.NOT_UTF8)
-    return PoisonMessage(Reason.NOT_JSON, str(error))
+def may_exceed_depth(body: bytes) -> bool:
+    """Whether a body could be nested deeper than `MAX_DEPTH`.
 
-
-def _brackets_may_exceed(body: bytes, depth: int) -> bool:
-    """Cheap first look: peel off innermost pairs. Brackets inside strings can only cause a second look."""
+    A cheap first look that peels off innermost pairs. Brackets inside strings can only cause a second look.
+    """
     left = body.translate(None, _NOT_BRACKETS)
-    for _ in range(depth):
+    for _ in range(MAX_DEPTH):
         peeled = left.replace(b"{}", b"").replace(b"[]", b"")
         if not peeled:
             return False
@@ -160,6 +155,14 @@ def _brackets_may_exceed(body: bytes, depth: int) -> bool:
             return True
         left = peeled
     return True
+
+
+def _why_not_json(body: bytes, error: msgspec.DecodeError) -> PoisonMessage:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return PoisonMessage(Reason.NOT_UTF8)
+    return PoisonMessage(Reason.NOT_JSON, str(error))
 
 
 def _is_deeper(value: Any, depth: int) -> bool:

@@ -65,19 +65,23 @@ def flatten_status(
     Raises:
         PoisonMessage: `schema`; the document has no list of stations.
     """
-    reader = _Reader(ingest_at + REPORTED_SLACK, capacities or {}, KindCounter(kinds or {}))
+    reader = StatusReader(ingest_at, capacities=capacities or {}, vehicles=KindCounter(kinds or {}))
     return flatten(document, reader.read)
 
 
 @dataclass(slots=True)
-class _Reader:
-    latest: datetime
-    capacities: Mapping[str, int | None]
-    vehicles: KindCounter
-    latest_s: int = field(init=False)
+class StatusReader:
+    """Reads one station after the other; the arguments are those of `flatten_status`."""
+
+    ingest_at: datetime
+    capacities: Mapping[str, int | None] = field(default_factory=dict)
+    vehicles: KindCounter = field(default_factory=lambda: KindCounter({}))
+    _latest: datetime = field(init=False)
+    _latest_s: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.latest_s = int(self.latest.timestamp())
+        self._latest = self.ingest_at + REPORTED_SLACK
+        self._latest_s = int(self._latest.timestamp())
 
     def read(self, station_id: str, station: dict[str, Any]) -> StationStatus:
         findings: list[str] = []
@@ -92,7 +96,6 @@ class _Reader:
         mechanical, ebikes, other = self.vehicles.split(station, bikes, findings)
         return StationStatus(
             station_id=station_id,
-            reported_ts=self._reported(station.get("last_reported"), findings),
             bikes=bikes,
             docks=docks,
             mechanical=mechanical,
@@ -102,11 +105,13 @@ class _Reader:
             is_installed=read_flag(station.get("is_installed"), findings),
             is_renting=read_flag(station.get("is_renting"), findings),
             is_returning=read_flag(station.get("is_returning"), findings),
+            reported_ts=self.reported(station.get("last_reported"), findings),
             quality=tuple(findings),
         )
 
-    def _reported(self, value: object, findings: list[str]) -> datetime | None:
-        if type(value) is int and _FIRST_REPORTED_S <= value <= self.latest_s:
+    def reported(self, value: object, findings: list[str]) -> datetime | None:
+        """`last_reported` where plausible; its finding is always the last of a station's own."""
+        if type(value) is int and _FIRST_REPORTED_S <= value <= self._latest_s:
             return datetime.fromtimestamp(value, UTC)
         if value is None:
             return None
@@ -114,7 +119,7 @@ class _Reader:
             at = parse_instant(value)
         except ValueError:
             at = None
-        if at is None or not FIRST_REPORTED_AT <= at <= self.latest:
+        if at is None or not FIRST_REPORTED_AT <= at <= self._latest:
             note(findings, REPORTED_IMPLAUSIBLE)
             return None
         return at

@@ -1,19 +1,19 @@
-import io
+"""The reconciliation's views and queries on the BigQuery emulator."""
+
 import json
 import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from rich.console import Console
 
+from pmp_replayer.arrivals import Arrivals
+from pmp_replayer.check import Reconciliation
+from pmp_replayer.reconciliation import Hour, Repeat
+from pmp_schema.bigquery.queries import BigQueryUnavailable, query_client
 from pmp_schema.tables import table, view_sql
 from pmp_schema.topology import TOPOLOGY
-from pmpctl import reconcile
-from pmpctl.arrivals import Hour, Repeat, Views
-from pmpctl.changes import RETRY
-from pmpctl.errors import CommandError
-from pmpctl.resources import bigquery_client
 from tests.fakes.bigquery_emulator import bigquery_emulator
+from tests.fakes.recording import RecordingPublisher
 
 pytestmark = pytest.mark.integration
 
@@ -22,12 +22,16 @@ TEN = datetime(2026, 1, 24, 10, 5, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
+def arrivals(project, url, timeout_s=20):
+    return Arrivals(query_client(project, url), timeout_s=timeout_s)
+
+
 class Warehouse:
     """The tables of one test, and what a message leaves in them."""
 
     def __init__(self, emulator):
         self.emulator = emulator
-        self.views = Views(bigquery_client(emulator.project, emulator.rest))
+        self.arrivals = arrivals(emulator.project, emulator.rest)
         for name in TABLES:
             emulator.query(f"DELETE FROM `{emulator.project}.{table(name).id}` WHERE TRUE")
 
@@ -93,7 +97,7 @@ class Warehouse:
         )
 
     def hours(self, since=TEN - 24 * HOUR):
-        rows = sorted(self.views.hours(since), key=lambda hour: (hour.topic, hour.hour))
+        rows = sorted(self.arrivals.hours(since), key=lambda hour: (hour.topic, hour.hour))
         return [row for row in rows if row.topic != "pmp-dead-letters"]
 
     def view(self, columns, topic):
@@ -265,24 +269,16 @@ def test_last_seconds_of_an_hour_are_its_edge(warehouse):
     assert warehouse.hours() == [an_hour("pmp-events", rows=3, edge=2)]
 
 
-def test_since_cuts_by_the_hour_and_the_command_tells_what_is_missing(warehouse):
+def test_a_check_finds_what_is_missing_and_what_came_twice(warehouse):
     warehouse.counted("c-0", "pmp-events", TEN - 5 * HOUR, 9)
     warehouse.counted("c-1", "pmp-events", TEN, 3)
     warehouse.snapshot("m-1", TEN, "e-1")
     warehouse.snapshot("m-2", TEN, "e-1")
     warehouse.snapshot("m-2", TEN, "e-1")
-    out = io.StringIO()
-    well = reconcile.run(
-        warehouse.views,
-        since=TEN,
-        now=TEN + 3 * HOUR,
-        console=Console(file=out, width=200),
-        ids=True,
-        as_json=True,
-    )
-    told = json.loads(out.getvalue())
-    assert (well, told["missing"], len(told["hours"])) == (False, 1, 1)
-    assert warehouse.views.repeats(TEN) == [
+    reconciliation = Reconciliation(warehouse.arrivals, RecordingPublisher(), service="s")
+    found = reconciliation.check(TEN, TEN + 3 * HOUR, ids=True)
+    assert (found.missing, len(found.verdicts)) == (1, 1)
+    assert found.repeats == [
         Repeat(
             topic="pmp-events",
             publish_ts=TEN,
@@ -295,11 +291,10 @@ def test_since_cuts_by_the_hour_and_the_command_tells_what_is_missing(warehouse)
 
 
 def test_a_project_without_the_views_is_told_what_to_run(emulator):
-    with pytest.raises(CommandError, match="pmpctl tables apply"):
-        Views(bigquery_client("pmp-empty", emulator.rest)).hours(TEN)
+    with pytest.raises(BigQueryUnavailable, match="pmpctl tables apply"):
+        arrivals("pmp-empty", emulator.rest).hours(TEN)
 
 
-def test_an_absent_bigquery_is_one_line():
-    absent = Views(bigquery_client("pmp-test", "http://127.0.0.1:1"), RETRY.with_timeout(0.2))
-    with pytest.raises(CommandError, match=r"^BigQuery: .*[^\n]$"):
-        absent.hours(TEN)
+def test_an_absent_bigquery_is_unavailable_in_bounded_time():
+    with pytest.raises(BigQueryUnavailable, match=r"^BigQuery: hours: ConnectionError$"):
+        arrivals("pmp-test", "http://127.0.0.1:1", timeout_s=0.2).hours(TEN)

@@ -1,0 +1,1 @@
+"""Beam pipelines over the topics and tables."""

@@ -1,0 +1,122 @@
+"""`python -m pmp_beam PIPELINE --runner direct|dataflow`: runs or submits a pipeline."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import apache_beam as beam
+
+from pmp_beam import curate_status, ingest_events
+from pmp_beam.backfill import build as build_backfill
+from pmp_beam.history import HistorySource
+from pmp_beam.io import ReadMessages
+from pmp_beam.runners import Build, Runner, run_batch, run_streaming, submit
+from pmp_beam.settings import Settings
+from pmp_schema import logs
+from pmp_schema.config import ConfigError
+from pmp_schema.instants import parse_instant
+from pmp_schema.topology import TOPOLOGY
+
+
+def _curate(settings: Settings, args: argparse.Namespace) -> tuple[Build, bool]:
+    make_history = HistorySource(settings.project, settings.bigquery_emulator, settings.query_timeout_s)
+    if args.backfill_since is not None:
+        return partial(
+            build_backfill,
+            history=make_history,
+            since=args.backfill_since,
+            project=settings.project,
+            storage_emulator=settings.storage_emulator,
+        ), False
+
+    def build(pipeline: beam.Pipeline) -> None:
+        curate_status.build(
+            pipeline | "Read" >> ReadMessages("pmp-events-dataflow-sub", project=settings.project),
+            make_history,
+            project=settings.project,
+            storage_emulator=settings.storage_emulator,
+            catch_up_every=timedelta(seconds=args.catch_up_s) if args.runner is Runner.DIRECT else None,
+        )
+
+    return build, True
+
+
+def _ingest(settings: Settings, _: argparse.Namespace) -> tuple[Build, bool]:
+    def build(pipeline: beam.Pipeline) -> None:
+        ingest_events.build(
+            pipeline | "Read" >> ReadMessages("pmp-sensor-events-dataflow-sub", project=settings.project),
+            project=settings.project,
+            storage_emulator=settings.storage_emulator,
+            moved_to=settings.raw_event_table,
+        )
+
+    return build, True
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pmp_beam", description="Runs a pipeline here, or submits it to Dataflow."
+    )
+    pipelines = parser.add_subparsers(dest="pipeline", required=True, metavar="PIPELINE")
+    curate = pipelines.add_parser("curate_status", help="snapshots to history and derived rides (streaming)")
+    curate.add_argument(
+        "--backfill-since",
+        type=_instant,
+        metavar="TIME",
+        help="curate what was ingested since then and is not curated yet, and end (RFC 3339)",
+    )
+    curate.add_argument(
+        "--catch-up-s",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="runner direct: how often to look for snapshots that were never curated (default: 300)",
+    )
+    curate.set_defaults(make=_curate)
+    ingest = pipelines.add_parser(
+        "ingest_events", help="sensor events to raw_events, for high volumes (streaming)"
+    )
+    ingest.set_defaults(make=_ingest)
+    for pipeline in (curate, ingest):
+        pipeline.add_argument(
+            "--runner",
+            type=Runner.parse,
+            default=Runner.DIRECT,
+            metavar="RUNNER",
+            help="direct: in this process (default); dataflow: submit; Beam's names do as well",
+        )
+        pipeline.epilog = "Further options go to Beam: --max_num_workers, --update, --dry_run=True ..."
+    return parser
+
+
+def _instant(text: str) -> datetime:
+    return parse_instant(text).astimezone(UTC)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs what the arguments say; returns the exit code."""
+    parser = _parser()
+    args, beam_args = parser.parse_known_args(argv)
+    if beam_args and args.runner is not Runner.DATAFLOW:
+        parser.error(f"{' '.join(beam_args)}: options of Beam are for --runner dataflow")
+    try:
+        settings = Settings.from_env(os.environ)
+        logs.configure(settings.log_level)
+        build, streaming = args.make(settings, args)
+        if args.runner is Runner.DATAFLOW:
+            submit(build, settings, beam_args, job_name=TOPOLOGY.jobs[args.pipeline], streaming=streaming)
+        elif streaming:
+            run_streaming(build, pubsub_emulator=settings.pubsub_emulator)
+        else:
+            run_batch(build)
+    except ConfigError as error:
+        sys.stderr.write(f"pmp_beam: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,142 @@
+"""The streaming pipeline from snapshots to history: `station_status`, `feed_polls`, derived pickups and dropoffs."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import Any, Final
+
+import apache_beam as beam
+import msgspec
+from apache_beam.metrics.metric import Metrics
+from apache_beam.pvalue import PCollection, TaggedOutput
+
+from pmp_beam.arrivals import system_of
+from pmp_beam.curate_system import NO_MESSAGE, Curate, MakeHistory
+from pmp_beam.curator import LOOK_BACK
+from pmp_beam.io import PublishMessages, RejectedRow, WriteRows
+from pmp_beam.outcomes import SOURCE, Outcome, dead_letter, given_up
+from pmp_schema.errors import PoisonMessage
+from pmp_schema.publisher import Outgoing
+from pmp_schema.push import PushMessage
+
+REJECTED: Final = "rejected"
+
+
+def build(
+    messages: PCollection[PushMessage],
+    history: MakeHistory,
+    *,
+    project: str,
+    storage_emulator: str | None = None,
+    catch_up_every: timedelta | None = None,
+) -> None:
+    """Builds the pipeline behind its source.
+
+    Args:
+        messages: of `pmp-events`.
+        history: makes the history, where elements are processed.
+        storage_emulator: `host:port` of the Storage API's emulator, or None for Google.
+        catch_up_every: look so often, and at the start, for snapshots that were acknowledged and never curated.
+            For runners that may lose what they have in hand.
+    """
+    keyed = messages | "Key by system" >> (
+        beam.ParDo(KeyBySystem()).with_output_types(tuple[str, bytes]).with_outputs(REJECTED, main="keyed")
+    )
+    snapshots = keyed.keyed
+    if catch_up_every is not None:
+        known = messages.pipeline | "Systems" >> ListSystems(history)
+        snapshots = (snapshots, known) | "Join" >> beam.Flatten()
+    outcomes = snapshots | "Curate" >> (
+        beam.ParDo(Curate(history, catch_up_every=catch_up_every))
+        .with_input_types(tuple[str, bytes])
+        .with_output_types(Outcome)
+    )
+    deliver(outcomes, project=project, storage_emulator=storage_emulator)
+    _give_up(keyed[REJECTED], "Give up messages", project)
+
+
+def deliver(outcomes: PCollection[Outcome], *, project: str, storage_emulator: str | None) -> None:
+    """Makes outcomes durable, part by part.
+
+    Each step passes an outcome on when its own part is durable; the poll row comes last and vouches for the rest.
+    """
+
+    def write(table: str, part: str) -> WriteRows:
+        return WriteRows(table, project=project, rows_of=attrgetter(part), emulator_host=storage_emulator)
+
+    def publish(topic: str, part: str) -> PublishMessages:
+        return PublishMessages(topic, project=project, source=SOURCE, messages_of=attrgetter(part))
+
+    status = outcomes | "Write status rows" >> write("station_status", "status_rows")
+    polls = (
+        status.settled
+        | "Publish derived events" >> publish("sensor-events", "derived")
+        | "Publish dead letters" >> publish("dead-letters", "letters")
+        | "Publish notices" >> publish("ops-events", "notices")
+        | "Write polls" >> write("feed_polls", "polls")
+    )
+    refused = (
+        (status.rejected, polls.rejected)
+        | "Refused rows" >> beam.Flatten()
+        | "Row to dead letter" >> beam.Map(row_letter).with_output_types(Outgoing)
+    )
+    _give_up(refused, "Give up rows", project)
+
+
+def _give_up(letters: PCollection[Outgoing], step: str, project: str) -> None:
+    letters | step >> PublishMessages("dead-letters", project=project, source=SOURCE)
+
+
+def row_letter(rejected: RejectedRow) -> Outgoing:
+    """A row that BigQuery refuses, as JSON, in a dead letter of the message that it was made from."""
+    data = msgspec.json.encode(rejected.row)
+    return dead_letter(rejected.element.message, data, rejected.reason, rejected.detail, _now())
+
+
+class KeyBySystem(beam.DoFn):
+    """PushMessage -> (system id, message as bytes); what is no snapshot goes to REJECTED as a dead letter.
+
+    Bytes, so that what waits between two workers does not depend on a Python class.
+    """
+
+    def __init__(self) -> None:
+        self._other_feeds = Metrics.counter("curate_status", "messages_of_other_feeds")
+        self._rejected = Metrics.counter("curate_status", "messages_rejected")
+
+    def process(self, element: PushMessage) -> Iterator[Any]:
+        try:
+            system_id = system_of(element)
+        except PoisonMessage as poison:
+            self._rejected.inc()
+            for letter in given_up(element, poison, _now()).letters:
+                yield TaggedOutput(REJECTED, letter)
+            return
+        if system_id is None:
+            self._other_feeds.inc()
+        else:
+            yield system_id, msgspec.msgpack.encode(element)
+
+
+class ListSystems(beam.PTransform[Any, PCollection[tuple[str, bytes]]]):
+    """PBegin -> (system id, NO_MESSAGE) of the systems that were polled lately, once."""
+
+    def __init__(self, history: MakeHistory) -> None:
+        super().__init__()
+        self._history = history
+
+    def expand(self, begin: Any) -> PCollection[tuple[str, bytes]]:
+        systems: PCollection[tuple[str, bytes]] = (
+            begin
+            | "Once" >> beam.Create([None], reshuffle=False)
+            | "List" >> beam.FlatMap(_systems, self._history, _now).with_output_types(tuple[str, bytes])
+        )
+        return systems
+
+
+def _systems(_: None, history: MakeHistory, now: Callable[[], datetime]) -> Iterator[tuple[str, bytes]]:
+    for system_id in history().systems(now() - LOOK_BACK):
+        yield system_id, NO_MESSAGE
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

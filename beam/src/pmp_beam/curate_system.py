@@ -1,0 +1,120 @@
+"""The stateful step of `curate_status`: one system's messages, and what is remembered between them."""
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import apache_beam as beam
+import msgspec
+from apache_beam.coders import BytesCoder
+from apache_beam.metrics.metric import Metrics
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.utils.timestamp import Timestamp
+
+from pmp_beam.curation import StateVersionError, SystemState
+from pmp_beam.curator import Curator
+from pmp_beam.history import History
+from pmp_beam.outcomes import Outcome
+from pmp_schema.push import PushMessage
+
+logger = logging.getLogger(__name__)
+
+NO_MESSAGE: Final = b""
+"""Stands for a message where a system is only to catch up."""
+
+MakeHistory = Callable[[], History]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Curate(beam.DoFn):
+    """(system id, message) -> Outcome; what is remembered of a system is one value of state.
+
+    Nothing waits for a watermark: at one message a minute Pub/Sub's stands still (apache/beam#19518).
+
+    Args:
+        catch_up_every: how often to look for snapshots that were never curated; None is never.
+    """
+
+    STATE = ReadModifyWriteStateSpec("system", BytesCoder())
+    CATCH_UP = TimerSpec("catch_up", TimeDomain.REAL_TIME)
+
+    def __init__(
+        self,
+        history: MakeHistory,
+        *,
+        catch_up_every: timedelta | None = None,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        self._make_history = history
+        self._catch_up_every = catch_up_every
+        self._now = now
+        self._snapshots = Metrics.counter("curate_status", "snapshots")
+        self._status_rows = Metrics.counter("curate_status", "status_rows")
+
+    def setup(self) -> None:
+        self._history = self._make_history()
+
+    def process(
+        self,
+        element: tuple[str, bytes],
+        state: Any = beam.DoFn.StateParam(STATE),
+        timer: Any = beam.DoFn.TimerParam(CATCH_UP),
+    ) -> Iterator[Outcome]:
+        system_id, data = element
+        curator = self._curator(system_id, state)
+        if curator.state is None or data == NO_MESSAGE:
+            self._set(timer)
+        if data == NO_MESSAGE:
+            outcomes = curator.catch_up()
+        else:
+            outcomes = curator.take(msgspec.msgpack.decode(data, type=PushMessage))
+        yield from self._count(outcomes)
+        _write(state, curator.state)
+
+    @on_timer(CATCH_UP)
+    def catch_up(
+        self,
+        key: Any = beam.DoFn.KeyParam,
+        state: Any = beam.DoFn.StateParam(STATE),
+        timer: Any = beam.DoFn.TimerParam(CATCH_UP),
+    ) -> Iterator[Outcome]:
+        curator = self._curator(key, state)
+        self._set(timer)
+        yield from self._count(curator.catch_up())
+        _write(state, curator.state)
+
+    def _curator(self, system_id: str, state: Any) -> Curator:
+        return Curator(system_id, _decode(state.read()), self._history, self._now)
+
+    def _set(self, timer: Any) -> None:
+        if self._catch_up_every is not None:
+            timer.set(Timestamp.now() + self._catch_up_every.total_seconds())
+
+    def _count(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+        for outcome in outcomes:
+            self._snapshots.inc(len(outcome.polls))
+            self._status_rows.inc(len(outcome.status_rows))
+            for poll in outcome.polls:
+                told = {name: poll[name] for name in ("system_id", "verdict", "stations", "changed")}
+                logger.info("snapshot.curated", extra={**told, "derived": len(outcome.derived)})
+            yield outcome
+
+
+def _decode(data: bytes | None) -> SystemState | None:
+    if data is None:
+        return None
+    try:
+        return SystemState.decode(data)
+    except StateVersionError:
+        logger.warning("state.dropped", extra={"bytes": len(data)})  # the history has it too
+        return None
+
+
+def _write(state: Any, value: SystemState | None) -> None:
+    if value is not None:
+        state.write(value.encode())

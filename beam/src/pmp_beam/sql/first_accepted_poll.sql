@@ -1,0 +1,4 @@
+-- Where the curated history of a system begins.
+SELECT MIN(feed_ts) AS feed_ts
+FROM `{feed_polls}`
+WHERE system_id = @system_id AND verdict IN ('ok', 'unchanged')

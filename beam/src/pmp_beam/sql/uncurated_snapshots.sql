@@ -1,0 +1,25 @@
+-- The snapshots of a system that are neither curated nor dead letters as a whole, in the feed's order. Bodies, by far
+-- the most of a row, are not read here.
+WITH
+snapshots AS (
+  SELECT event_id, ingest_ts, message_id, COALESCE(event_ts, publish_ts, ingest_ts) AS feed_ts
+  FROM `{feed_snapshots}`
+  WHERE ingest_ts >= @since AND system_id = @system_id AND event_type = 'station_status_snapshot'
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY ingest_ts) = 1
+)
+SELECT event_id, feed_ts, ingest_ts
+FROM snapshots
+WHERE
+  feed_ts > @after AND feed_ts <= @until
+  AND NOT EXISTS (
+    SELECT 1 FROM `{feed_polls}` AS polls
+    WHERE polls.system_id = @system_id AND polls.event_id = snapshots.event_id
+  )
+  AND NOT EXISTS (
+    SELECT 1 FROM `{dead_letters}` AS letters
+    WHERE
+      letters.dead_lettered_ts >= @since
+      AND letters.original_message_id = snapshots.message_id
+      AND letters.reason NOT IN UNNEST(SPLIT(@reasons_of_parts, ' '))
+  )
+ORDER BY feed_ts, event_id

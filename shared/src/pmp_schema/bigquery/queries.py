@@ -1,0 +1,130 @@
+"""Questions to BigQuery from `.sql` files, bounded in time."""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from google.api_core import exceptions, retry
+from google.api_core.client_options import ClientOptions
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import bigquery
+from requests import RequestException
+
+from pmp_schema.errors import RetryableError
+from pmp_schema.topology import TOPOLOGY
+
+PAGE_ROWS: Final = 100  # of up to 10 MB each
+PING_TIMEOUT_S: Final = 2.0
+_FAILURES: Final = (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError, RequestException)
+_ONCE: Final = retry.Retry(predicate=retry.if_exception_type())
+_TRANSIENT: Final = (
+    exceptions.BadGateway,
+    exceptions.GatewayTimeout,
+    exceptions.InternalServerError,
+    exceptions.ServiceUnavailable,
+    exceptions.TooManyRequests,
+    RequestException,
+)
+
+
+class BigQueryUnavailable(RetryableError):
+    """BigQuery does not answer, or not with what was asked for."""
+
+
+def query_client(project: str, emulator: str | None) -> bigquery.Client:
+    """A client of BigQuery, or of the emulator at `http://host:port`.
+
+    Raises:
+        google.auth.exceptions.DefaultCredentialsError: no emulator is given and there are no credentials.
+    """
+    if emulator is None:
+        return bigquery.Client(project)
+    return bigquery.Client(
+        project,
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options=ClientOptions(api_endpoint=emulator),
+    )
+
+
+class Queries:
+    """The `sql/*.sql` files of one package.
+
+    Args:
+        package: that holds the folder `sql`.
+        timeout_s: seconds for one call, retries included; a query is at least two calls.
+    """
+
+    def __init__(self, client: bigquery.Client, package: str, *, timeout_s: float) -> None:
+        self._client = client
+        self._package = package
+        self._timeout_s = timeout_s
+        # Always passed: without it the client repeats a refused connection for ten minutes.
+        self._retry = retry.Retry(
+            predicate=retry.if_exception_type(*_TRANSIENT), initial=0.2, maximum=2.0, timeout=timeout_s
+        )
+
+    def rows(
+        self, name: str, *, page_rows: int = PAGE_ROWS, **parameters: tuple[str, Any]
+    ) -> Iterator[Mapping[str, Any]]:
+        """The rows of `sql/<name>.sql`; the first of them is waited for when it is taken.
+
+        Args:
+            page_rows: fetched at a time.
+            parameters: type and value by name.
+
+        Raises:
+            BigQueryUnavailable: it does not answer, or a table or view is not there.
+        """
+        config = bigquery.QueryJobConfig(
+            query_parameters=[
+                bigquery.ScalarQueryParameter(parameter, kind, value)
+                for parameter, (kind, value) in parameters.items()
+            ],
+            use_query_cache=False,
+        )
+        try:
+            job = self._client.query(
+                statement(self._package, name, self._client.project),
+                job_config=config,
+                timeout=self._timeout_s,
+                retry=self._retry,
+                job_retry=None,
+            )
+            yield from job.result(
+                page_size=page_rows, timeout=self._timeout_s, retry=self._retry, job_retry=None
+            )
+        except exceptions.NotFound as error:
+            raise BigQueryUnavailable(
+                f"BigQuery: {name}: a table or view is not there; run `pmpctl tables apply`"
+            ) from error
+        except (*_FAILURES, TimeoutError) as error:
+            raise BigQueryUnavailable(f"BigQuery: {name}: {type(error).__name__}") from error
+
+    def ping(self, table: str) -> None:
+        """Asks for a table; a refusal of permission is an answer too.
+
+        Raises:
+            BigQueryUnavailable: it does not answer, or the table is not there.
+        """
+        try:
+            self._client.get_table(
+                _full_name(table, self._client.project), timeout=PING_TIMEOUT_S, retry=_ONCE
+            )
+        except exceptions.Forbidden:
+            return
+        except _FAILURES as error:
+            raise BigQueryUnavailable(f"BigQuery: {table}: {type(error).__name__}") from error
+
+
+@cache
+def statement(package: str, name: str, project: str) -> str:
+    """A query with its `{table}` and `{view}` names in full."""
+    text = files(package).joinpath("sql", f"{name}.sql").read_text("utf-8")
+    return re.sub(r"\{(\w+)\}", lambda match: _full_name(match[1], project), text)
+
+
+def _full_name(table: str, project: str) -> str:
+    return f"{project}.{TOPOLOGY.dataset_of(table).id}.{table}"

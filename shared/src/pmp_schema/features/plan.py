@@ -1,0 +1,68 @@
+"""What a run asks the tables before it reads them; both engines begin here."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Protocol
+
+from pmp_schema.features import statements
+from pmp_schema.features.catalogue import Feature, look_back
+from pmp_schema.features.scope import ONE_DAY, Scope, end_of, open_from
+from pmp_schema.features.statements import FeatureTables, Statement
+
+
+class Warehouse(Protocol):
+    """Runs a statement to its end and gives its rows, by column name; none for DML."""
+
+    def query(self, statement: Statement) -> Sequence[Mapping[str, Any]]: ...
+
+
+def read_scope(
+    warehouse: Warehouse,
+    tables: FeatureTables,
+    features: Sequence[Feature],
+    *,
+    as_of: datetime,
+    known_at: datetime,
+) -> Scope:
+    """What the run for (as_of, known_at) reads; the same rows follow however far the daily counts are."""
+    closed = _closed_through(warehouse, tables, before=known_at.astimezone(UTC).date())
+    first_date = (as_of.astimezone(UTC) - look_back(features)).date()
+    late = statements.open_dates(tables, before=first_date, closed_through=closed, known_at=known_at)
+    return Scope(
+        as_of=as_of,
+        known_at=known_at,
+        first_date=first_date,
+        open_from=open_from(closed),
+        late_dates=_dates(warehouse, late),
+    )
+
+
+def close_days(warehouse: Warehouse, tables: FeatureTables, *, through: date) -> tuple[date, ...]:
+    """Brings station_daily_counts up to an ingest date, at most `last_closed_date(now)`.
+
+    Safe to repeat, and to run twice at once: a day's counts never change.
+
+    Returns:
+        The event dates whose counts were written.
+    """
+    closed = _closed_through(warehouse, tables, before=through + ONE_DAY)
+    if closed == through:
+        return ()
+    opened = statements.open_dates(tables, before=date.max, closed_through=closed, known_at=end_of(through))
+    event_dates = _dates(warehouse, opened)
+    if event_dates:
+        merge = statements.merge_daily_counts(
+            tables, closed_through=closed, through=through, event_dates=event_dates
+        )
+        warehouse.query(merge)
+    return event_dates
+
+
+def _closed_through(warehouse: Warehouse, tables: FeatureTables, *, before: date) -> date | None:
+    [row] = warehouse.query(statements.closed_through(tables, before=before))
+    closed: date | None = row["closed_through"]
+    return closed
+
+
+def _dates(warehouse: Warehouse, statement: Statement) -> tuple[date, ...]:
+    return tuple(row["event_date"] for row in warehouse.query(statement))

@@ -1,0 +1,1 @@
+SUM(IF({of_kind}, all_time_events, 0))

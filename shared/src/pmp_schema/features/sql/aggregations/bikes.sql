@@ -1,0 +1,1 @@
+SUM(IF({of_kind} AND {in_current}, delta, 0))

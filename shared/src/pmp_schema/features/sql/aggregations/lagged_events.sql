@@ -1,0 +1,1 @@
+COUNTIF({of_kind} AND {in_current})

@@ -1,0 +1,1 @@
+MAX(IF({of_kind} AND {in_current}, delta, NULL))

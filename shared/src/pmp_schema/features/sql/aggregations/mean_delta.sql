@@ -1,0 +1,1 @@
+AVG(IF({of_kind} AND {in_current}, delta, NULL))

@@ -1,0 +1,1 @@
+SUM(IF({of_kind} AND {in_current}, IF(kind = 'dropoff', delta, -delta), 0))

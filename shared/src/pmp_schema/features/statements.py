@@ -1,0 +1,191 @@
+"""The SQL of the features: statements with their parameters, rendered from the catalogue and the files in sql/.
+
+A run: `plan.read_scope` asks what there is to read, `feature_rows` gives the rows, `stage_features` puts them into a
+staging table, and `merge_station_features` makes them the rows of their as_of. Once a day, or before a run,
+`plan.close_days` takes the ingest dates that are over into the daily counts.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from typing import Final, Self
+
+from pmp_schema.features.aggregations import LARGE_DELTA, PEAK_MIN_EVENTS, Slot
+from pmp_schema.features.catalogue import ACTIVE, Feature
+from pmp_schema.features.scope import Scope, open_from
+from pmp_schema.tables import table
+
+_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query parameter; `type` as BigQuery's API spells it, a tuple is an array of that type."""
+
+    name: str
+    type: str
+    value: datetime | date | tuple[date, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    sql: str
+    parameters: tuple[Parameter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureTables:
+    """Full names, `project.dataset.table`, of what is read and written."""
+
+    raw_events: str
+    station_daily_counts: str
+    station_features: str
+
+    @classmethod
+    def of(cls, project: str, *, raw_events: str | None = None, station_features: str | None = None) -> Self:
+        """The topology's tables in a project, where they are not overridden."""
+        return cls(
+            raw_events=raw_events or f"{project}.{table('raw_events').id}",
+            station_daily_counts=f"{project}.{table('station_daily_counts').id}",
+            station_features=station_features or f"{project}.{table('station_features').id}",
+        )
+
+
+def closed_through(tables: FeatureTables, *, before: date) -> Statement:
+    """One row, `closed_through`: the last ingest date before some date in the daily counts, or NULL."""
+    sql = _fill("closed_through", station_daily_counts=tables.station_daily_counts)
+    return Statement(sql, (Parameter("before", "DATE", before),))
+
+
+def open_dates(
+    tables: FeatureTables, *, before: date, closed_through: date | None, known_at: datetime
+) -> Statement:
+    """Rows `event_date`: partitions before some date with rows that were ingested after `closed_through`."""
+    return Statement(
+        _fill("open_dates", raw_events=tables.raw_events),
+        (
+            Parameter("before", "DATE", before),
+            Parameter("open_from", "DATE", open_from(closed_through)),
+            Parameter("known_at", "TIMESTAMP", known_at),
+        ),
+    )
+
+
+def feature_rows(tables: FeatureTables, features: Sequence[Feature], scope: Scope) -> Statement:
+    """The rows of station_features: city_id, station_id, feature_name, window_len, value, as_of, event_date."""
+    sql = _fill(
+        "feature_rows",
+        raw_events=tables.raw_events,
+        station_daily_counts=tables.station_daily_counts,
+        active_us=_microseconds(ACTIVE),
+        columns=",\n    ".join(f"{_expression(feature)} AS {feature.column}" for feature in features),
+        values=",\n  ".join(_value(feature) for feature in features),
+    )
+    return Statement(
+        sql,
+        (
+            Parameter("as_of", "TIMESTAMP", scope.as_of),
+            Parameter("known_at", "TIMESTAMP", scope.known_at),
+            Parameter("first_date", "DATE", scope.first_date),
+            Parameter("open_from", "DATE", scope.open_from),
+            Parameter("late_dates", "DATE", scope.late_dates),
+        ),
+    )
+
+
+def stage_features(rows: Statement, *, staging: str) -> Statement:
+    """Puts the rows of a `feature_rows` statement into a staging table of that run; it expires after a day."""
+    return Statement(_fill("stage_features", staging=staging, feature_rows=rows.sql), rows.parameters)
+
+
+def merge_station_features(tables: FeatureTables, *, staging: str, as_of: datetime) -> Statement:
+    """Replaces the rows of an as_of by those of a staging table with the same columns."""
+    sql = _fill("merge_station_features", station_features=tables.station_features, staging=staging)
+    return Statement(sql, (Parameter("as_of", "TIMESTAMP", as_of),))
+
+
+def merge_daily_counts(
+    tables: FeatureTables, *, closed_through: date | None, through: date, event_dates: Sequence[date]
+) -> Statement:
+    """Takes the ingest dates after `closed_through` up to `through` into station_daily_counts.
+
+    Args:
+        closed_through: what the table says, because no date may be left out.
+        through: at most `last_closed_date(now)`.
+        event_dates: the partitions with rows ingested on those dates.
+    """
+    sql = _fill(
+        "merge_daily_counts",
+        raw_events=tables.raw_events,
+        station_daily_counts=tables.station_daily_counts,
+    )
+    return Statement(
+        sql,
+        (
+            Parameter("event_dates", "DATE", tuple(event_dates)),
+            Parameter("open_from", "DATE", open_from(closed_through)),
+            Parameter("through", "DATE", through),
+        ),
+    )
+
+
+def wide_view(features: Sequence[Feature]) -> str:
+    """The text of views/station_features_wide.sql, `{project}` left in."""
+    columns = ",\n  ".join(
+        f"MAX(IF(feature_name = '{feature.name}' AND window_len = '{feature.window}', value, NULL))"
+        f" AS {feature.column}"
+        for feature in features
+    )
+    return _fill("wide_view", columns=columns, project="{project}")
+
+
+def _expression(feature: Feature) -> str:
+    reach = feature.reach
+    return (
+        _fill(
+            f"aggregations/{feature.aggregation.name}",
+            of_kind="TRUE" if feature.kind == "any" else f"kind = '{feature.kind}'",
+            in_current=_inside(reach.current),
+            in_baseline=_inside(reach.baseline),
+            baseline_slots=len(reach.baseline),
+            large_delta=LARGE_DELTA,
+            peak_min_events=PEAK_MIN_EVENTS,
+        )
+        .replace("\n", "\n    ")
+        .rstrip()
+    )
+
+
+def _inside(slots: Sequence[Slot]) -> str:
+    one = (
+        f"age_us >= {_microseconds(slot.newer)} AND age_us < {_microseconds(slot.older)}" for slot in slots
+    )
+    return f"({' OR '.join(one)})"
+
+
+def _value(feature: Feature) -> str:
+    return (
+        f"STRUCT('{feature.name}' AS feature_name, '{feature.window}' AS window_len,"
+        f" CAST({feature.column} AS FLOAT64) AS value)"
+    )
+
+
+def _microseconds(length: timedelta) -> int:
+    return length // timedelta(microseconds=1)
+
+
+@cache
+def _template(name: str) -> str:
+    return files(__package__).joinpath("sql", f"{name}.sql").read_text("utf-8")
+
+
+def _fill(name: str, /, **values: object) -> str:
+    """A file's text with its placeholders filled in.
+
+    Raises:
+        KeyError: a placeholder has no value.
+    """
+    return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), _template(name))

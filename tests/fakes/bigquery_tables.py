@@ -1,0 +1,104 @@
+"""BigQuery's datasets and tables as its REST API keeps them, materialized views among them; no rows.
+
+Like BigQuery, and unlike its emulator: a table has exactly the type that its body says, a view's text can be read
+again, a materialized view's text cannot be changed, and a view's sources must exist.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from google.cloud import bigquery
+
+from pmp_schema.bigquery.queries import query_client
+
+_SOURCE = re.compile(r"`[\w-]+\.(\w+\.\w+)`")
+
+
+@dataclass
+class BigQueryTables:
+    """What there is.
+
+    Attributes:
+        tables: body by `dataset.table`.
+        deleted: names, in order.
+    """
+
+    client: bigquery.Client
+    datasets: set[str] = field(default_factory=set)
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    deleted: list[str] = field(default_factory=list)
+
+    def answer(self, method: str, path: list[str], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if not path:
+            name = body["datasetReference"]["datasetId"]
+            known = name in self.datasets
+            self.datasets.add(name)
+            return (409, {}) if known else (200, body)
+        if method == "POST":
+            return self._insert(f"{path[0]}.{body['tableReference']['tableId']}", body)
+        name = f"{path[0]}.{path[2]}"
+        if name not in self.tables:
+            return 404, {}
+        if method == "DELETE":
+            self.deleted.append(name)
+            del self.tables[name]
+            return 204, {}
+        if method in {"PATCH", "PUT"}:
+            if "materializedView" in self.tables[name]:
+                return 400, {}
+            self.tables[name] |= body
+        reference = dict(zip(("datasetId", "tableId"), name.split("."), strict=True))
+        return 200, {"tableReference": {"projectId": self.client.project} | reference} | self.tables[name]
+
+    def _insert(self, name: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if name in self.tables:
+            return 409, {}
+        kind = next((kind for kind in ("view", "materializedView") if kind in body), None)
+        if kind:
+            sources = _SOURCE.findall(body[kind]["query"])
+            if not all(source in self.tables for source in sources):
+                return 404, {}
+        types = {None: "TABLE", "view": "VIEW", "materializedView": "MATERIALIZED_VIEW"}
+        self.tables[name] = body | {"type": types[kind]}
+        return 200, self.tables[name]
+
+
+@contextmanager
+def bigquery_tables(project: str = "pmp-test") -> Iterator[BigQueryTables]:
+    """Serves on a free port until the end of the block."""
+    held: list[BigQueryTables] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def _serve(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else {}
+            path = self.path.split("?")[0].rstrip("/").split("/datasets", 1)[1].split("/")[1:]
+            status, answer = held[0].answer(self.command, path, body)
+            data = b"" if status == 204 else json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 - the base class's names
+
+        def log_message(self, *args: object) -> None:
+            """Tests need no access log."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        client = query_client(project, f"http://127.0.0.1:{server.server_port}")
+        held.append(BigQueryTables(client))
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield held[0]
+        finally:
+            server.shutdown()
+            client.close()

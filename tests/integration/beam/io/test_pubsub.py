@@ -1,0 +1,100 @@
+"""The local runner over the Pub/Sub emulator, in a process of its own: nothing that was pulled is lost."""
+
+import json
+import subprocess
+import sys
+import uuid
+from unittest.mock import ANY
+
+import pytest
+from google.pubsub_v1 import PublisherClient, SubscriberClient
+
+from pmp_schema.topology import TOPOLOGY
+from pmpctl.errors import CommandError
+from tests.fakes.pubsub_emulator import pubsub_emulator
+
+pytestmark = pytest.mark.integration
+TOPIC = TOPOLOGY.topics["snapshots"]
+(SUBSCRIPTION,) = [s for s in TOPOLOGY.subscriptions if s.id == "pmp-events-dataflow-sub"]
+
+# Prints one line per message; ends with code 7 at a message that says so, and fails for good at another.
+PROGRAM = """
+import json, os, sys
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
+from pmp_beam.io import ReadMessages, direct_subscriber
+
+def show(message):
+    print(json.dumps([len(message.data), message.data[:9].decode("latin1"), message.message_id]), flush=True)
+    if message.data == sys.argv[2].encode():
+        os._exit(7)
+    if message.data == sys.argv[3].encode():
+        raise ValueError("told to fail")
+
+direct_subscriber.install(os.environ["PUBSUB_EMULATOR_HOST"])
+pipeline = beam.Pipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"]))
+(
+    pipeline
+    | ReadMessages("pmp-events-dataflow-sub", project=sys.argv[1])
+    | beam.Map(show)
+)
+pipeline.run().wait_until_finish()
+"""
+
+
+@pytest.fixture(scope="module")
+def emulator():
+    try:
+        with pubsub_emulator() as host:
+            yield host
+    except CommandError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def project(emulator, monkeypatch):
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", emulator)
+    name = f"pmp-{uuid.uuid4().hex[:12]}"
+    PublisherClient().create_topic(name=TOPIC.path(name))
+    SubscriberClient().create_subscription(
+        name=SUBSCRIPTION.path(name), topic=TOPIC.path(name), ack_deadline_seconds=10
+    )
+    return name
+
+
+def publish(project, *messages):
+    client = PublisherClient()
+    return [
+        client.publish(topic=TOPIC.path(project), messages=[{"data": data}]).message_ids[0]
+        for data in messages
+    ]
+
+
+def run(project, *, exit_at="exit", fail_at="fail"):
+    """Runs the pipeline to its end; returns its exit code and what it was given."""
+    command = [sys.executable, "-c", PROGRAM, project, exit_at, fail_at]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_backlog_of_large_messages_is_read(project):
+    sizes = [*[700_000] * 10, 9_000_000]
+    ids = publish(project, *[b"x" * size for size in sizes], b"exit")
+    code, seen = run(project)
+    assert code == 7
+    assert sorted((size, identity) for size, _, identity in seen) == sorted(
+        zip([*sizes, 4], ids, strict=True)
+    )
+
+
+def test_what_was_in_flight_at_a_kill_comes_again(project):
+    publish(project, b"exit")
+    assert run(project) == (7, [[4, "exit", ANY]])
+    assert run(project) == (7, [[4, "exit", ANY]])
+
+
+def test_what_a_failing_bundle_holds_comes_again(project):
+    publish(project, b"fail")
+    assert run(project) == (1, [[4, "fail", ANY]] * 4)
+    assert run(project, exit_at="fail") == (7, [[4, "fail", ANY]])

@@ -1,0 +1,79 @@
+"""How the materialized views reach BigQuery, and that the emulator's plain ones read the same."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from pmp_schema.tables import view_sql
+from pmp_schema.topology import TOPOLOGY
+from pmpctl.warehouse import prepare_warehouse
+from tests.fakes.bigquery_tables import bigquery_tables
+
+pytestmark = pytest.mark.integration
+
+MATERIALIZED = {
+    f"{dataset.id}.{name}": stored
+    for dataset in TOPOLOGY.datasets.values()
+    for name, stored in dataset.materialized.items()
+}
+
+
+@pytest.fixture
+def cloud():
+    with bigquery_tables() as running:
+        yield running
+
+
+def prepare(cloud):
+    return [
+        str(change) for change in prepare_warehouse(cloud.client, TOPOLOGY, location="EU", emulated=False)
+    ]
+
+
+def test_a_second_run_changes_nothing(cloud):
+    assert {line.split()[0] for line in prepare(cloud)} == {"created"}
+    assert prepare(cloud) == []
+
+
+def test_materialized_views_are_made_as_such(cloud):
+    prepare(cloud)
+    made = {name: table for name, table in cloud.tables.items() if "materializedView" in table}
+    assert made.keys() == MATERIALIZED.keys()
+    polls = made["pmp_curated.feed_polls_unique"]
+    assert polls["materializedView"]["query"] == view_sql("feed_polls_unique", cloud.client.project)
+    assert (polls["timePartitioning"]["field"], polls["clustering"]) == ("feed_ts", {"fields": ["system_id"]})
+    assert "view" not in polls
+    assert "timePartitioning" not in made["pmp_raw.systems_seen"]
+
+
+def test_a_materialized_view_of_another_text_is_made_anew_and_nothing_else_is_deleted(cloud):
+    prepare(cloud)
+    cloud.tables["pmp_raw.systems_seen"]["materializedView"]["query"] = "SELECT 1"
+    assert prepare(cloud) == ["changed  view pmp_raw.systems_seen"]
+    assert cloud.deleted == ["pmp_raw.systems_seen"]
+    assert prepare(cloud) == []
+
+
+def test_a_table_with_a_materialized_views_name_is_reported_and_kept(cloud):
+    prepare(cloud)
+    cloud.tables["pmp_raw.systems_seen"] = {"type": "TABLE"}
+    assert prepare(cloud) == ["differs  view pmp_raw.systems_seen: a table has its name"]
+    assert cloud.deleted == []
+
+
+@pytest.mark.parametrize("name", MATERIALIZED)
+def test_a_materialized_view_has_the_rows_of_its_text(marts, name):
+    at = datetime(2026, 1, 24, 10, tzinfo=UTC)
+    marts.insert("feed_snapshots", {"ingest_ts": at, "attributes": {"ce-cityid": "paris"}}, {"ingest_ts": at})
+    marts.insert("feed_polls", {"feed_ts": at, "bikes": 3}, {"feed_ts": at, "bikes": 3})
+    copy = f"`{marts.client.project}.{name}_copy`"
+    marts.query(f"CREATE MATERIALIZED VIEW {copy} AS {view_sql(name.split('.')[1], marts.client.project)}")
+    stored = marts.query(f"SELECT * FROM {copy} WHERE system_id = '{marts.system}'")
+    plain = marts.view(name.split(".")[1])
+    assert stored
+    assert sorted(map(rendered, stored)) == sorted(map(rendered, plain))
+
+
+def rendered(row):
+    return json.dumps(row, default=str, sort_keys=True)

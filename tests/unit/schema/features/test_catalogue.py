@@ -1,0 +1,123 @@
+from datetime import timedelta
+
+import pytest
+
+from pmp_schema.features import (
+    AGGREGATIONS,
+    CatalogueError,
+    Slot,
+    catalogue,
+    look_back,
+    parse_catalogue,
+    render_markdown,
+)
+
+ENTRY = """
+[[features]]
+name = "pickup_count"
+aggregation = "events"
+kind = "pickup"
+windows = ["30m", "2h"]
+description = "Pickups"
+source = "a paper"
+"""
+PROMISED = {
+    ("pickup_count", "30m"),
+    ("pickup_count", "2h"),
+    ("pickup_count", "24h"),
+    ("dropoff_count", "30m"),
+    ("dropoff_count", "2h"),
+    ("dropoff_count", "24h"),
+    ("net_flow", "30m"),
+    ("net_flow", "2h"),
+    ("turnover", "24h"),
+    ("avg_delta_pickup", "24h"),
+    ("max_abs_delta", "24h"),
+    ("rebalancing_suspect", "24h"),
+    ("minutes_since_last_pickup", "168h"),
+    ("minutes_since_last_dropoff", "168h"),
+    ("pickup_lag", "24h"),
+    ("pickup_lag", "168h"),
+    ("hour_of_week_baseline", "4w"),
+    ("demand_z", "1h"),
+    ("city_share", "24h"),
+    ("is_peak_station", "all_time"),
+    ("pickup_total", "all_time"),
+}
+
+
+def test_the_catalogue_has_the_features_that_users_were_promised():
+    assert {(feature.name, feature.window) for feature in catalogue()} >= PROMISED
+
+
+def test_an_entry_is_a_feature_per_window():
+    first, second = parse_catalogue(ENTRY)
+    assert (first.column, first.length) == ("pickup_count_30m", timedelta(minutes=30))
+    assert (second.column, second.length) == ("pickup_count_2h", timedelta(hours=2))
+    assert (first.aggregation, first.kind) == (AGGREGATIONS["events"], "pickup")
+    assert second.reach.current == (Slot(timedelta(hours=2)),)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('"events"', '"median"', "unknown aggregation 'median'"),
+        ('"pickup"', '"theft"', "theft"),
+        ('"pickup_count"', '"Pickup count"', "lower-case"),
+        ('["30m", "2h"]', "[]", "no window"),
+        ('"30m"', '"29m"', "30 minutes to 4 weeks"),
+        ('"30m"', '"5w"', "30 minutes to 4 weeks"),
+        ('"30m"', '"half an hour"', "a window is a number"),
+        ('"30m"', '"030m"', "a window is a number"),
+        ('"30m"', '"all_time"', "events does not count over it"),
+        ('"30m"', '"120m"', "defined twice"),
+        ('"events"', '"weekly_mean"', "too short for weekly_mean"),
+        ('"events"', '"peak_station"', "peak_station does not count over it"),
+        ('source = "a paper"', "", "source"),
+        ('source = "a paper"', 'source = "a paper"\nunit = "bikes"', "unit"),
+        ("[[features]]", "[[features", "line 2"),
+    ],
+)
+def test_what_defines_no_feature_is_refused_with_its_reason(old, new, complaint):
+    with pytest.raises(CatalogueError, match=complaint):
+        parse_catalogue(ENTRY.replace(old, new))
+
+
+def test_one_feature_may_not_be_defined_in_two_entries():
+    with pytest.raises(CatalogueError, match="pickup_count: 30m: defined twice"):
+        parse_catalogue(ENTRY + ENTRY)
+
+
+def test_raw_events_are_read_as_far_back_as_the_oldest_slot():
+    assert look_back(parse_catalogue(ENTRY)) == timedelta(weeks=4)
+    assert look_back(catalogue()) == timedelta(weeks=4, hours=1)
+
+
+def test_slots_of_lags_and_baselines_end_where_the_same_hour_ended():
+    hour, week = timedelta(hours=1), timedelta(weeks=1)
+    reach = {feature.column: feature.reach for feature in catalogue()}
+    assert reach["pickup_lag_168h"].current == (Slot(week + hour, week),)
+    weeks = tuple(Slot(k * week + hour, k * week) for k in (1, 2, 3, 4))
+    assert reach["hour_of_week_baseline_4w"].baseline == weeks
+    assert (reach["demand_z_1h"].current, reach["demand_z_1h"].baseline) == ((Slot(hour),), weeks)
+
+
+def test_the_markdown_has_every_feature_and_the_definition_of_what_it_uses():
+    text = render_markdown(parse_catalogue(ENTRY))
+    assert text == (
+        "| feature | windows | of | aggregation | meaning | source |\n"
+        "| --- | --- | --- | --- | --- | --- |\n"
+        "| `pickup_count` | `30m`, `2h` | pickup | `events` | Pickups | a paper |\n"
+        "\n"
+        "| aggregation | definition |\n"
+        "| --- | --- |\n"
+        "| `events` | Number of events of the kind in the window. |\n"
+    )
+
+
+def test_cells_keep_to_their_column():
+    rows = [line for line in render_markdown(catalogue()).splitlines() if line]
+    features = {feature.name for feature in catalogue()}
+    aggregations = {feature.aggregation.name for feature in catalogue()}
+    assert len(rows) == 4 + len(features) + len(aggregations)
+    assert {line.count("|") for line in rows} == {7, 3}

@@ -1,0 +1,111 @@
+"""What BigQuery would say to the views, as far as it can be said without BigQuery."""
+
+import re
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from pmp_schema.tables import table, view_sql
+from pmp_schema.topology import TOPOLOGY
+
+TABLES = [name for dataset in TOPOLOGY.datasets.values() for name in dataset.tables]
+VIEWS = [name for dataset in TOPOLOGY.datasets.values() for name in dataset.views]
+MATERIALIZED = {name: m for dataset in TOPOLOGY.datasets.values() for name, m in dataset.materialized.items()}
+
+# docs.cloud.google.com/bigquery/docs/materialized-views-create, of those that these views could need.
+AGGREGATES = (exp.Count, exp.Max, exp.Min, exp.Sum)
+SCALARS = (exp.JSONExtractScalar, exp.JSONPath, exp.JSONPathRoot, exp.JSONPathKey, exp.And, exp.EQ)
+STRUCTURE = (exp.Select, exp.From, exp.Where, exp.Group, exp.Table, exp.Column, exp.Identifier, exp.Alias)
+
+
+def parsed(name):
+    return sqlglot.parse_one(view_sql(name, "my-project"), read="bigquery")
+
+
+def sources(name):
+    return re.findall(r"`my-project\.\w+\.(\w+)`", view_sql(name, "my-project"))
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_is_one_query_in_bigquerys_dialect(name):
+    (statement,) = sqlglot.parse(
+        view_sql(name, "my-project"), read="bigquery", error_level=sqlglot.ErrorLevel.RAISE
+    )
+    assert isinstance(statement, exp.Query)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_begins_with_what_its_rows_are(name):
+    assert view_sql(name, "p").startswith("-- ")
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_views_columns_have_names_of_their_own(name):
+    names = [column for column in parsed(name).named_selects if column != "*"]
+    assert len(set(names)) == len(names)
+    assert "" not in names
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_comes_after_what_it_reads(name):
+    before = {*TABLES, *VIEWS[: VIEWS.index(name)]}
+    assert set(sources(name)) <= before
+
+
+def test_materialized_views_are_views():
+    for dataset in TOPOLOGY.datasets.values():
+        assert dataset.materialized.keys() <= set(dataset.views)
+
+
+@pytest.mark.parametrize("name", MATERIALIZED)
+def test_a_materialized_view_is_one_that_bigquery_can_keep_up_to_date(name):
+    statement = parsed(name)
+    (base,) = sources(name)
+    assert base in TABLES
+    assert TOPOLOGY.dataset_of(base) == TOPOLOGY.dataset_of(name)
+    others = {
+        type(node).__name__
+        for node in statement.walk()
+        if not isinstance(node, (*AGGREGATES, *SCALARS, *STRUCTURE, exp.Literal, exp.Star))
+    }
+    assert others == set()
+    assert statement.args["group"] is not None
+
+
+@pytest.mark.parametrize("name", MATERIALIZED)
+def test_a_materialized_view_is_partitioned_as_its_base_table_or_not_at_all(name):
+    stored = MATERIALIZED[name]
+    (base,) = sources(name)
+    grouped = {column.name for column in parsed(name).args["group"].expressions}
+    assert stored.partition_field in {None, table(base).partition_field}
+    assert {stored.partition_field, *stored.cluster} - {None} <= grouped
+
+
+@pytest.mark.parametrize(
+    ("view", "base"),
+    [
+        ("latest_state", "station_status"),
+        ("pipeline_health", "feed_polls"),
+        ("pipeline_health", "events"),
+        ("pipeline_health", "dead_letters"),
+        ("systems", "station_information"),
+    ],
+)
+def test_partitions_are_pruned_by_a_constant_bound(view, base):
+    """BigQuery prunes where the partition's column alone is compared with what is constant during the query."""
+    column = table(base).partition_field
+    scans = [
+        select
+        for select in parsed(view).find_all(exp.Select)
+        if (source := select.args.get("from_")) and source.this.name == base
+    ]
+    assert scans
+    for scan in scans:
+        bounds = scan.args["where"].find_all(exp.GTE)
+        assert any(
+            bound.this.name == column
+            and not bound.expression.find(exp.Column, exp.Subquery)
+            and bound.find_ancestor(exp.Or) is None
+            for bound in bounds
+        )
