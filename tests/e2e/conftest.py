@@ -109,7 +109,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     env = {**os.environ, "PMP_PORT_BASE": base, "PMP_STATE_DIR": str(folder)}
     env.pop("PUBSUB_EMULATOR_HOST", None)
     pmpctl = [sys.executable, "-m", "pmpctl", "local"]
-    without = ["--without", "scheduler", "--without", "writer"]
+    without = ["--without", "scheduler", "--without", "writer", "--without", "curation"]
     up = subprocess.run(
         [*pmpctl, "up", "--detach", "--ephemeral", *without],
         env=env,
