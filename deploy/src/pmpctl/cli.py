@@ -4,8 +4,9 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,7 +19,11 @@ from pmpctl.errors import CommandError
 from pmpctl.local import cli as local
 from pmpctl.local.environment import LIVE, SIMULATED, external_pubsub, project_root, variables
 from pmpctl.local.ports import Ports
-from pmpctl.target import LocationOption, Target, TargetOption, settings
+from pmpctl.target import Ingestion, LocationOption, Target, TargetOption, settings
+
+if TYPE_CHECKING:  # Google's clients take a second to import
+    from pmpctl.messaging import PushTarget
+    from pmpctl.resources import Clients
 
 app = typer.Typer(
     help="Runs and operates Mobility Pulse.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -44,23 +49,68 @@ def tables_apply(target: TargetOption = Target.LOCAL, location: LocationOption =
     _show(resources.prepare_tables(clients, TOPOLOGY, location=location or require(env, "REGION")[0]))
 
 
+WriterUrlOption = Annotated[str, typer.Option(envvar="WRITER_URL", help="Where push subscriptions deliver.")]
+PushAccountOption = Annotated[
+    str | None,
+    typer.Option(envvar="PUSH_SERVICE_ACCOUNT", help="Signs the pushes; needed with --target cloud."),
+]
+
+
 @app.command()
 def setup(
     target: TargetOption = Target.LOCAL,
     location: LocationOption = None,
-    writer_url: Annotated[
-        str, typer.Option(envvar="WRITER_URL", help="Where push subscriptions deliver.")
-    ] = "",
-    push_service_account: Annotated[
-        str | None,
-        typer.Option(envvar="PUSH_SERVICE_ACCOUNT", help="Signs the pushes; needed with --target cloud."),
-    ] = None,
+    writer_url: WriterUrlOption = "",
+    push_service_account: PushAccountOption = None,
 ) -> None:
     """Creates topics, subscriptions, datasets, tables and views; corrects what differs."""
     from pmpctl import resources  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl.messaging import PushTarget  # noqa: PLC0415
 
     env = settings(target)
+    clients, push = _clients_and_push(target, env, writer_url, push_service_account)
+    _show(
+        resources.prepare_project(
+            clients, TOPOLOGY, location=location or require(env, "REGION")[0], push=push
+        )
+    )
+
+
+@app.command()
+def ingestion(
+    wanted: Annotated[
+        Ingestion,
+        typer.Argument(help="push: the writer (default); high-volume: Beam's ingest_events."),
+    ],
+    target: TargetOption = Target.LOCAL,
+    writer_url: WriterUrlOption = "",
+    push_service_account: PushAccountOption = None,
+) -> None:
+    """Switches who writes the sensor events, without losing one; some minutes."""
+    from pmpctl.ingestion import Pace, Switch  # noqa: PLC0415 - Google's clients take a second to import
+
+    clients, push = _clients_and_push(target, settings(target), writer_url, push_service_account)
+    console = Console(stderr=True)
+    switch = Switch(
+        clients.subscriber,
+        TOPOLOGY,
+        clients.bigquery.project,
+        push,
+        emulated=clients.pubsub_emulated,
+        pace=Pace(handler_s=TOPOLOGY.push_policy.handler_budget_s),
+        tell=console.print,
+    )
+    with console.status(f"switching to {wanted}"):
+        switch.to(wanted)
+    run = {Ingestion.HIGH_VOLUME: "start", Ingestion.PUSH: "drain"}[wanted]
+    typer.echo(f"{wanted}; now {run} the pipeline ingest_events")
+
+
+def _clients_and_push(
+    target: Target, env: Mapping[str, str], writer_url: str, push_service_account: str | None
+) -> "tuple[Clients, PushTarget]":
+    from pmpctl import resources  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl.messaging import PushTarget  # noqa: PLC0415
+
     project, base_url = require(
         {**env, "WRITER_URL": writer_url or env.get("WRITER_URL", "")}, "PROJECT_ID", "WRITER_URL"
     )
@@ -71,13 +121,8 @@ def setup(
         pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST"),
         bigquery_emulator=env.get("BIGQUERY_EMULATOR_HOST"),
     )
-    push = PushTarget(
+    return clients, PushTarget(
         base_url=base_url, service_account=push_service_account, audience=TOPOLOGY.push_audience
-    )
-    _show(
-        resources.prepare_project(
-            clients, TOPOLOGY, location=location or require(env, "REGION")[0], push=push
-        )
     )
 
 

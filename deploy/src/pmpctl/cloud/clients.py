@@ -1,0 +1,127 @@
+"""Clients of Google's APIs: made when first used, every call bounded in time, every failure one line."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import grpc
+from google.api_core import exceptions, retry
+from google.auth.exceptions import GoogleAuthError
+
+from pmpctl.calls import Call
+from pmpctl.errors import CommandError
+
+CALL_TIMEOUT_S: Final = 20.0
+_RETRY: Final = retry.Retry(
+    predicate=retry.if_exception_type(
+        exceptions.DeadlineExceeded,
+        exceptions.InternalServerError,
+        exceptions.ServiceUnavailable,
+        exceptions.TooManyRequests,
+    ),
+    initial=0.2,
+    maximum=2.0,
+    timeout=30.0,
+)
+
+
+class Google:
+    """The APIs of one project and region.
+
+    Args:
+        clients: makes the client of each API.
+
+    Raises:
+        CommandError: from each method, where Google refuses, does not answer, or there are no credentials.
+    """
+
+    def __init__(self, project: str, region: str, clients: Mapping[str, Callable[[], Any]]) -> None:
+        self.project = project
+        self.region = region
+        self._make = clients
+        self._clients: dict[str, Any] = {}
+
+    @property
+    def parent(self) -> str:
+        return f"projects/{self.project}/locations/{self.region}"
+
+    def read(self, api: str, method: str, request: Mapping[str, Any]) -> Any:
+        """One answer."""
+        return self._guarded(api, method, lambda: self._call(api, method, request, _RETRY))
+
+    def read_all(self, api: str, method: str, request: Mapping[str, Any], *, limit: int = 0) -> list[Any]:
+        """Every item of a paged answer, or the first `limit` ones."""
+
+        def items() -> list[Any]:
+            found = []
+            for item in self._call(api, method, request, _RETRY):
+                found.append(item)
+                if len(found) == limit:
+                    break
+            return found
+
+        found: list[Any] = self._guarded(api, method, items)
+        return found
+
+    def change(self, call: Call) -> Any:
+        """Carries a planned call out."""
+        again = _RETRY if call.repeatable else None
+        return self._guarded(
+            call.api, call.method, lambda: self._call(call.api, call.method, call.request, again)
+        )
+
+    def _call(self, api: str, method: str, request: Mapping[str, Any], again: retry.Retry | None) -> Any:
+        if api not in self._clients:
+            self._clients[api] = self._make[api]()
+        return getattr(self._clients[api], method)(request=dict(request), retry=again, timeout=CALL_TIMEOUT_S)
+
+    def _guarded(self, api: str, method: str, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except exceptions.GoogleAPICallError as error:
+            raise CommandError(f"{api}.{method}: {_one_line(error.message)}") from error
+        except (exceptions.RetryError, GoogleAuthError) as error:
+            raise CommandError(f"{api}.{method}: {_one_line(error)}") from error
+
+
+def connect(project: str, region: str, *, channel: grpc.Channel | None = None) -> Google:
+    """The APIs with the credentials of the surroundings, or those behind a channel.
+
+    Raises:
+        CommandError: the client libraries are not installed.
+    """
+    try:
+        kinds = _kinds()
+    except ImportError as error:
+        raise CommandError(
+            f"--target cloud needs Google's clients ({error.name} is missing): install pmpctl[cloud]"
+        ) from error
+    return Google(project, region, {api: _maker(kind, channel) for api, kind in kinds.items()})
+
+
+def _maker(kind: Any, channel: grpc.Channel | None) -> Callable[[], Any]:
+    if channel is None:
+        return kind  # type: ignore[no-any-return]
+    return lambda: kind(transport=kind.get_transport_class("grpc")(channel=channel))
+
+
+def _kinds() -> dict[str, Any]:
+    # Imported here, so that the local stack does without them.
+    from google.cloud import dataflow_v1beta3, monitoring_v3, run_v2, scheduler_v1  # noqa: PLC0415
+    from google.cloud.logging_v2.services.logging_service_v2 import (  # noqa: PLC0415
+        LoggingServiceV2Client,
+    )
+
+    return {
+        "scheduler": scheduler_v1.CloudSchedulerClient,
+        "run.services": run_v2.ServicesClient,
+        "run.jobs": run_v2.JobsClient,
+        "run.executions": run_v2.ExecutionsClient,
+        "dataflow": dataflow_v1beta3.JobsV1Beta3Client,
+        "logging": LoggingServiceV2Client,
+        "monitoring": monitoring_v3.MetricServiceClient,
+    }
+
+
+def _one_line(error: object) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,115 @@
+"""Dataflow jobs of the topology's pipelines, and the calls that end them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from pmpctl.calls import Call
+from pmpctl.cloud.clients import Google
+from pmpctl.errors import CommandError
+
+ENDING: Final = frozenset({"DRAINING", "CANCELLING"})
+_ENDED: Final = frozenset({"STOPPED", "DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED"})
+_PREFIX: Final = "JOB_STATE_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A Dataflow job.
+
+    Attributes:
+        state: without its prefix, for example `RUNNING`.
+        since: when it came into its state.
+        created: when it was submitted.
+    """
+
+    id: str
+    name: str
+    state: str
+    streaming: bool
+    since: datetime
+    created: datetime
+
+    @property
+    def active(self) -> bool:
+        return self.state not in _ENDED
+
+    @property
+    def ending(self) -> bool:
+        return self.state in ENDING
+
+
+def read_jobs(google: Google, names: Collection[str], *, ended: bool = False) -> tuple[Job, ...]:
+    """Active jobs of these names, newest first; with `ended` also those that were."""
+    request = {
+        "project_id": google.project,
+        "location": google.region,
+        "filter": "ALL" if ended else "ACTIVE",
+    }
+    jobs = [_job(job) for job in google.read_all("dataflow", "list_jobs", request) if job.name in names]
+    return tuple(sorted(jobs, key=lambda job: job.created, reverse=True))
+
+
+def read_job(google: Google, job_id: str) -> Any:
+    """All that Dataflow says of a job, as its own message."""
+    return google.read(
+        "dataflow",
+        "get_job",
+        {
+            "project_id": google.project,
+            "location": google.region,
+            "job_id": job_id,
+            "view": "JOB_VIEW_SUMMARY",
+        },
+    )
+
+
+def find(jobs: Sequence[Job], wanted: str) -> Job:
+    """The job of an id, or the active one of a name.
+
+    Raises:
+        CommandError: there is none, or more than one.
+    """
+    found = [job for job in jobs if wanted == job.id or (wanted == job.name and job.active)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise CommandError(f"{wanted} is the name of {len(found)} jobs: give an id")
+    there = ", ".join(f"{job.name} ({job.id})" for job in jobs if job.active) or "none"
+    raise CommandError(f"no job {wanted}; active: {there}")
+
+
+def stop(google: Google, jobs: Sequence[Job], *, cancel: bool) -> tuple[Call, ...]:
+    """Drains jobs, so that what they have taken is written; or cancels them, which loses that.
+
+    A batch job cannot be drained; it ends by itself. What is ending already is left to it, except that a drain can be
+    cut short.
+    """
+    if cancel:
+        return tuple(_end(google, j, "CANCELLED") for j in jobs if j.active and j.state != "CANCELLING")
+    return tuple(_end(google, j, "DRAINED") for j in jobs if j.active and j.streaming and not j.ending)
+
+
+def _end(google: Google, job: Job, state: str) -> Call:
+    return Call(
+        "dataflow",
+        "update_job",
+        {
+            "project_id": google.project,
+            "location": google.region,
+            "job_id": job.id,
+            "job": {"requested_state": _PREFIX + state},
+        },
+    )
+
+
+def _job(job: Any) -> Job:
+    return Job(
+        id=job.id,
+        name=job.name,
+        state=job.current_state.name.removeprefix(_PREFIX),
+        streaming=job.type_.name == "JOB_TYPE_STREAMING",
+        since=job.current_state_time,
+        created=job.create_time,
+    )

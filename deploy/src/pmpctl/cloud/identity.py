@@ -1,0 +1,49 @@
+"""Identity tokens: who calls a Cloud Run service."""
+
+from collections.abc import Mapping
+
+import google.auth
+from google.auth import impersonated_credentials
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import Request
+from google.oauth2 import id_token
+
+from pmpctl.errors import CommandError
+
+
+def identity_token(audience: str, env: Mapping[str, str]) -> str:
+    """A token for a service.
+
+    `IDENTITY_TOKEN` is used as it is, for people: their own credentials give no token for an audience, but
+    `gcloud auth print-identity-token` does. `IMPERSONATE_SERVICE_ACCOUNT` names an account to call as. Otherwise the
+    token is that of the service account of the surroundings.
+
+    Args:
+        audience: URL of the service.
+        env: variables.
+
+    Raises:
+        CommandError: there are no credentials that give a token; says what to set.
+    """
+    if env.get("IDENTITY_TOKEN"):
+        return env["IDENTITY_TOKEN"]
+    try:
+        account = env.get("IMPERSONATE_SERVICE_ACCOUNT")
+        return _as(account, audience) if account else str(id_token.fetch_id_token(Request(), audience))
+    except GoogleAuthError as error:
+        raise CommandError(
+            f"no identity token ({type(error).__name__}): set IDENTITY_TOKEN=$(gcloud auth print-identity-token), "
+            "or IMPERSONATE_SERVICE_ACCOUNT"
+        ) from error
+
+
+def _as(account: str, audience: str) -> str:
+    source, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    acting = impersonated_credentials.Credentials(
+        source_credentials=source,
+        target_principal=account,
+        target_scopes=["https://www.googleapis.com/auth/cloud-platform"],
+    )
+    token = impersonated_credentials.IDTokenCredentials(acting, target_audience=audience, include_email=True)
+    token.refresh(Request())
+    return str(token.token)

@@ -1,0 +1,82 @@
+"""Cloud Run jobs that submit the pipelines to Dataflow."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pmp_schema.topology import TOPOLOGY
+from pmpctl.calls import Call
+from pmpctl.cloud.clients import Google
+
+# As deploy/terraform/jobs.tf names them.
+_FEATURES: Final = "update-station-features-launcher"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launcher:
+    """A Cloud Run job.
+
+    Attributes:
+        pipeline: key of the topology's jobs.
+        name: full resource name.
+        args: with which it is run.
+        latest: full name of its newest execution; None if it never ran.
+        outcome: of that execution: `RUNNING`, `SUCCEEDED`, `FAILED` and so on.
+    """
+
+    pipeline: str
+    name: str
+    args: tuple[str, ...]
+    latest: str | None
+    outcome: str | None
+
+    @property
+    def running(self) -> bool:
+        return self.outcome in {"RUNNING", "PENDING"}
+
+
+def launcher_id(pipeline: str) -> str:
+    return _FEATURES if pipeline == "station_features" else f"{TOPOLOGY.jobs[pipeline]}-launcher"
+
+
+def read_launchers(google: Google) -> tuple[Launcher, ...]:
+    """Those of the topology's pipelines that exist, in the topology's order."""
+    jobs = google.read_all("run.jobs", "list_jobs", {"parent": google.parent})
+    by_id = {job.name.rsplit("/", 1)[-1]: job for job in jobs}
+    return tuple(
+        _launcher(pipeline, by_id[launcher_id(pipeline)])
+        for pipeline in TOPOLOGY.jobs
+        if launcher_id(pipeline) in by_id
+    )
+
+
+def launch(launcher: Launcher) -> Call:
+    return Call("run.jobs", "run_job", {"name": launcher.name}, repeatable=False)
+
+
+def update(launcher: Launcher) -> Call:
+    """Replaces the running job by one of the launcher's image, which takes over its state."""
+    overrides = {"container_overrides": [{"args": [*launcher.args, "--update"]}]}
+    return Call("run.jobs", "run_job", {"name": launcher.name, "overrides": overrides}, repeatable=False)
+
+
+def interrupt(launcher: Launcher) -> Call:
+    return Call("run.executions", "cancel_execution", {"name": launcher.latest})
+
+
+def _launcher(pipeline: str, job: Any) -> Launcher:
+    latest = job.latest_created_execution
+    containers = job.template.template.containers
+    return Launcher(
+        pipeline=pipeline,
+        name=job.name,
+        args=tuple(containers[0].args) if containers else (),
+        latest=f"{job.name}/executions/{latest.name}" if latest.name else None,
+        outcome=_outcome(latest) if latest.name else None,
+    )
+
+
+def _outcome(latest: Any) -> str:
+    status: str = latest.completion_status.name.removeprefix("EXECUTION_")
+    if status != "COMPLETION_STATUS_UNSPECIFIED":
+        return status
+    return "SUCCEEDED" if latest.completion_time else "RUNNING"

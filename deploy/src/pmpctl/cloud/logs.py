@@ -1,0 +1,85 @@
+"""Cloud Logging: the lines of a Cloud Run service or a Dataflow job."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from google.protobuf.json_format import MessageToDict
+
+from pmp_schema.topology import TOPOLOGY
+from pmpctl.cloud.clients import Google
+from pmpctl.errors import CommandError
+
+LIMIT: Final = 1000
+FOLLOW_PAUSE_S: Final = 3.0
+# Entries arrive out of order; those of the last seconds are asked for again, and shown once.
+_LATENESS: Final = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry; `fields` are those beside the message."""
+
+    at: datetime
+    severity: str
+    message: str
+    fields: dict[str, Any]
+
+
+def source_filter(name: str, project_jobs: dict[str, str] | None = None) -> str:
+    """The filter of a service (`collector` or `pmp-collector`) or of a Dataflow job (`curate_status` or its name).
+
+    Raises:
+        CommandError: neither has this name.
+    """
+    jobs = TOPOLOGY.jobs if project_jobs is None else project_jobs
+    services = {key: service.id for key, service in TOPOLOGY.services.items()}
+    for names, kind, label in (
+        (services, "cloud_run_revision", "service_name"),
+        (jobs, "dataflow_step", "job_name"),
+    ):
+        found = names.get(name) or (name if name in names.values() else None)
+        if found:
+            return f'resource.type="{kind}" AND resource.labels.{label}="{found}"'
+    raise CommandError(f"no service or pipeline {name}; there are: {', '.join([*services, *jobs])}")
+
+
+def read_lines(google: Google, source: str, *, since: datetime, severity: str) -> list[tuple[str, Line]]:
+    """The newest entries since a time, oldest first, each with its id."""
+    wanted = f'{source} AND severity>={severity} AND timestamp>="{since.isoformat()}"'
+    request = {
+        "resource_names": [f"projects/{google.project}"],
+        "filter": wanted,
+        "order_by": "timestamp desc",
+        "page_size": LIMIT,
+    }
+    entries = google.read_all("logging", "list_log_entries", request, limit=LIMIT)
+    return [(f"{entry.log_name} {entry.insert_id}", _line(entry)) for entry in reversed(entries)]
+
+
+def follow(
+    read: Callable[[datetime], list[tuple[str, Line]]], since: datetime, pause: Callable[[float], None]
+) -> Iterator[Line]:
+    """New entries for ever."""
+    seen: dict[str, datetime] = {}
+    while True:
+        for key, line in read(since):
+            if key not in seen:
+                seen[key] = line.at
+                yield line
+        if seen:
+            since = max(since, max(seen.values()) - _LATENESS)
+            seen = {key: at for key, at in seen.items() if at >= since}
+        pause(FOLLOW_PAUSE_S)
+
+
+def _line(entry: Any) -> Line:
+    wire = type(entry).pb(entry)
+    fields: dict[str, Any] = {}
+    if wire.HasField("json_payload"):
+        fields = MessageToDict(wire.json_payload)
+        message = str(fields.pop("message", ""))
+    else:
+        message = wire.text_payload or wire.proto_payload.type_url
+    return Line(entry.timestamp, entry.severity.name, message, fields)

@@ -1,0 +1,75 @@
+"""Cloud Scheduler: which of the topology's schedules run, and the calls that pause and resume them."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pmpctl.calls import Call
+from pmpctl.cloud.clients import Google
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A job of Cloud Scheduler.
+
+    Attributes:
+        name: full resource name.
+        state: `ENABLED`, `PAUSED` and so on.
+        engine: the feature engine that its body asks for, if it does.
+        last_attempt: when it called; None if it never did.
+        last_code: of google.rpc.Code; 0 is a good answer.
+    """
+
+    id: str
+    name: str
+    state: str
+    timing: str
+    engine: str | None
+    last_attempt: datetime | None
+    last_code: int
+
+
+def read_schedules(google: Google, known: Collection[str]) -> tuple[Schedule, ...]:
+    """Those with a known id, by id."""
+    jobs = google.read_all("scheduler", "list_jobs", {"parent": google.parent})
+    found = (_schedule(job) for job in jobs if _short(job.name) in known)
+    return tuple(sorted(found, key=lambda schedule: schedule.id))
+
+
+def resume(schedules: Sequence[Schedule]) -> tuple[Call, ...]:
+    return tuple(_call("resume_job", schedule) for schedule in schedules if schedule.state != "ENABLED")
+
+
+def pause(schedules: Sequence[Schedule]) -> tuple[Call, ...]:
+    return tuple(_call("pause_job", schedule) for schedule in schedules if schedule.state == "ENABLED")
+
+
+def _call(method: str, schedule: Schedule) -> Call:
+    return Call("scheduler", method, {"name": schedule.name})
+
+
+def _schedule(job: Any) -> Schedule:
+    return Schedule(
+        id=_short(job.name),
+        name=job.name,
+        state=job.state.name,
+        timing=job.schedule,
+        engine=_engine(job.http_target.body),
+        last_attempt=job.last_attempt_time or None,
+        last_code=job.status.code,
+    )
+
+
+def _engine(body: bytes) -> str | None:
+    try:
+        wanted = json.loads(body or b"{}")
+    except ValueError:
+        return None  # a body that someone else gave it
+    engine = wanted.get("engine") if isinstance(wanted, dict) else None
+    return engine if isinstance(engine, str) else None
+
+
+def _short(name: str) -> str:
+    return name.rsplit("/", 1)[-1]

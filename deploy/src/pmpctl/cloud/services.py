@@ -1,0 +1,64 @@
+"""Cloud Run services of the topology: ready or not, which revision, how many instances always run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pmpctl.cloud.clients import Google
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A Cloud Run service.
+
+    Attributes:
+        ready: whether its newest revision serves; `detail` says why not.
+        min_instances: that run, and cost, without a request.
+        cpus: virtual processors of one instance.
+        memory_gib: of one instance.
+    """
+
+    id: str
+    ready: bool
+    revision: str
+    url: str
+    min_instances: int
+    cpus: float
+    memory_gib: float
+    detail: str
+
+
+def read_services(google: Google, known: Mapping[str, Any]) -> tuple[Service, ...]:
+    """Those whose id is known, by id."""
+    found = google.read_all("run.services", "list_services", {"parent": google.parent})
+    services = (_service(service) for service in found if _short(service.name) in known)
+    return tuple(sorted(services, key=lambda service: service.id))
+
+
+def _service(service: Any) -> Service:
+    ready = service.terminal_condition.state.name == "CONDITION_SUCCEEDED"
+    containers = service.template.containers
+    limits = containers[0].resources.limits if containers else {}
+    return Service(
+        id=_short(service.name),
+        ready=ready,
+        revision=_short(service.latest_ready_revision),
+        url=service.uri,
+        min_instances=max(service.template.scaling.min_instance_count, service.scaling.min_instance_count),
+        cpus=_cpus(limits.get("cpu", "1")),
+        memory_gib=_gib(limits.get("memory", "512Mi")),
+        detail="" if ready else service.terminal_condition.message,
+    )
+
+
+def _cpus(limit: str) -> float:
+    return float(limit[:-1]) / 1000 if limit.endswith("m") else float(limit)
+
+
+def _gib(limit: str) -> float:
+    sizes = {"Mi": 1 / 1024, "Gi": 1.0}
+    return float(limit[:-2]) * sizes[limit[-2:]]
+
+
+def _short(name: str) -> str:
+    return name.rsplit("/", 1)[-1]

@@ -1,0 +1,135 @@
+locals {
+  channels = values(google_monitoring_notification_channel.email)[*].id
+
+  dead_letter_push = one([
+    for s in local.topology.subscriptions : s.id if s.topic == "dead-letters" && s.kind == "push"
+  ])
+  working      = [for id, s in local.wanted : id if id != local.hold && s.mode != "debug"]
+  dataflow_job = "(${join("|", values(local.topology.jobs))}).*"
+
+  # Thresholds over a metric of one resource. `over` in the metric's own unit, `for_s` and `window_s` in seconds.
+  threshold_alerts = {
+    backlog = {
+      title    = "A subscription falls behind"
+      filter   = "resource.type = \"pubsub_subscription\" AND metric.type = \"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND resource.labels.subscription_id = monitoring.regex.full_match(\"${join("|", local.working)}\")"
+      aligner  = "ALIGN_MAX"
+      over     = 600
+      window_s = 60
+      for_s    = 300
+      text     = "The oldest message of a subscription has waited for more than 10 minutes. A push subscription: see the writer's log for `503` and BigQuery's state. A `dataflow` one: see whether its job runs (`pmpctl status --target cloud`). Nothing is lost for 7 days, and 100 attempts."
+    }
+    dead_letters = {
+      title    = "Messages became dead letters"
+      filter   = "resource.type = \"pubsub_subscription\" AND metric.type = \"pubsub.googleapis.com/subscription/push_request_count\" AND resource.labels.subscription_id = \"${local.dead_letter_push}\""
+      aligner  = "ALIGN_DELTA"
+      over     = 0
+      window_s = 300
+      for_s    = 0
+      text     = "At least one message could not be used. `pmpctl dead-letters --target cloud` shows reasons; docs/09 says what each means and how to repair and replay it. They are held for 7 days."
+    }
+    hold_expires = {
+      title    = "Held dead letters near their end"
+      filter   = "resource.type = \"pubsub_subscription\" AND metric.type = \"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND resource.labels.subscription_id = \"${local.hold}\""
+      aligner  = "ALIGN_MAX"
+      over     = 5 * 86400
+      window_s = 300
+      for_s    = 0
+      text     = "A held dead letter is 5 days old; Pub/Sub deletes it after 7. Replay it (`pmpctl replay`) or let it go: the table `pmp_ops.dead_letters` keeps it, and `--from table` can replay it later unless its reason is `too_large`."
+    }
+    dataflow_lag = {
+      title    = "A Dataflow job lags"
+      filter   = "resource.type = \"dataflow_job\" AND metric.type = \"dataflow.googleapis.com/job/system_lag\" AND resource.labels.job_name = monitoring.regex.full_match(\"${local.dataflow_job}\")"
+      aligner  = "ALIGN_MAX"
+      over     = 300
+      window_s = 60
+      for_s    = 300
+      text     = "An element has been in a streaming job for more than 5 minutes. See the job's log for a step that repeats, and its CPU; raise `dataflow.max_workers` if it is busy."
+    }
+  }
+
+  run_requests = "run_googleapis_com:request_count{monitored_resource=\"cloud_run_revision\""
+  query_alerts = {
+    freshness = {
+      title = "A feed is stale"
+      # Silent while the schedules are paused: then the collector gets no requests either.
+      query = join(" ", [
+        "sum(increase(${local.run_requests},service_name=\"${local.services["collector"].id}\"}[15m])) > 0 unless",
+        "sum(increase(pubsub_googleapis_com:topic_send_request_count{monitored_resource=\"pubsub_topic\",topic_id=\"${local.topics["snapshots"].id}\"}[15m])) > 0",
+      ])
+      for_s = 300
+      text  = "The collector is called but has published no snapshot for 15 minutes: the feeds do not answer or do not change. `pmpctl logs collector` shows `poll.failed` with its cause; `pmp_marts.pipeline_health` shows which system."
+    }
+    errors = {
+      title = "A service fails"
+      query = join(" ", [
+        "sum by (service_name) (rate(${local.run_requests},response_code_class=\"5xx\"}[10m]))",
+        "/ sum by (service_name) (rate(${local.run_requests}}[10m])) > 0.05",
+      ])
+      for_s = 300
+      text  = "More than 5 % of a service's requests were answered 5xx for 5 minutes. 503 of the writer: BigQuery or Pub/Sub refuse, Pub/Sub delivers again. 500: a bug, with its stack trace in the log."
+    }
+  }
+}
+
+resource "google_monitoring_notification_channel" "email" {
+  for_each = toset(var.alert_emails)
+
+  type         = "email"
+  display_name = "Mobility Pulse: ${each.value}"
+  labels       = { email_address = each.value }
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_monitoring_alert_policy" "threshold" {
+  for_each = local.threshold_alerts
+
+  display_name          = "Mobility Pulse: ${each.value.title}"
+  combiner              = "OR"
+  notification_channels = local.channels
+
+  conditions {
+    display_name = each.value.title
+    condition_threshold {
+      filter          = each.value.filter
+      comparison      = "COMPARISON_GT"
+      threshold_value = each.value.over
+      duration        = "${each.value.for_s}s"
+      aggregations {
+        alignment_period   = "${each.value.window_s}s"
+        per_series_aligner = each.value.aligner
+      }
+    }
+  }
+
+  documentation {
+    mime_type = "text/markdown"
+    content   = each.value.text
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_monitoring_alert_policy" "query" {
+  for_each = local.query_alerts
+
+  display_name          = "Mobility Pulse: ${each.value.title}"
+  combiner              = "OR"
+  notification_channels = local.channels
+
+  conditions {
+    display_name = each.value.title
+    condition_prometheus_query_language {
+      query               = each.value.query
+      duration            = "${each.value.for_s}s"
+      evaluation_interval = "60s"
+    }
+  }
+
+  documentation {
+    mime_type = "text/markdown"
+    content   = each.value.text
+  }
+
+  depends_on = [google_project_service.api]
+}
