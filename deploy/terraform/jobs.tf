@@ -34,7 +34,6 @@ locals {
 
   launcher_variables = {
     LAUNCHER_EXECUTOR = var.feature_engine == "beam" ? "cloud-run-job" : "sql"
-    BUCKET            = local.gs
   }
 }
 

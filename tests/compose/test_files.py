@@ -20,6 +20,7 @@ OWN = (
     "collector/Dockerfile",
     "writer/Dockerfile",
     "dlq-replayer/Dockerfile",
+    "feature-launcher/Dockerfile",
     "beam/Dockerfile",
     "deploy/Dockerfile",
     "deploy/docker/bigquery.Dockerfile",
@@ -29,6 +30,7 @@ PUBLISHED = {
     "COLLECTOR_PORT": "collector",
     "WRITER_PORT": "writer",
     "REPLAYER_PORT": "replayer",
+    "LAUNCHER_PORT": "launcher",
     "PUBSUB_PORT": "pubsub",
     "FEED_SERVER_PORT": "feed",
     "BIGQUERY_PORT": "bigquery",
@@ -91,6 +93,6 @@ def test_images_are_built_in_one_shape() -> None:
         lines = instructions(ROOT / name)
         build = " ".join(lines[: lines.index("FROM python:3.12-slim")])
         build = re.sub(r"--(extra|no-install-package) \S+", "", build)
-        build = re.sub(r"--package \S+|COPY (collector|writer|dlq-replayer|beam|deploy) \1", "NAME", build)
+        build = re.sub(r"--package \S+|COPY (collector|writer|dlq-replayer|feature-launcher|beam|deploy) \1", "NAME", build)
         shapes.add(" ".join(build.split()))
     assert len(shapes) == 1, shapes

@@ -15,6 +15,7 @@ FOREIGN = {
     "collector": "pyarrow, pmp_writer, bqemulator",
     "writer": "httpx, typer, pmp_collector, bqemulator",
     "replayer": "pyarrow, pmp_writer, bqemulator",
+    "launcher": "pyarrow, apache_beam, pmp_writer, bqemulator",
 }
 
 pytestmark = [

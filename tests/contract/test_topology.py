@@ -7,6 +7,9 @@ from importlib.resources import files
 import pytest
 
 from pmp_collector.app import create_app as create_collector
+from pmp_launcher.app import create_app as create_launcher
+from pmp_launcher.config import Config as Launching
+from pmp_launcher.run import Engine
 from pmp_replayer.app import create_app as create_replayer
 from pmp_schema import rows, tables
 from pmp_schema.topology import TOPOLOGY
@@ -81,7 +84,22 @@ def test_schedules_call_routes_that_exist():
     apps = {
         "collector": create_collector(None, None, None, project="p", check_ready=lambda: None),
         "replayer": create_replayer(None, None, None, None, project="p", check_ready=lambda: None),
+        "launcher": create_launcher(None, default_engine=Engine.SQL, project="p", check_ready=lambda: None),
     }
     for schedule in TOPOLOGY.schedules:
         if schedule.service in apps:
             assert apps[schedule.service].url_map.bind("localhost").test(schedule.path, schedule.method)
+
+
+@pytest.mark.parametrize("engine", Engine)
+def test_features_are_scheduled_for_one_engine_and_everything_else_for_both(engine):
+    active = TOPOLOGY.schedules_of(engine)
+    assert [s.body["engine"] for s in active if s.service == "launcher"] == [engine]
+    assert [s for s in active if s.service != "launcher"] == [
+        s for s in TOPOLOGY.schedules if s.service != "launcher"
+    ]
+
+
+def test_a_feature_run_ends_before_the_next_one_of_its_schedule():
+    periods = [s.every_s for s in TOPOLOGY.schedules if s.service == "launcher"]
+    assert Launching(project="p").deadline_s < min(periods)

@@ -32,13 +32,13 @@ EXHIBITS: Final = (
     Exhibit(
         "feed_polls: what the curation made of them",
         "feed_polls",
-        "FORMAT_TIMESTAMP('%F %T', feed_ts) AS feed_ts, verdict, stations, changed, bikes, docks, empty_stations",
+        "FORMAT_TIMESTAMP('%F %H:%M', feed_ts) AS feed_ts, verdict, stations, changed, bikes, empty_stations AS empty",
         "ORDER BY feed_ts DESC",
     ),
     Exhibit(
         "latest_state_enriched: the stations with most bikes",
         "latest_state_enriched",
-        "station_id, name, bikes, docks, ebikes, ROUND(occupancy, 2) AS occupancy",
+        "name, bikes, docks, ebikes, ROUND(occupancy, 2) AS occupancy",
         "ORDER BY bikes DESC, station_id",
     ),
     Exhibit(
@@ -48,7 +48,7 @@ EXHIBITS: Final = (
         "ORDER BY local_hour DESC",
     ),
     Exhibit(
-        "raw_events: derived rides by station",
+        "raw_events: derived rides",
         "raw_events",
         "station_id, SUM(IF(kind = 'pickup', delta, 0)) AS taken, SUM(IF(kind = 'dropoff', delta, 0)) AS brought",
         "WHERE source = 'derived' GROUP BY station_id ORDER BY SUM(delta) DESC, station_id",
@@ -62,7 +62,7 @@ EXHIBITS: Final = (
     Exhibit(
         "events: what the services did",
         "events",
-        "type, FORMAT_TIMESTAMP('%F %T', time) AS time, TO_JSON_STRING(data) AS data",
+        "type, FORMAT_TIMESTAMP('%T', time) AS time, TO_JSON_STRING(data) AS data",
         "ORDER BY time",
     ),
 )
@@ -72,7 +72,7 @@ def rows_table(exhibit: Exhibit, rows: list[dict[str, Any]]) -> Table:
     """The rows of an exhibit."""
     shown = Table(title=exhibit.title, title_justify="left")
     for column in rows[0] if rows else ():
-        shown.add_column(column, overflow="ellipsis", no_wrap=True, max_width=44)
+        shown.add_column(column, overflow="ellipsis", no_wrap=True, max_width=46)
     for row in rows:
         shown.add_row(*(str(value) for value in row.values()))
     return shown

@@ -55,9 +55,9 @@ class Landed:
         return int(self._query(f"SELECT COUNT(*) AS n FROM {self._name(table)}")[0]["n"])  # noqa: S608 - our names
 
     def age_s(self, table: str) -> float | None:
-        """Seconds since the newest row was ingested; None for a table without rows or without that column."""
+        """Seconds since the newest row was ingested; None for a table without rows."""
         columns = {column.name for column in tables.table(table).columns}
-        column = "ingest_ts" if "ingest_ts" in columns else "publish_ts"
+        column = next(name for name in ("ingest_ts", "publish_ts", "dead_lettered_ts") if name in columns)
         sql = f"SELECT TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), MAX({column}), MILLISECOND) AS age FROM {self._name(table)}"  # noqa: S608
         age = self._query(sql)[0]["age"]
         return None if age is None else age / 1000

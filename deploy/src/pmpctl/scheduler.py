@@ -47,7 +47,9 @@ def call(client: httpx.Client, schedule: Schedule, base_url: str, now: Callable[
     headers = {SCHEDULE_TIME_HEADER: now().strftime("%Y-%m-%dT%H:%M:%SZ")}
     began = time.monotonic()
     try:
-        answer = client.request(schedule.method, base_url + schedule.path, headers=headers)
+        answer = client.request(
+            schedule.method, base_url + schedule.path, headers=headers, json=schedule.body
+        )
     except httpx.HTTPError as error:
         logger.warning("schedule.failed", extra={**fields, "cause": str(error) or type(error).__name__})
         return

@@ -1,6 +1,7 @@
 """Names: every topic, subscription, dataset, table, service and schedule, typed from topology.json."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -100,7 +101,11 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A timed HTTP request: every `every_s` seconds, or daily at `daily_at` in `time_zone`."""
+    """A timed HTTP request: every `every_s` seconds, or daily at `daily_at` in `time_zone`.
+
+    Attributes:
+        body: JSON; where it names an `engine`, the schedule is an alternative to those of the other engines.
+    """
 
     id: str
     service: str
@@ -109,6 +114,7 @@ class Schedule:
     every_s: int | None = None
     daily_at: str | None = None
     time_zone: str | None = None
+    body: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,10 @@ class Topology:
             if table in dataset.tables or table in dataset.views:
                 return dataset
         raise KeyError(table)
+
+    def schedules_of(self, engine: str) -> tuple[Schedule, ...]:
+        """The schedules where features are computed by an engine; of alternatives, that engine's."""
+        return tuple(s for s in self.schedules if (s.body or {}).get("engine", engine) == engine)
 
     def push_subscription(self, topic: str) -> Subscription:
         """The push subscription that feeds the writer's route of the same name as the topic's key."""

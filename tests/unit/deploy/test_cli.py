@@ -1,6 +1,13 @@
+import re
+from pathlib import Path
+
 import pytest
+import typer
 
 from pmpctl import cli
+from pmpctl.session import Connections
+
+README = Path(__file__).parents[3] / "deploy" / "README.md"
 
 
 @pytest.fixture
@@ -63,3 +70,69 @@ def test_service_addresses_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("COLLECTOR_URL", "http://c:1")
     monkeypatch.delenv("WRITER_URL", raising=False)
     assert cli._service_urls(None) == {"collector": "http://c:1"}
+
+
+def commands(group, *names):
+    """Names of every command below a group."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *names, name)
+        else:
+            yield " ".join((*names, name))
+
+
+def test_the_readme_names_every_command():
+    text = README.read_text("utf-8")
+    named = set(re.findall(r"`(?:pmpctl )?((?:(?:local|tables|features) )?[a-z-]+)", text))
+    (verbs,) = re.findall(r"`pmpctl jobs ([a-z|\\]+)`", text)
+    named |= {f"jobs {verb}" for verb in re.findall("[a-z]+", verbs)}
+    assert set(commands(typer.main.get_command(cli.app))) - named == set()
+
+
+@pytest.fixture
+def stack(monkeypatch, capsys):
+    """`pmpctl` with a local stack that only records what it was asked for, and ends with a code."""
+
+    def command(*arguments, code=0):
+        asked = []
+
+        def record(given):
+            asked.append(tuple(given))
+            print("ready")
+            return code
+
+        monkeypatch.setattr("sys.argv", ["pmpctl", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main(Connections(stack=record))
+        return ended.value.code, capsys.readouterr().out, asked
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (("up",), ("up", "--detach")),
+        (("down", "--cancel", "--yes"), ("down",)),
+        (("logs", "writer"), ("logs", "writer")),
+        (("logs", "writer", "-f"), ("logs", "writer", "--follow")),
+    ],
+)
+def test_the_same_verbs_work_on_the_local_stack(stack, arguments, asked):
+    assert stack(*arguments) == (0, "ready\n", [asked])
+
+
+@pytest.mark.parametrize("verb", [("up",), ("down",), ("logs", "writer")])
+def test_the_local_stack_decides_the_exit_code(stack, verb):
+    assert stack(*verb, code=1)[0] == 1
+
+
+def test_local_verbs_have_a_dry_run_and_json(stack):
+    calls = '"calls": ["pmpctl local up --detach"]'
+    assert stack("up", "--dry-run") == (0, "pmpctl local up --detach\n", [])
+    assert stack("up", "--dry-run", "--json") == (0, f'{{"dry_run": true, {calls}}}\n', [])
+    assert stack("up", "--json") == (0, f'{{"dry_run": false, {calls}}}\n', [("up", "--detach")])
+
+
+def test_dataflow_jobs_are_in_the_cloud_only(run):
+    assert run("jobs", "list") == (1, "", "pmpctl: Dataflow jobs are in the cloud only: add --target cloud\n")

@@ -13,7 +13,9 @@ PUBSUB = ("java", "-jar", "e.jar")
 
 
 def table(*, feed="simulated", ephemeral=False, without=(), pubsub=PUBSUB, base=8080):
-    options = StackOptions(feed=feed, speed=2.5, hours_ago=6, seed=7, ephemeral=ephemeral, without=frozenset(without))
+    options = StackOptions(
+        feed=feed, speed=2.5, hours_ago=6, seed=7, ephemeral=ephemeral, without=frozenset(without)
+    )
     specs = process_table(
         options,
         Ports(base),
@@ -44,6 +46,7 @@ def test_processes_can_be_left_out():
         "collector",
         "writer",
         "replayer",
+        "launcher",
         "curation",
     )
 

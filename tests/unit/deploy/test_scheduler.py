@@ -1,4 +1,6 @@
+import json
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -25,6 +27,17 @@ def test_call_is_a_request_with_the_schedule_time():
 
     call(client(answer), EVERY, "http://c:1", lambda: NOW)
     assert seen == [("POST", "http://c:1/collect/x", "2026-03-28T12:00:05Z")]
+
+
+def test_a_schedule_with_a_body_sends_it_as_json():
+    seen = []
+
+    def answer(request):
+        seen.append((request.headers["Content-Type"], json.loads(request.content)))
+        return httpx.Response(202)
+
+    call(client(answer), replace(EVERY, body={"engine": "sql"}), "http://c:1", lambda: NOW)
+    assert seen == [("application/json", {"engine": "sql"})]
 
 
 @pytest.mark.parametrize(

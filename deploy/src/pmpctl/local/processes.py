@@ -11,7 +11,17 @@ from pmpctl.errors import CommandError
 from pmpctl.local.environment import LIVE
 from pmpctl.local.ports import Ports
 
-NAMES: Final = ("pubsub", "bigquery", "feed", "collector", "writer", "replayer", "curation", "scheduler")
+NAMES: Final = (
+    "pubsub",
+    "bigquery",
+    "feed",
+    "collector",
+    "writer",
+    "replayer",
+    "launcher",
+    "curation",
+    "scheduler",
+)
 EMULATORS: Final = frozenset({"pubsub", "bigquery"})
 _GUNICORN: Final = ("-m", "gunicorn", "-c", "python:pmp_schema.serving")
 
@@ -99,6 +109,13 @@ def process_table(
         _service("collector", ports, python, "pmp_collector"),
         _service("writer", ports, python, "pmp_writer"),
         _service("replayer", ports, python, "pmp_replayer"),
+        _service(
+            "launcher",
+            ports,
+            python,
+            "pmp_launcher",
+            {"LAUNCHER_EXECUTOR": "local", "LAUNCHER_STATE_DIR": str(state / "features")},
+        ),
         ProcessSpec(name="curation", argv=(str(python), "-m", "pmp_beam", "curate_status"), after=ready_file),
         _scheduler(ports, python, ready_file),
     ]
@@ -150,12 +167,14 @@ def _feed(options: StackOptions, ports: Ports, python: Path) -> ProcessSpec:
     )
 
 
-def _service(name: str, ports: Ports, python: Path, package: str) -> ProcessSpec:
+def _service(
+    name: str, ports: Ports, python: Path, package: str, env: Mapping[str, str] | None = None
+) -> ProcessSpec:
     port = ports.of(name)
     return ProcessSpec(
         name=name,
         argv=(str(python), *_GUNICORN, f"{package}.wsgi:app"),
-        env={"PORT": str(port)},
+        env={"PORT": str(port), **(env or {})},
         ports=(port,),
         health=f"{ports.url(name)}/health",
     )

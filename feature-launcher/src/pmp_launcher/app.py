@@ -1,0 +1,82 @@
+"""The launcher's HTTP edge: start a run, ask for one."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from flask import Flask, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from pmp_launcher.request import SCHEDULE_TIME_HEADER, read_request
+from pmp_launcher.run import Engine, Status
+from pmp_launcher.runs import Runs
+from pmp_schema.errors import RetryableError
+from pmp_schema.service import create_service, error, read_body
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 64 * 1024
+RETRY_AFTER_S = 5
+
+
+def create_app(
+    runs: Runs,
+    *,
+    default_engine: Engine,
+    project: str,
+    check_ready: Callable[[], None],
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Flask:
+    """The launcher's application.
+
+    Args:
+        default_engine: of a request that names none.
+        check_ready: raises PipelineError while BigQuery or Pub/Sub does not answer.
+        now: aware UTC clock.
+    """
+    app = create_service(
+        "pmp_launcher", project=project, max_body_bytes=MAX_BODY_BYTES, check_ready=check_ready
+    )
+
+    @app.post("/runs")
+    def start() -> ResponseReturnValue:
+        body = read_body()
+        try:
+            wanted, waits = read_request(
+                body,
+                request.headers.get(SCHEDULE_TIME_HEADER),
+                now=now(),
+                engines=runs.engines,
+                default_engine=default_engine,
+            )
+        except (ValueError, RecursionError) as cause:  # of msgspec and UTF-8 as well
+            return error(400, "bad_request", str(cause))
+        try:
+            launch = runs.start(wanted)
+            run = runs.wait(launch.run) if waits else launch.run
+        except RetryableError as cause:
+            return _unavailable(str(cause))
+        if launch.is_new and launch.run.status is Status.FAILED:
+            return _unavailable(run.error or "the run could not be started")
+        logger.info(
+            "run.answered",
+            extra={"run_id": run.run_id, "attempt": run.attempt, "status": run.status, "new": launch.is_new},
+        )
+        return jsonify(run.as_json()), 202 if launch.is_new else 200
+
+    @app.get("/runs/<run_id>")
+    def find(run_id: str) -> ResponseReturnValue:
+        try:
+            run = runs.find(run_id)
+        except RetryableError as cause:
+            return _unavailable(str(cause))
+        if run is None:
+            return error(404, "not_found", "no such run")
+        return jsonify(run.as_json())
+
+    return app
+
+
+def _unavailable(cause: str) -> Response:
+    logger.warning("request.unavailable", extra={"cause": cause})
+    return error(503, "unavailable", cause, retry_after_s=RETRY_AFTER_S)

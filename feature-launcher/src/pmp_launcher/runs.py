@@ -1,0 +1,81 @@
+"""Starts runs by engine, waits for them, and tells what became of those that nobody told about."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from pmp_launcher.run import Engine, Executor, Launch, Run, Wanted, read_run_id
+from pmp_launcher.telling import end_of, request_of, start_of, tell
+from pmp_schema.errors import RetryableError
+from pmp_schema.publisher import Outgoing, Publisher
+
+logger = logging.getLogger(__name__)
+
+POLL_S: Final = 1.0
+
+
+class Runs:
+    """Holds no state: every answer comes from the executors.
+
+    Args:
+        executors: by engine; an engine without one is not available.
+        unfinished: ids of runs whose end was not told; raises RetryableError.
+        sleep: waits some seconds.
+    """
+
+    def __init__(
+        self,
+        executors: Mapping[Engine, Executor],
+        publisher: Publisher,
+        unfinished: Callable[[], Iterable[str]],
+        *,
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._executors = executors
+        self._publisher = publisher
+        self._unfinished = unfinished
+        self._sleep = sleep
+
+    @property
+    def engines(self) -> frozenset[Engine]:
+        return frozenset(self._executors)
+
+    def start(self, wanted: Wanted) -> Launch:
+        """See `Executor.start`; tells what began, and what ended meanwhile."""
+        launch = self._executors[wanted.engine].start(wanted)
+        if launch.is_new:
+            before = end_of(launch.follows) if launch.follows else []
+            run = launch.run
+            tell(self._publisher, [*before, *request_of(run), *start_of(run), *end_of(run)])
+            self._catch_up(run.run_id)
+        return launch
+
+    def find(self, run_id: str) -> Run | None:
+        """See `Executor.find`; None also for what is no id of a run here."""
+        try:
+            engine, _ = read_run_id(run_id)
+        except ValueError:
+            return None
+        executor = self._executors.get(engine)
+        return executor.find(run_id) if executor else None
+
+    def wait(self, run: Run) -> Run:
+        """The run at its end, which the executor's deadline bounds."""
+        while not run.status.has_ended:
+            self._sleep(POLL_S)
+            run = self.find(run.run_id) or run
+            if run.status.has_ended:
+                tell(self._publisher, end_of(run))
+        return run
+
+    def _catch_up(self, but: str) -> None:
+        """Tells the ends that a crash, or a service that was asleep, has left untold."""
+        untold: list[Outgoing] = []
+        try:
+            for run_id in self._unfinished():
+                run = self.find(run_id) if run_id != but else None
+                if run is not None:
+                    untold += end_of(run)
+        except RetryableError as error:
+            logger.warning("ends.unknown", extra={"cause": str(error)})
+        tell(self._publisher, untold)

@@ -1,0 +1,153 @@
+"""BigQuery's query jobs as its REST API keeps them, stricter than its emulator: an id is taken for ever.
+
+A job runs as far as a test says. Ids are unique within a location, and a job is found in its own only.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from google.cloud import bigquery
+
+from pmp_schema.bigquery.queries import query_client
+
+LOCATION = "europe-west1"
+
+
+@dataclass
+class BigQueryJobs:
+    """Attributes:
+    jobs: resource by id, in the order in which they were inserted.
+    inserts: ids that were asked for, duplicates too.
+    cancelled: ids.
+    values: the one value of a finished job's result, by id.
+    lose_answers: so many inserts succeed and are answered 503.
+    refuse: ids with such an end are answered 403.
+    down: every call is answered 503.
+    clock: seconds since the epoch.
+    """
+
+    client: bigquery.Client
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    inserts: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    values: dict[str, int] = field(default_factory=dict)
+    lose_answers: int = 0
+    refuse: str | None = None
+    down: bool = False
+    clock: Callable[[], float] = time.time
+    lock: Any = field(default_factory=threading.Lock)
+
+    def run(self, job_id: str) -> None:
+        self.jobs[job_id]["status"] = {"state": "RUNNING"}
+        self.jobs[job_id]["statistics"]["startTime"] = self._ms()
+
+    def finish(self, job_id: str, value: int = 0) -> None:
+        if self.jobs[job_id]["status"]["state"] == "PENDING":
+            self.run(job_id)
+        self.jobs[job_id]["status"] = {"state": "DONE"}
+        self.jobs[job_id]["statistics"]["endTime"] = self._ms()
+        self.values[job_id] = value
+
+    def fail(self, job_id: str, reason: str, message: str) -> None:
+        self.finish(job_id)
+        self.jobs[job_id]["status"]["errorResult"] = {"reason": reason, "message": message}
+
+    def answer(
+        self, method: str, path: list[str], query: dict[str, str], body: dict[str, Any]
+    ) -> tuple[int, dict[str, Any]]:
+        if self.down:
+            return 503, _error(503, "backendError", "down")
+        if path[0] == "datasets":
+            return 200, {"datasetReference": {"projectId": "p", "datasetId": path[1]}, "location": LOCATION}
+        if method == "POST" and path == ["jobs"]:
+            return self._insert(body)
+        job = self.jobs.get(path[1])
+        if job is None or job["jobReference"]["location"] != query.get("location", "US"):
+            return 404, _error(404, "notFound", f"Not found: Job {path[1]}")
+        if path[0] == "queries":
+            return 200, self._result(job)
+        if path[2:] == ["cancel"]:
+            self.cancelled.append(path[1])
+            return 200, {"job": job}
+        return 200, job
+
+    def _insert(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        job_id = body["jobReference"]["jobId"]
+        self.inserts.append(job_id)
+        if self.refuse is not None and job_id.endswith(self.refuse):
+            return 403, _error(403, "accessDenied", "Access Denied")
+        if job_id in self.jobs:
+            return 409, _error(409, "duplicate", f"Already Exists: Job {job_id}")
+        self.jobs[job_id] = body | {
+            "status": {"state": "PENDING"},
+            "statistics": {"creationTime": self._ms(), "query": {"statementType": "SCRIPT"}},
+        }
+        if self.lose_answers:
+            self.lose_answers -= 1
+            return 503, _error(503, "backendError", "the answer is lost")
+        return 200, self.jobs[job_id]
+
+    def _result(self, job: dict[str, Any]) -> dict[str, Any]:
+        value = str(self.values[job["jobReference"]["jobId"]])
+        return {
+            "jobReference": job["jobReference"],
+            "jobComplete": True,
+            "schema": {"fields": [{"name": "written", "type": "INTEGER"}]},
+            "totalRows": "1",
+            "rows": [{"f": [{"v": value}]}],
+        }
+
+    def _ms(self) -> str:
+        return str(int(self.clock() * 1000))
+
+
+def _error(code: int, reason: str, message: str) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message, "errors": [{"reason": reason, "message": message}]}}
+
+
+@contextmanager
+def bigquery_jobs(project: str = "pmp-test") -> Iterator[BigQueryJobs]:
+    """Serves on a free port until the end of the block."""
+    held: list[BigQueryJobs] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _serve(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else {}
+            url = urlsplit(self.path)
+            path = url.path.split(f"/projects/{project}/", 1)[1].strip("/").split("/")
+            query = {name: values[0] for name, values in parse_qs(url.query).items()}
+            with held[0].lock:
+                status, answer = held[0].answer(self.command, path, query, body)
+            data = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = _serve  # noqa: N815 - the base class's names
+
+        def log_message(self, *args: object) -> None:
+            """Tests need no access log."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        client = query_client(project, f"http://127.0.0.1:{server.server_port}")
+        held.append(BigQueryJobs(client))
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield held[0]
+        finally:
+            server.shutdown()
+            client.close()

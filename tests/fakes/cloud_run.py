@@ -1,0 +1,123 @@
+"""Cloud Run's jobs and executions behind Google's clients, over gRPC on a free port.
+
+As in Cloud Run, arguments that override a job's replace them, a name is made for every execution, and repeating a
+call makes another execution.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+from google.cloud import run_v2
+from google.cloud.run_v2.services.executions.transports import ExecutionsGrpcTransport
+from google.cloud.run_v2.services.jobs.transports import JobsGrpcTransport
+from google.longrunning import operations_pb2
+from google.protobuf import any_pb2
+
+PAGE = 2
+
+
+@dataclass
+class CloudRun:
+    """Attributes:
+    args: of the job itself.
+    executions: in the order in which they were made.
+    requests: of RunJob.
+    fail_runs_with: status of RunJob's answer.
+    lose_answers: RunJob makes the execution and is answered with that status all the same.
+    """
+
+    job: str
+    jobs: Any = None
+    executions_client: Any = None
+    args: list[str] = field(default_factory=lambda: ["station_features", "--runner=DataflowRunner"])
+    executions: list[run_v2.Execution] = field(default_factory=list)
+    requests: list[run_v2.RunJobRequest] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    fail_runs_with: grpc.StatusCode | None = None
+    lose_answers: bool = False
+
+    def get_job(self, request: Any, context: Any) -> run_v2.Job:
+        if request.name != self.job:
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such job")
+        container = run_v2.Container(name="beam", image="i", args=self.args)
+        return run_v2.Job(
+            name=self.job,
+            template=run_v2.ExecutionTemplate(template=run_v2.TaskTemplate(containers=[container])),
+        )
+
+    def run_job(self, request: Any, context: Any) -> operations_pb2.Operation:
+        self.requests.append(request)
+        if self.fail_runs_with and not self.lose_answers:
+            context.abort(self.fail_runs_with, "refused")
+        (override,) = request.overrides.container_overrides
+        execution = run_v2.Execution(
+            name=f"{self.job}/executions/e-{len(self.executions)}",
+            create_time=datetime.now(UTC),
+            template=run_v2.TaskTemplate(containers=[run_v2.Container(name="beam", args=override.args)]),
+        )
+        self.executions.insert(0, execution)  # the newest first
+        if self.fail_runs_with:
+            context.abort(self.fail_runs_with, "the answer is lost")
+        metadata = any_pb2.Any()
+        metadata.Pack(run_v2.Execution.pb(execution))
+        return operations_pb2.Operation(name="operations/o", metadata=metadata)
+
+    def list_executions(self, request: Any, context: Any) -> run_v2.ListExecutionsResponse:
+        first = int(request.page_token or 0)
+        more = first + PAGE < len(self.executions)
+        return run_v2.ListExecutionsResponse(
+            executions=self.executions[first : first + PAGE],
+            next_page_token=str(first + PAGE) if more else "",
+        )
+
+    def cancel_execution(self, request: Any, context: Any) -> operations_pb2.Operation:
+        self.cancelled.append(request.name)
+        return operations_pb2.Operation(name="operations/o")
+
+
+_METHODS = {
+    "Jobs": {"GetJob": ("get_job", run_v2.GetJobRequest), "RunJob": ("run_job", run_v2.RunJobRequest)},
+    "Executions": {
+        "ListExecutions": ("list_executions", run_v2.ListExecutionsRequest),
+        "CancelExecution": ("cancel_execution", run_v2.CancelExecutionRequest),
+    },
+}
+
+
+def _encoded(message: Any) -> bytes:
+    return (
+        message.SerializeToString()
+        if hasattr(message, "SerializeToString")
+        else type(message).serialize(message)
+    )
+
+
+@contextmanager
+def cloud_run(job: str) -> Iterator[CloudRun]:
+    """Serves until the end of the block; `jobs` and `executions_client` are Google's clients of it."""
+    fake = CloudRun(job)
+    server = grpc.server(ThreadPoolExecutor(8))
+    for service, methods in _METHODS.items():
+        handlers = {
+            name: grpc.unary_unary_rpc_method_handler(
+                getattr(fake, method), request_deserializer=kind.deserialize, response_serializer=_encoded
+            )
+            for name, (method, kind) in methods.items()
+        }
+        generic = grpc.method_handlers_generic_handler(f"google.cloud.run.v2.{service}", handlers)
+        server.add_generic_rpc_handlers((generic,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+    fake.jobs = run_v2.JobsClient(transport=JobsGrpcTransport(channel=channel))
+    fake.executions_client = run_v2.ExecutionsClient(transport=ExecutionsGrpcTransport(channel=channel))
+    try:
+        yield fake
+    finally:
+        channel.close()
+        server.stop(0).wait()

@@ -1,0 +1,109 @@
+"""The SQL engine's script on the BigQuery emulator."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pmp_launcher.sql_engine import script, staging_table
+from pmp_launcher.warehouse import BigQueryWarehouse
+from pmp_schema.bigquery.queries import Queries
+from tests.fakes.feature_oracle import expected_rows, scenario
+from tests.fakes.feature_run import by_key, raw_rows
+from tests.fakes.pubsub_server import pubsub_server
+
+pytestmark = pytest.mark.integration
+
+RUN = "features-sql-20251116t021500z"
+
+
+def run(emulated, given, attempt):
+    warehouse = BigQueryWarehouse(emulated.client, timeout_s=20, statement_s=60)
+    statement = script(
+        warehouse,
+        emulated.tables,
+        as_of=given.as_of,
+        known_at=given.known_at,
+        attempt_id=f"{RUN}-{attempt}",
+        now=given.known_at,
+    )
+    (row,) = warehouse.query(statement)
+    return row["written"]
+
+
+def test_a_run_and_its_repetition_leave_the_rows_of_the_oracle(emulated):
+    given = scenario(1010)
+    rows = [
+        {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in row.items()}
+        for row in raw_rows(given.events)
+    ]
+    for first in range(0, len(rows), 200):
+        emulated.insert("raw_events", rows[first : first + 200])
+    expected = expected_rows(given.events, given.as_of, given.known_at)
+    for attempt in (1, 2):
+        assert run(emulated, given, attempt) == len(expected)
+        stored = emulated.run(f"SELECT * FROM `{emulated.tables.station_features}`")
+        assert by_key(stored) == pytest.approx(expected, rel=1e-9, abs=0)
+
+
+def test_the_process_of_a_local_run_tells_how_many_rows_it_has_written(emulated):
+    as_of = "2025-11-16T02:15:00Z"
+    command = [sys.executable, "-m", "pmp_launcher", "station_features", f"--run-id={RUN}-3"]
+    with pubsub_server() as pubsub:
+        env = os.environ | {
+            "PROJECT_ID": emulated.client.project,
+            "BIGQUERY_EMULATOR_HOST": emulated.rest,
+            "PUBSUB_EMULATOR_HOST": pubsub.address,
+        }
+        done = subprocess.run(
+            [*command, f"--as-of={as_of}", "--known-at=2025-11-16T02:14:00Z"],
+            env=env,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        ((_, message),) = pubsub.published
+    event = json.loads(message.data)
+    stored = emulated.run(
+        f"SELECT COUNT(*) AS n FROM `{emulated.tables.station_features}` WHERE as_of = TIMESTAMP '{as_of}'"
+    )
+    assert (event["id"], event["data"]["rows"]) == (f"{RUN}-3-succeeded", stored[0]["n"])
+
+
+def test_an_attempt_stages_in_a_table_of_its_own_beside_the_features(emulated):
+    assert staging_table(emulated.tables, f"{RUN}-2") == (
+        f"{emulated.client.project}.pmp_features.station_features_features_sql_20251116t021500z_2"
+    )
+
+
+def test_runs_without_an_end_are_unfinished(emulated):
+    at = datetime.now(UTC) - timedelta(hours=1)
+
+    def told(run_id, *statuses):
+        return [
+            {
+                "event_id": f"{run_id}-{status}",
+                "type": f"feature_run.{status}",
+                "subject": run_id,
+                "time": (at + timedelta(minutes=n)).isoformat(),
+                "data": json.dumps({"engine": "sql"}),
+                "publish_ts": at.isoformat(),
+            }
+            for n, status in enumerate(statuses)
+        ]
+
+    emulated.insert(
+        "events",
+        [
+            *told("r-1", "requested"),
+            *told("r-2", "requested", "started"),
+            *told("r-3", "requested", "started", "succeeded"),
+            *told("r-4", "requested", "failed"),
+        ],
+    )
+    found = Queries(emulated.client, "pmp_launcher", timeout_s=20).rows("unfinished_runs")
+    assert sorted(row["run_id"] for row in found) == ["r-1", "r-2"]
