@@ -38,7 +38,7 @@ down: setup ## Stop what `make up` started
 check: setup ## Lint, format check, types, spelling, lock file
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
-	$(RUN)/mypy shared/src collector/src writer/src dlq-replayer/src feature-launcher/src beam/src deploy/src
+	$(RUN)/mypy shared/src collector/src writer/src dlq-replayer/src feature-launcher/src dashboard/src beam/src deploy/src
 	$(RUN)/codespell
 	$(UV) lock --check --quiet
 

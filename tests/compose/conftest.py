@@ -18,7 +18,17 @@ from pmp_schema.topology import TOPOLOGY
 ROOT = Path(__file__).parents[2]
 BUILD_S, START_S, STOP_S = 1200, 180, 90
 # Port 0: the engine chooses one that is free, so that a stack may run beside this one.
-PORTS = ("COLLECTOR", "WRITER", "REPLAYER", "LAUNCHER", "PUBSUB", "FEED_SERVER", "BIGQUERY", "BIGQUERY_STORAGE")
+PORTS = (
+    "COLLECTOR",
+    "WRITER",
+    "REPLAYER",
+    "LAUNCHER",
+    "DASHBOARD",
+    "PUBSUB",
+    "FEED_SERVER",
+    "BIGQUERY",
+    "BIGQUERY_STORAGE",
+)
 
 
 @dataclass(frozen=True)
@@ -126,7 +136,7 @@ def stack() -> Iterator[Stack]:
     stack = Stack(tool, f"pmp-test-{uuid4().hex[:8]}", {**kept, **build, **ours, "PATH": tool.path})
     try:
         stack.compose("build", timeout_s=BUILD_S)
-        stack.up("collector", "writer", "launcher", "curation")
+        stack.up("collector", "writer", "launcher", "dashboard", "curation")
         yield stack
     finally:
         stack.compose("down", "--volumes", "--rmi=local", timeout_s=STOP_S)

@@ -11,7 +11,7 @@ from tests.compose.conftest import Stack, eventually
 # The first test also pays for the images and the start.
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1500)]
 
-SERVICES = ("pubsub", "bigquery", "feed-server", "collector", "writer", "launcher", "curation")
+SERVICES = ("pubsub", "bigquery", "feed-server", "collector", "writer", "launcher", "dashboard", "curation")
 
 
 def post(stack: Stack, path: str, **body: Any) -> dict[str, Any]:

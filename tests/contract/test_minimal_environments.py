@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 UV = shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".pmp" / "uv" / "bin"))
 # What must not come with a service: it would make its image heavy, or hide a missing dependency.
 FOREIGN = {
+    "dashboard": "pyarrow, pmp_writer, bqemulator",
     "collector": "pyarrow, pmp_writer, bqemulator",
     "writer": "httpx, typer, pmp_collector, bqemulator",
     "replayer": "pyarrow, pmp_writer, bqemulator",

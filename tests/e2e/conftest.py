@@ -110,7 +110,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     env.pop("PUBSUB_EMULATOR_HOST", None)
     pmpctl = [sys.executable, "-m", "pmpctl", "local"]
     without = ["--without", "scheduler", "--without", "writer", "--without", "curation"]
-    without += ["--without", "launcher"]
+    without += ["--without", "launcher", "--without", "dashboard"]
     up = subprocess.run(
         [*pmpctl, "up", "--detach", "--ephemeral", *without],
         env=env,

@@ -13,12 +13,14 @@ from rich.console import Console
 
 from pmp_schema import logs
 from pmp_schema.config import ConfigError, require
+from pmp_schema.errors import RetryableError
 from pmp_schema.topology import TOPOLOGY
-from pmpctl import reliability
+from pmpctl import driving, jobs, operations, reliability
 from pmpctl.errors import CommandError
 from pmpctl.local import cli as local
 from pmpctl.local.environment import LIVE, SIMULATED, external_pubsub, project_root, variables
 from pmpctl.local.ports import Ports
+from pmpctl.session import Connections
 from pmpctl.target import Ingestion, LocationOption, Target, TargetOption, settings
 
 if TYPE_CHECKING:  # Google's clients take a second to import
@@ -31,7 +33,8 @@ app = typer.Typer(
 tables = typer.Typer(help="BigQuery datasets, tables and views.", no_args_is_help=True)
 app.add_typer(local.app, name="local")
 app.add_typer(tables, name="tables")
-reliability.register(app)
+for group in (operations, driving, jobs, reliability):
+    group.register(app)
 
 
 @tables.command("apply")
@@ -132,6 +135,7 @@ def scheduler(
         list[str] | None,
         typer.Option(help="KEY=URL of a service; repeatable. COLLECTOR_URL and so on where it is not given."),
     ] = None,
+    feature_engine: Annotated[str, typer.Option(help="Whose schedule of the features: sql or beam.")] = "sql",
 ) -> None:
     """Calls the services when the topology's schedules are due; each once at the start."""
     logs.configure()
@@ -141,7 +145,7 @@ def scheduler(
     urls = _service_urls(service)
     from pmpctl import scheduler as schedule  # noqa: PLC0415 - only this command needs it
 
-    schedule.serve(TOPOLOGY.schedules, urls)
+    schedule.serve(TOPOLOGY.schedules_of(feature_engine), urls)
 
 
 @app.command()
@@ -189,10 +193,14 @@ def _show(changes: tuple[object, ...]) -> None:
     typer.echo(f"{len(changes)} changes" if changes else "nothing to change")
 
 
-def main() -> None:
-    """Runs the command; what cannot be done is one line on standard error and exit code 1."""
+def main(connections: Connections | None = None) -> None:
+    """Runs the command; what cannot be done is one line on standard error and exit code 1.
+
+    Args:
+        connections: how it reaches what is outside of this process.
+    """
     try:
-        app()
-    except (CommandError, ConfigError) as error:
+        app(obj=connections or Connections())
+    except (CommandError, ConfigError, RetryableError) as error:
         sys.stderr.write(f"pmpctl: {error}\n")
         raise SystemExit(1) from None

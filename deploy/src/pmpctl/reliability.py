@@ -5,14 +5,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 import typer
 from rich.console import Console
 
-from pmp_schema.config import require
 from pmpctl import reconcile as reconciliation
 from pmpctl import replay as replayer
 from pmpctl.errors import CommandError
-from pmpctl.target import Target, TargetOption, settings
+from pmpctl.session import open_session
+from pmpctl.target import Target, TargetOption
 
 
 class Source(StrEnum):
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def dead_letters(
+    context: typer.Context,
     reason: ReasonOption = None,
     source_topic: TopicOption = None,
     since: Annotated[str | None, typer.Option(help="Dead-lettered at this RFC 3339 time or later.")] = None,
@@ -43,7 +45,7 @@ def dead_letters(
     """Lists dead letters, newest first."""
     given = {"reason": reason, "source_topic": source_topic, "since": since}
     filters: dict[str, str | int] = {name: value for name, value in given.items() if value is not None}
-    with replayer.client(_replayer_url(target)) as http:
+    with _replayer(context, target) as http:
         letters = replayer.dead_letters(http, {**filters, "limit": limit})
     if as_json:
         typer.echo(json.dumps(letters))
@@ -52,6 +54,7 @@ def dead_letters(
 
 
 def replay(
+    context: typer.Context,
     reason: ReasonOption = None,
     source_topic: TopicOption = None,
     system: Annotated[str | None, typer.Option(help="Only letters of this system.")] = None,
@@ -93,7 +96,7 @@ def replay(
         "fixes": _read_fixes(fixes),
         "dry_run": dry_run,
     }
-    with replayer.client(_replayer_url(target)) as http:
+    with _replayer(context, target) as http:
         report = replayer.show(replayer.replay(http, request), limit, Console(stderr=True))
     if as_json:
         typer.echo(json.dumps(report))
@@ -103,6 +106,7 @@ def replay(
 
 
 def reconcile(
+    context: typer.Context,
     since: Annotated[str, typer.Option(help="An age (90m, 24h, 7d) or an RFC 3339 time.")] = "24h",
     ids: Annotated[
         bool,
@@ -118,7 +122,7 @@ def reconcile(
     Publishers announce numbers, never ids, so a missing message cannot be named: it is on its way, or lost. Messages
     of publishers that do not count are surplus; surplus and duplicates of an hour can hide as many missing ones.
     """
-    with replayer.client(_replayer_url(target)) as http:
+    with _replayer(context, target) as http:
         told = reconciliation.look(http, since=since, ids=ids)
     if as_json:
         typer.echo(json.dumps(told))
@@ -128,26 +132,24 @@ def reconcile(
 
 
 def query(
+    context: typer.Context,
     sql: Annotated[str, typer.Argument(help="One statement of BigQuery SQL.")],
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
     """Runs a statement and shows its rows."""
-    from pmp_schema.bigquery.queries import query_client  # noqa: PLC0415
     from pmpctl import query as statement  # noqa: PLC0415 - Google's client takes a second to import
 
-    env = settings(target)
-    (project,) = require(env, "PROJECT_ID")
-    found = statement.rows(query_client(project, env.get("BIGQUERY_EMULATOR_HOST")), sql)
+    found = statement.rows(open_session(context, target).bigquery, sql)
     if as_json:
         typer.echo(json.dumps(found, default=str))
     else:
         Console().print(statement.as_table(found))
 
 
-def _replayer_url(target: Target) -> str:
-    (url,) = require(settings(target), "REPLAYER_URL")
-    return url
+def _replayer(context: typer.Context, target: Target) -> httpx.Client:
+    session = open_session(context, target)
+    return session.http(session.url("replayer"), replayer.TIMEOUT)
 
 
 def _read_fixes(path: Path | None) -> Any:

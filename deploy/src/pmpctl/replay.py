@@ -13,15 +13,7 @@ from pmpctl.errors import CommandError
 
 REQUEST_TIMEOUT_S: Final = 60.0
 # The service sends a line about once a second; a longer silence means that it is gone.
-SILENCE_TIMEOUT_S: Final = 60.0
-
-
-def client(base_url: str) -> httpx.Client:
-    return httpx.Client(
-        base_url=base_url,
-        timeout=httpx.Timeout(REQUEST_TIMEOUT_S, read=SILENCE_TIMEOUT_S),
-        trust_env=False,
-    )
+TIMEOUT: Final = httpx.Timeout(REQUEST_TIMEOUT_S, read=60.0)
 
 
 def dead_letters(http: httpx.Client, filters: Mapping[str, str | int]) -> list[dict[str, Any]]:

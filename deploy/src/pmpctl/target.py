@@ -10,6 +10,7 @@ import typer
 from pmpctl.errors import CommandError
 from pmpctl.local.environment import external_pubsub, state_folder, variables
 from pmpctl.local.ports import Ports
+from pmpctl.local.record import StateFolder
 
 
 class Target(StrEnum):
@@ -40,5 +41,11 @@ def settings(target: Target) -> dict[str, str]:
             raise CommandError(f"--target cloud with {', '.join(emulators)} set: unset them first")
         return dict(os.environ)
     ports = Ports.parse(os.environ.get("PMP_PORT_BASE"))
-    state = state_folder(os.environ, ports, Path.cwd())
+    state = local_state().path
     return {**variables(ports, state, external_pubsub(os.environ, ports)), **os.environ}
+
+
+def local_state() -> StateFolder:
+    """Where the local stack keeps its record."""
+    ports = Ports.parse(os.environ.get("PMP_PORT_BASE"))
+    return StateFolder(state_folder(os.environ, ports, Path.cwd()))

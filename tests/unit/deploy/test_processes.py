@@ -47,6 +47,7 @@ def test_processes_can_be_left_out():
         "writer",
         "replayer",
         "launcher",
+        "dashboard",
         "curation",
     )
 

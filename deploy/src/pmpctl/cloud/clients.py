@@ -106,19 +106,20 @@ def _maker(kind: Any, channel: grpc.Channel | None) -> Callable[[], Any]:
 
 def _kinds() -> dict[str, Any]:
     # Imported here, so that the local stack does without them.
-    from google.cloud import dataflow_v1beta3, monitoring_v3, run_v2, scheduler_v1  # noqa: PLC0415
-    from google.cloud.logging_v2.services.logging_service_v2 import (  # noqa: PLC0415
-        LoggingServiceV2Client,
-    )
+    from google.cloud.dataflow_v1beta3 import JobsV1Beta3Client  # noqa: PLC0415
+    from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client  # noqa: PLC0415
+    from google.cloud.monitoring_v3 import MetricServiceClient  # noqa: PLC0415
+    from google.cloud.run_v2 import ExecutionsClient, JobsClient, ServicesClient  # noqa: PLC0415
+    from google.cloud.scheduler_v1 import CloudSchedulerClient  # noqa: PLC0415
 
     return {
-        "scheduler": scheduler_v1.CloudSchedulerClient,
-        "run.services": run_v2.ServicesClient,
-        "run.jobs": run_v2.JobsClient,
-        "run.executions": run_v2.ExecutionsClient,
-        "dataflow": dataflow_v1beta3.JobsV1Beta3Client,
+        "scheduler": CloudSchedulerClient,
+        "run.services": ServicesClient,
+        "run.jobs": JobsClient,
+        "run.executions": ExecutionsClient,
+        "dataflow": JobsV1Beta3Client,
         "logging": LoggingServiceV2Client,
-        "monitoring": monitoring_v3.MetricServiceClient,
+        "monitoring": MetricServiceClient,
     }
 
 

@@ -10,7 +10,7 @@ from pmpctl.cloud.clients import Google
 from pmpctl.errors import CommandError
 
 ENDING: Final = frozenset({"DRAINING", "CANCELLING"})
-_ENDED: Final = frozenset({"STOPPED", "DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED"})
+_ENDED: Final = frozenset({"DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED"})
 _PREFIX: Final = "JOB_STATE_"
 
 

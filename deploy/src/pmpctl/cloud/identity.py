@@ -15,8 +15,8 @@ def identity_token(audience: str, env: Mapping[str, str]) -> str:
     """A token for a service.
 
     `IDENTITY_TOKEN` is used as it is, for people: their own credentials give no token for an audience, but
-    `gcloud auth print-identity-token` does. `IMPERSONATE_SERVICE_ACCOUNT` names an account to call as. Otherwise the
-    token is that of the service account of the surroundings.
+    `gcloud auth print-identity-token` does. `GOOGLE_IMPERSONATE_SERVICE_ACCOUNT` names an account to call as. Otherwise
+    the token is that of the service account of the surroundings.
 
     Args:
         audience: URL of the service.
@@ -28,22 +28,28 @@ def identity_token(audience: str, env: Mapping[str, str]) -> str:
     if env.get("IDENTITY_TOKEN"):
         return env["IDENTITY_TOKEN"]
     try:
-        account = env.get("IMPERSONATE_SERVICE_ACCOUNT")
-        return _as(account, audience) if account else str(id_token.fetch_id_token(Request(), audience))
+        account = env.get("GOOGLE_IMPERSONATE_SERVICE_ACCOUNT")
+        return _as(account, audience) if account else _own(audience)
     except GoogleAuthError as error:
         raise CommandError(
             f"no identity token ({type(error).__name__}): set IDENTITY_TOKEN=$(gcloud auth print-identity-token), "
-            "or IMPERSONATE_SERVICE_ACCOUNT"
+            "or GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"
         ) from error
+
+
+def _own(audience: str) -> str:
+    return str(id_token.fetch_id_token(Request(), audience))  # type: ignore[no-untyped-call]
 
 
 def _as(account: str, audience: str) -> str:
     source, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
-    acting = impersonated_credentials.Credentials(
+    acting = impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
         source_credentials=source,
         target_principal=account,
         target_scopes=["https://www.googleapis.com/auth/cloud-platform"],
     )
-    token = impersonated_credentials.IDTokenCredentials(acting, target_audience=audience, include_email=True)
+    token = impersonated_credentials.IDTokenCredentials(  # type: ignore[no-untyped-call]
+        acting, target_audience=audience, include_email=True
+    )
     token.refresh(Request())
     return str(token.token)

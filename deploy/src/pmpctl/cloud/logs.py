@@ -1,5 +1,6 @@
 """Cloud Logging: the lines of a Cloud Run service or a Dataflow job."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,13 +28,13 @@ class Line:
     fields: dict[str, Any]
 
 
-def source_filter(name: str, project_jobs: dict[str, str] | None = None) -> str:
+def source_filter(name: str) -> str:
     """The filter of a service (`collector` or `pmp-collector`) or of a Dataflow job (`curate_status` or its name).
 
     Raises:
         CommandError: neither has this name.
     """
-    jobs = TOPOLOGY.jobs if project_jobs is None else project_jobs
+    jobs = TOPOLOGY.jobs
     services = {key: service.id for key, service in TOPOLOGY.services.items()}
     for names, kind, label in (
         (services, "cloud_run_revision", "service_name"),
@@ -74,12 +75,19 @@ def follow(
         pause(FOLLOW_PAUSE_S)
 
 
+def as_text(line: Line) -> str:
+    fields = " ".join(f"{name}={value}" for name, value in line.fields.items())
+    return f"{line.at:%F %T} {line.severity:8} {line.message} {fields}".rstrip()
+
+
+def as_json(line: Line) -> str:
+    at = line.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return json.dumps({"at": at, "severity": line.severity, "message": line.message, "fields": line.fields})
+
+
 def _line(entry: Any) -> Line:
-    wire = type(entry).pb(entry)
-    fields: dict[str, Any] = {}
-    if wire.HasField("json_payload"):
-        fields = MessageToDict(wire.json_payload)
-        message = str(fields.pop("message", ""))
-    else:
-        message = wire.text_payload or wire.proto_payload.type_url
-    return Line(entry.timestamp, entry.severity.name, message, fields)
+    told = MessageToDict(type(entry).pb(entry))
+    fields = told.get("jsonPayload", {})
+    kind = told.get("protoPayload", {}).get("@type", "")  # of an audit log, for example
+    message = fields.pop("message", "") or told.get("textPayload", "") or kind
+    return Line(entry.timestamp, told.get("severity", "DEFAULT"), str(message), fields)

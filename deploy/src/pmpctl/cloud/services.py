@@ -1,6 +1,6 @@
 """Cloud Run services of the topology: ready or not, which revision, how many instances always run."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ class Service:
     detail: str
 
 
-def read_services(google: Google, known: Mapping[str, Any]) -> tuple[Service, ...]:
+def read_services(google: Google, known: Collection[str]) -> tuple[Service, ...]:
     """Those whose id is known, by id."""
     found = google.read_all("run.services", "list_services", {"parent": google.parent})
     services = (_service(service) for service in found if _short(service.name) in known)

@@ -19,6 +19,7 @@ NAMES: Final = (
     "writer",
     "replayer",
     "launcher",
+    "dashboard",
     "curation",
     "scheduler",
 )
@@ -116,6 +117,7 @@ def process_table(
             "pmp_launcher",
             {"LAUNCHER_EXECUTOR": "local", "LAUNCHER_STATE_DIR": str(state / "features")},
         ),
+        _service("dashboard", ports, python, "pmp_dashboard"),
         ProcessSpec(name="curation", argv=(str(python), "-m", "pmp_beam", "curate_status"), after=ready_file),
         _scheduler(ports, python, ready_file),
     ]

@@ -1,0 +1,38 @@
+"""The dashboard's configuration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from pmp_schema.config import count, log_level, number, require
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Attributes:
+    project: Google Cloud project id.
+    bigquery_emulator: URL of a BigQuery emulator; None for Google's.
+    fresh_s: seconds that an answer of the live tables is given again without a query.
+    query_timeout_s: seconds before one call of BigQuery is given up, retries included.
+    max_bytes_billed: a query that BigQuery expects to read more is not run.
+    log_level: Python level name.
+    """
+
+    project: str
+    bigquery_emulator: str | None = None
+    fresh_s: float = 20.0
+    query_timeout_s: float = 20.0
+    max_bytes_billed: int = 10 * 2**30
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        (project,) = require(env, "PROJECT_ID")
+        return cls(
+            project=project,
+            bigquery_emulator=env.get("BIGQUERY_EMULATOR_HOST") or None,
+            fresh_s=number(env, "DASHBOARD_FRESH_S", 20.0),
+            query_timeout_s=number(env, "DASHBOARD_QUERY_TIMEOUT_S", 20.0),
+            max_bytes_billed=count(env, "DASHBOARD_MAX_BYTES_BILLED", 10 * 2**30),
+            log_level=log_level(env),
+        )

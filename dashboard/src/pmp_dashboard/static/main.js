@@ -1,0 +1,208 @@
+// Keeps the page true: asks, shows, asks again while someone looks.
+
+import * as api from "./api.js";
+import { HourChart } from "./chart.js";
+import { Colours } from "./colours.js";
+import { Drawer } from "./drawer.js";
+import { byId, el, onChoice, showEmpty } from "./dom.js";
+import { Clock, duration, number, seconds } from "./format.js";
+import { StationList } from "./list.js";
+import { StationMap, legend } from "./map.js";
+import { showFreshness, showKpis, showQuality, staleNotice } from "./panels.js";
+
+const address = new URL(location.href);
+const state = {
+  systemId: address.searchParams.get("system"),
+  stationId: address.searchParams.get("station"),
+  hours: 24,
+  metric: "bikes",
+  order: "empty",
+  health: null,
+  stations: null,
+  totals: null,
+  features: null,
+  trouble: "",
+  askedS: 0,
+};
+
+let colours = new Colours();
+let clock = new Clock("UTC");
+const map = new StationMap(byId("map"), select);
+const chart = new HourChart(byId("chart"), showReadout);
+const list = new StationList(select);
+const drawer = new Drawer((stationId) => {
+  select(null);
+  list.focus(stationId);
+});
+
+const everyS = () => state.health?.refresh_s ?? 60;
+const system = () => state.health?.systems.find((row) => row.system_id === state.systemId);
+const shown = () => state.stations?.stations ?? [];
+const newestS = () => seconds(state.stations?.newest_feed_ts);
+
+let turn = 0;
+let timer = 0;
+
+async function refresh() {
+  clearTimeout(timer);
+  const mine = ++turn;
+  const isCurrent = () => mine === turn;
+  let waitS = everyS();
+  state.askedS = api.nowS();
+  try {
+    const health = await api.health();
+    if (!isCurrent()) return;
+    state.health = health;
+    chooseSystem();
+    if (system()) await load(isCurrent);
+    state.trouble = "";
+  } catch (error) {
+    if (!(error instanceof api.Unavailable)) throw error;
+    state.trouble = error.message;
+    waitS = error.retryAfterS;
+  }
+  if (!isCurrent()) return;
+  byId("board").setAttribute("aria-busy", "false");
+  show();
+  timer = setTimeout(() => document.hidden || refresh(), waitS * 1000);
+}
+
+async function load(isCurrent) {
+  const isWanted = state.order === "busiest";
+  const [stations, totals, features] = await Promise.all([
+    api.stations(state.systemId),
+    api.totals(state.systemId, state.hours),
+    isWanted ? api.features(state.systemId) : state.features,
+  ]);
+  if (isCurrent()) Object.assign(state, { stations, totals, features });
+}
+
+function chooseSystem() {
+  const systems = state.health.systems;
+  if (!system()) {
+    const newestFirst = [...systems].sort((a, b) => (seconds(b.newest_feed_ts) ?? 0) - (seconds(a.newest_feed_ts) ?? 0));
+    state.systemId = newestFirst[0]?.system_id ?? null;
+  }
+  const select = byId("system");
+  const options = systems.map((row) =>
+    el("option", { value: row.system_id }, row.city_id === "unknown" ? row.system_id : `${row.system_id} (${row.city_id})`),
+  );
+  select.replaceChildren(...options);
+  select.value = state.systemId;
+  select.disabled = systems.length < 2;
+}
+
+function show({ fit = false } = {}) {
+  const row = system();
+  clock = new Clock(row?.timezone ?? "UTC");
+  tick();
+  if (!row) return;
+  showQuality(row, state.health.topics, clock);
+  if (!state.stations) return;
+  showKpis(state.stations.summary, state.stations.flow);
+  map.show(shown(), colours, { fit });
+  byId("legend").replaceChildren(...legend(map.mode, colours));
+  showEmpty("map-empty", emptyMap(row));
+  showList();
+  showChart();
+  if (state.stationId) openDrawer();
+}
+
+function emptyMap(row) {
+  if (shown().some((station) => station.lat !== null)) return "";
+  if (shown().length) return `${number(shown().length)} stations report, but their positions have not come yet: station information is collected once a day.`;
+  return row.newest_feed_ts
+    ? `No station has reported in the last 3 days. The newest snapshot is of ${clock.full(row.newest_feed_ts)}.`
+    : "No snapshot has been accepted yet.";
+}
+
+function showList() {
+  const search = byId("search").value.trim();
+  list.show({ stations: shown(), order: state.order, search, features: state.features, newestS: newestS() });
+}
+
+function showChart() {
+  if (!state.totals) return;
+  const rows = state.totals.hours;
+  chart.show(rows, state.metric, colours, clock);
+  showEmpty("chart-empty", rows.length ? "" : "No hour of this period has a snapshot.");
+  showReadout(chart.plot?.data.map((column) => column.at(-1)) ?? []);
+}
+
+function showReadout([hour, mean, low, high]) {
+  byId("chart-readout").textContent =
+    mean === null || mean === undefined ? "\u00a0" : `${clock.hour(hour)}: mean ${number(mean)}, ${number(low)} to ${number(high)}`;
+}
+
+function tick() {
+  const row = system();
+  if (row) showFreshness(row);
+  const notice = byId("notice");
+  const since = state.stations ? ` Shown is what was known ${duration(api.nowS() - seconds(state.stations.generated_ts))} ago.` : "";
+  let text = "";
+  if (state.trouble) text = `${state.trouble}; trying again.${since}`;
+  else if (row) text = staleNotice(row, clock);
+  else if (state.health) text = "No system is known yet. The first poll of the collector makes one appear.";
+  if (notice.textContent !== text) notice.textContent = text;
+  notice.hidden = !text;
+}
+
+function select(stationId) {
+  const isOther = stationId !== state.stationId;
+  state.stationId = stationId;
+  remember();
+  map.select(stationId);
+  if (stationId && isOther) openDrawer();
+}
+
+function openDrawer() {
+  const station = shown().find((one) => one.station_id === state.stationId);
+  if (!station) return;
+  map.select(state.stationId);
+  drawer.open({ system: state.systemId, station, newestS: newestS(), colours, clock });
+}
+
+function remember() {
+  for (const [name, value] of [["system", state.systemId], ["station", state.stationId]]) {
+    if (value) address.searchParams.set(name, value);
+    else address.searchParams.delete(name);
+  }
+  history.replaceState(null, "", address);
+}
+
+byId("system").addEventListener("change", async (event) => {
+  if (drawer.isOpen) drawer.close();
+  Object.assign(state, { systemId: event.target.value, stations: null, totals: null, features: null });
+  remember();
+  map.isPlaced = false;
+  byId("board").setAttribute("aria-busy", "true");
+  await refresh();
+});
+byId("search").addEventListener("input", showList);
+onChoice("map-colour", (mode) => {
+  map.setMode(mode);
+  byId("legend").replaceChildren(...legend(mode, colours));
+});
+onChoice("chart-metric", (metric) => {
+  state.metric = metric;
+  showChart();
+});
+onChoice("chart-hours", (hours) => {
+  state.hours = Number(hours);
+  refresh();
+});
+onChoice("list-order", (order) => {
+  state.order = order;
+  byId("search").value = "";
+  showList();
+  if (order === "busiest" && !state.features) refresh();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  colours = new Colours();
+  show();
+});
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && api.nowS() - state.askedS > everyS()) refresh();
+});
+setInterval(tick, 1000);
+refresh();

@@ -1,0 +1,240 @@
+"""Commands that start, end and watch the pipeline: up, down, status, logs, cost."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pmpctl.calls import Command, Step
+from pmpctl.errors import CommandError
+from pmpctl.session import Session, confirm, dump, open_session, spinner
+from pmpctl.target import Target, TargetOption, local_state
+
+if TYPE_CHECKING:
+    from pmpctl.power import State
+
+JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Print every call that would be made, and make none but reads.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Return at once.")]
+
+
+class Engine(StrEnum):
+    SQL = "sql"
+    BEAM = "beam"
+
+
+class Severity(StrEnum):
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to `pmpctl`."""
+    for command in (up, down, status, logs, cost):
+        app.command()(command)
+
+
+def up(
+    context: typer.Context,
+    engine: Annotated[
+        Engine | None,
+        typer.Option(help="Whose feature schedule runs; not needed where only one is deployed."),
+    ] = None,
+    no_wait: NoWaitOption = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Starts what is not running: streaming jobs and schedules in the cloud, the stack on this machine."""
+    session = open_session(context, target)
+    if session.local:
+        _local(session, Command(("up", "--detach")), dry_run=dry_run, as_json=as_json)
+        return
+    from pmpctl import power, prices  # noqa: PLC0415 - Google's clients take a second to import
+
+    before = power.read_state(session.google)
+    steps = power.start(before, engine.value if engine else None)
+    month_usd = prices.load_prices().streaming_job_month_usd
+    starts = sum(call.method == "run_job" for call in steps)
+    if starts and not dry_run:
+        confirm(f"This starts {starts} streaming job: about {month_usd:.0f} USD a month each.", yes=yes)
+    session.carry_out(steps, dry_run=dry_run, quiet=as_json)
+    state = before
+    if starts and not dry_run and not no_wait:
+        with spinner(quiet=as_json).status("starting") as progress:
+            state = power.wait_until_started(
+                lambda: power.read_state(session.google), before, progress.update, session.pause
+            )
+    elif not dry_run:
+        state = power.read_state(session.google)
+    _report(steps, state, dry_run=dry_run, as_json=as_json)
+
+
+def down(
+    context: typer.Context,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="End jobs at once; what they have taken and not written is lost.")
+    ] = False,
+    no_wait: NoWaitOption = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Ends what costs: pauses schedules, drains Dataflow jobs, waits for them; exits 1 where something is left."""
+    session = open_session(context, target)
+    if session.local:
+        _local(session, Command(("down",)), dry_run=dry_run, as_json=as_json)
+        return
+    from pmpctl import power  # noqa: PLC0415 - Google's clients take a second to import
+
+    state = power.read_state(session.google)
+    steps = power.end(session.google, state, cancel=cancel)
+    if steps and not dry_run:
+        confirm(f"This stops the pipeline of {session.google.project} ({len(steps)} calls).", yes=yes)
+    session.carry_out(steps, dry_run=dry_run, quiet=as_json)
+    if not dry_run:
+        if no_wait:
+            state = power.read_state(session.google)
+        else:
+            with spinner(quiet=as_json).status("stopping") as progress:
+                state = power.wait_until_idle(
+                    lambda: power.read_state(session.google), progress.update, session.pause
+                )
+    _report(steps, state, dry_run=dry_run, as_json=as_json)
+    raise typer.Exit(1 if state.working and not (dry_run or no_wait) else 0)
+
+
+def status(context: typer.Context, as_json: JsonOption = False, target: TargetOption = Target.LOCAL) -> None:
+    """Shows what runs, how far behind it is, and the newest rows; exits 1 where something is wrong."""
+    session = open_session(context, target)
+    from pmp_schema.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl import status as sections  # noqa: PLC0415
+
+    queries = Queries(session.bigquery, "pmpctl", timeout_s=sections.QUERY_TIMEOUT_S)
+    now = datetime.now(UTC)
+    found = (
+        sections.local_sections(local_state(), queries, now)
+        if session.local
+        else sections.cloud_sections(session.google, queries, now)
+    )
+    told = sections.as_json(session.target, found)
+    if as_json:
+        typer.echo(dump(told))
+    else:
+        sections.show(found, Console())
+    raise typer.Exit(0 if told["ok"] else 1)
+
+
+def logs(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A service (collector) or a pipeline (curate_status).")],
+    since: Annotated[str, typer.Option(help="An age (90m, 24h, 7d) or an RFC 3339 time.")] = "1h",
+    severity: Annotated[Severity, typer.Option(help="At least.")] = Severity.INFO,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Prints log lines, in the cloud the newest 1,000 of them; locally the whole log of a process."""
+    session = open_session(context, target)
+    if session.local:
+        raise typer.Exit(session.perform(Command(("logs", name, *(["--follow"] if follow else [])))))
+    from pmpctl.cloud import logs as cloud_logs  # noqa: PLC0415 - Google's clients take a second to import
+
+    source = cloud_logs.source_filter(name)
+
+    def read(at: datetime) -> list[tuple[str, cloud_logs.Line]]:
+        return cloud_logs.read_lines(session.google, source, since=at, severity=severity.value)
+
+    start = begin(since, datetime.now(UTC))
+    lines = cloud_logs.follow(read, start, session.pause) if follow else (line for _, line in read(start))
+    try:
+        for line in lines:
+            typer.echo(cloud_logs.as_json(line) if as_json else cloud_logs.as_text(line))
+    except KeyboardInterrupt:
+        return
+
+
+def cost(
+    context: typer.Context,
+    days: Annotated[float, typer.Option(min=0.01, help="That usage is measured over.")] = 7.0,
+    prices: Annotated[
+        Path | None, typer.Option(help="A price table (TOML) instead of the dated one that is built in.")
+    ] = None,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Computes what a month of this costs, by component; locally, what it would cost in the cloud."""
+    from pmp_schema.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl import cost_report, costs, usage  # noqa: PLC0415
+    from pmpctl import prices as price_table  # noqa: PLC0415
+
+    table = price_table.load_prices(prices)
+    session = open_session(context, target)
+    queries = Queries(session.bigquery, "pmpctl", timeout_s=usage.QUERY_TIMEOUT_S)
+    now = datetime.now(UTC)
+    since = now - timedelta(days=days)
+    used = (
+        usage.local_usage(session.bigquery, queries, since, now)
+        if session.local
+        else usage.cloud_usage(session.google, session.bigquery, queries, since, now)
+    )
+    estimate = costs.Estimate(used, table)
+    if as_json:
+        typer.echo(dump(cost_report.as_json(estimate)))
+    else:
+        cost_report.show(estimate, Console())
+
+
+def begin(since: str, now: datetime) -> datetime:
+    """The time that an age (`90m`, `24h`, `7d`) or an RFC 3339 time means.
+
+    Raises:
+        CommandError: it is neither.
+    """
+    units = {"m": "minutes", "h": "hours", "d": "days"}
+    try:
+        if since[-1:] in units:
+            return now - timedelta(**{units[since[-1]]: float(since[:-1])})
+        at = datetime.fromisoformat(since)
+    except (ValueError, OverflowError):
+        raise CommandError(f"--since {since}: an age such as 90m, 24h or 7d, or an RFC 3339 time") from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _local(session: Session, step: Step, *, dry_run: bool, as_json: bool) -> None:
+    if dry_run and not as_json:
+        typer.echo(str(step))
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        code = 0 if dry_run else session.perform(step)
+    if as_json:
+        typer.echo(dump({"dry_run": dry_run, "calls": [str(step)]}))
+    raise typer.Exit(code)
+
+
+def _report(steps: Sequence[Step], state: "State", *, dry_run: bool, as_json: bool) -> None:
+    from pmpctl import power  # noqa: PLC0415
+
+    if as_json:
+        calls = [str(step) for step in steps]
+        typer.echo(dump({"dry_run": dry_run, "calls": calls, **power.as_json(state)}))
+        return
+    if not steps:
+        typer.echo("nothing to do")
+    if not dry_run:
+        idle = "nothing works; tables, files and undelivered messages are kept"
+        for line in (*(state.working or (idle,)), *state.kept):
+            typer.echo(line)

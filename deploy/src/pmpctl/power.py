@@ -1,0 +1,204 @@
+"""What runs and costs in a project, and the calls that start and end it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from pmp_schema.topology import TOPOLOGY
+from pmpctl.calls import Call
+from pmpctl.cloud import dataflow, launchers, schedules, services
+from pmpctl.cloud.clients import Google
+from pmpctl.cloud.dataflow import Job
+from pmpctl.cloud.launchers import Launcher
+from pmpctl.cloud.schedules import Schedule
+from pmpctl.cloud.services import Service
+from pmpctl.errors import CommandError
+
+STREAMING: Final = ("curate_status", "ingest_events")
+POLL_S: Final = 10.0
+START_TIMEOUT_S: Final = 1200.0  # an image is pulled, a job submitted, workers started
+END_TIMEOUT_S: Final = 3600.0  # a drain writes all that the job has taken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What there is in a project, as the calls need it.
+
+    Attributes:
+        schedules: those of the topology.
+        jobs: active Dataflow jobs of the topology's pipelines.
+        launchers: Cloud Run jobs that submit them.
+        services: of Cloud Run.
+    """
+
+    schedules: tuple[Schedule, ...]
+    jobs: tuple[Job, ...]
+    launchers: tuple[Launcher, ...]
+    services: tuple[Service, ...] = ()
+
+    @property
+    def working(self) -> tuple[str, ...]:
+        """What runs, or will by itself, in words; empty where nothing does."""
+        return (
+            *(f"schedule {s.id} is {s.state}" for s in self.schedules if s.state == "ENABLED"),
+            *(f"launcher of {x.pipeline} is {x.outcome}" for x in self.launchers if x.running),
+            *(f"job {j.name} ({j.id}) is {j.state}" for j in self.jobs),
+        )
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """What costs without working, and is not ended by calls of ours."""
+        return tuple(
+            f"service {s.id} keeps {s.min_instances} instances: set `sizes` in terraform.tfvars"
+            for s in self.services
+            if s.min_instances
+        )
+
+
+def read_state(google: Google) -> State:
+    return State(
+        schedules=schedules.read_schedules(google, {s.id for s in TOPOLOGY.schedules}),
+        jobs=dataflow.read_jobs(google, set(TOPOLOGY.jobs.values())),
+        launchers=launchers.read_launchers(google),
+        services=services.read_services(google, {s.id for s in TOPOLOGY.services.values()}),
+    )
+
+
+def chosen_engine(found: Sequence[Schedule], wanted: str | None) -> str | None:
+    """The feature engine whose schedule shall run; None where no schedule asks for one.
+
+    Raises:
+        CommandError: the engine has no schedule, or there are several and none was chosen.
+    """
+    engines = sorted({s.engine for s in found if s.engine})
+    if wanted is not None and wanted not in engines:
+        raise CommandError(f"--engine {wanted}: no schedule asks for it; there are: {engines or 'none'}")
+    if wanted is None and len(engines) > 1:
+        raise CommandError(f"schedules of several engines: choose one by --engine {'|'.join(engines)}")
+    return wanted or (engines[0] if engines else None)
+
+
+def start(state: State, wanted_engine: str | None) -> tuple[Call, ...]:
+    """Runs the launchers of streaming jobs that do not run, then resumes schedules; nothing that runs is touched.
+
+    Raises:
+        CommandError: nothing is deployed, or an old job has not ended yet.
+    """
+    if not state.schedules and not state.launchers:
+        raise CommandError("nothing is deployed here: run `terraform apply` first")
+    ending = [job for job in state.jobs if job.ending and job.streaming]
+    if ending:
+        names = ", ".join(f"{job.name} is {job.state}" for job in ending)
+        raise CommandError(f"{names}: start again when it has ended (`pmpctl jobs list --target cloud`)")
+    engine = chosen_engine(state.schedules, wanted_engine)
+    other = [s for s in state.schedules if s.engine not in {None, engine}]
+    return (
+        *(launchers.launch(x) for x in _to_launch(state)),
+        *schedules.pause(other),
+        *schedules.resume([s for s in state.schedules if s not in other]),
+    )
+
+
+def end(google: Google, state: State, *, cancel: bool) -> tuple[Call, ...]:
+    """Pauses schedules, stops launchers in the act, drains or cancels jobs."""
+    return (
+        *schedules.pause(state.schedules),
+        *(launchers.interrupt(x) for x in state.launchers if x.running),
+        *dataflow.stop(google, state.jobs, cancel=cancel),
+    )
+
+
+def wait_until_started(
+    read: Callable[[], State], before: State, tell: Callable[[str], None], pause: Callable[[float], None]
+) -> State:
+    """Waits until every streaming job runs.
+
+    Raises:
+        CommandError: a launcher failed, or it takes too long.
+    """
+    latest = {x.pipeline: x.latest for x in before.launchers}
+    for _ in range(int(START_TIMEOUT_S / POLL_S)):
+        state = read()
+        waiting = _not_running(state)
+        if not waiting:
+            return state
+        _raise_failed(state, latest)
+        tell(f"waiting for {', '.join(waiting)}")
+        pause(POLL_S)
+    raise CommandError(
+        f"not running after {START_TIMEOUT_S / 60:.0f} minutes: {', '.join(_not_running(read()))}"
+    )
+
+
+def wait_until_idle(
+    read: Callable[[], State], tell: Callable[[str], None], pause: Callable[[float], None]
+) -> State:
+    """Waits until nothing works; gives what is left after an hour otherwise."""
+    state = read()
+    for _ in range(int(END_TIMEOUT_S / POLL_S)):
+        if not state.working:
+            break
+        tell("; ".join(state.working))
+        pause(POLL_S)
+        state = read()
+    return state
+
+
+def as_json(state: State) -> dict[str, object]:
+    """For programs."""
+    return {
+        "schedules": [
+            {
+                "id": s.id,
+                "state": s.state,
+                "timing": s.timing,
+                "engine": s.engine,
+                "last_attempt": _time(s.last_attempt),
+                "last_code": s.last_code,
+            }
+            for s in state.schedules
+        ],
+        "jobs": [job_json(job) for job in state.jobs],
+        "launchers": [{"pipeline": x.pipeline, "outcome": x.outcome} for x in state.launchers],
+        "kept": list(state.kept),
+    }
+
+
+def job_json(job: Job) -> dict[str, object]:
+    return {
+        "id": job.id,
+        "name": job.name,
+        "state": job.state,
+        "since": _time(job.since),
+        "created": _time(job.created),
+        "streaming": job.streaming,
+    }
+
+
+def _to_launch(state: State) -> list[Launcher]:
+    active = {job.name for job in state.jobs}
+    return [
+        x
+        for x in state.launchers
+        if x.pipeline in STREAMING and not x.running and TOPOLOGY.jobs[x.pipeline] not in active
+    ]
+
+
+def _not_running(state: State) -> list[str]:
+    states = {job.name: job.state for job in state.jobs}
+    names = [TOPOLOGY.jobs[x.pipeline] for x in state.launchers if x.pipeline in STREAMING]
+    return [
+        f"{name} ({states.get(name, 'not submitted')})" for name in names if states.get(name) != "RUNNING"
+    ]
+
+
+def _raise_failed(state: State, before: Mapping[str, str | None]) -> None:
+    for x in state.launchers:
+        failed = x.outcome in {"FAILED", "CANCELLED"} and x.latest != before.get(x.pipeline)
+        if failed and x.pipeline in STREAMING:
+            raise CommandError(f"the launcher of {x.pipeline} is {x.outcome}: see the log of {x.latest}")
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,209 @@
+"""What a command works with: its target's variables, and connections that are made when they are first used."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import typer
+from rich.console import Console
+
+from pmp_schema.config import require
+from pmpctl.calls import Call, Command, Request, Step, carry_out
+from pmpctl.errors import CommandError
+from pmpctl.target import Target, settings
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery
+
+    from pmpctl.cloud.clients import Google
+
+# Only where there was no connection: a request that was sent is not sent again.
+_CONNECTS: Final = 3
+_CONNECT_PAUSE_S: Final = 0.5
+
+
+def _google(project: str, region: str) -> "Google":
+    from pmpctl.cloud.clients import connect  # noqa: PLC0415 - Google's clients take a second to import
+
+    return connect(project, region)
+
+
+def _bigquery(project: str, emulator: str | None) -> "bigquery.Client":
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+
+    from pmp_schema.bigquery.queries import query_client  # noqa: PLC0415
+
+    try:
+        return query_client(project, emulator)
+    except GoogleAuthError as error:
+        raise CommandError(f"no Google credentials: {type(error).__name__}") from error
+
+
+def _token(audience: str, env: Mapping[str, str]) -> str:
+    from pmpctl.cloud.identity import identity_token  # noqa: PLC0415
+
+    return identity_token(audience, env)
+
+
+def _stack(arguments: Sequence[str]) -> int:
+    from pmpctl.local.cli import app  # noqa: PLC0415
+
+    return int(app(list(arguments), standalone_mode=False) or 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connections:
+    """How commands reach what is outside of this process.
+
+    Attributes:
+        google: the APIs of a project and region.
+        bigquery: a client of a project, or of an emulator.
+        token: an identity token for an audience.
+        stack: runs a command of the local stack; gives its exit code.
+        pause: waits so many seconds between two looks.
+    """
+
+    google: Callable[[str, str], "Google"] = _google
+    bigquery: Callable[[str, str | None], "bigquery.Client"] = _bigquery
+    token: Callable[[str, Mapping[str, str]], str] = _token
+    stack: Callable[[Sequence[str]], int] = _stack
+    pause: Callable[[float], None] = time.sleep
+
+
+class Session:
+    """One command's view of its target.
+
+    Raises:
+        CommandError: from each method, what cannot be reached or is not set.
+    """
+
+    def __init__(self, connections: Connections, target: Target) -> None:
+        self.target = target
+        self.env = settings(target)
+        self._connections = connections
+
+    @property
+    def local(self) -> bool:
+        return self.target is Target.LOCAL
+
+    @cached_property
+    def google(self) -> "Google":
+        project, region = require(self.env, "PROJECT_ID", "REGION")
+        return self._connections.google(project, region)
+
+    @cached_property
+    def bigquery(self) -> "bigquery.Client":
+        (project,) = require(self.env, "PROJECT_ID")
+        return self._connections.bigquery(project, self.env.get("BIGQUERY_EMULATOR_HOST"))
+
+    def url(self, service: str) -> str:
+        """Where a service listens, from its variable."""
+        (url,) = require(self.env, f"{service.upper()}_URL")
+        return url.rstrip("/")
+
+    def http(self, base_url: str, timeout: httpx.Timeout) -> httpx.Client:
+        """A client of a service; in the cloud it says who it is."""
+        headers = {}
+        if not self.local:
+            headers["Authorization"] = f"Bearer {self._connections.token(base_url, self.env)}"
+        return httpx.Client(
+            base_url=base_url,
+            headers=headers,
+            timeout=timeout,
+            # Only the cloud lies behind the surroundings' proxy.
+            trust_env=not self.local,
+        )
+
+    def send(self, request: Request) -> httpx.Response:
+        """Sends a request; any answer is one."""
+        timeout = httpx.Timeout(10.0, read=request.timeout_s)
+        with self.http(request.base_url, timeout) as client:
+            try:
+                return self._connected(
+                    lambda: client.request(
+                        request.method, request.path, params=dict(request.query), json=request.body
+                    )
+                )
+            except httpx.HTTPError as error:
+                cause = type(error).__name__
+                raise CommandError(
+                    f"no answer from {request.service} at {request.base_url}: {cause}"
+                ) from error
+
+    def _connected(self, send: Callable[[], httpx.Response]) -> httpx.Response:
+        for _ in range(_CONNECTS - 1):
+            try:
+                return send()
+            except httpx.ConnectError:
+                self.pause(_CONNECT_PAUSE_S)
+        return send()
+
+    def perform(self, step: Step) -> Any:
+        match step:
+            case Call():
+                return self.google.change(step)
+            case Request():
+                return self.send(step)
+            case Command():
+                return self._connections.stack(step.arguments)
+
+    def carry_out(self, steps: Sequence[Step], *, dry_run: bool, quiet: bool = False) -> list[Any]:
+        """Tells and performs steps; quietly where the output is for programs, which lists them."""
+        tell = (lambda _: None) if quiet else typer.echo
+        return carry_out(steps, self.perform, dry_run=dry_run, tell=tell)
+
+    def pause(self, seconds: float) -> None:
+        self._connections.pause(seconds)
+
+
+def open_session(context: typer.Context, target: Target) -> Session:
+    return Session(context.obj or Connections(), target)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Asks a person, unless `--yes` was given.
+
+    Raises:
+        CommandError: nobody is there to be asked.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandError(f"{question} Say so with --yes.")
+    typer.confirm(question, abort=True, err=True)
+
+
+def answer(response: httpx.Response, service: str) -> dict[str, Any]:
+    """The JSON of a good answer.
+
+    Raises:
+        CommandError: it is not a good one; says what the service said.
+    """
+    if response.is_success:
+        told: dict[str, Any] = response.json()
+        return told
+    try:
+        message = response.json()["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        message = response.text.strip()[:200] or response.reason_phrase
+    raise CommandError(f"{service} answered {response.status_code}: {' '.join(str(message).split())}")
+
+
+def dump(told: Any) -> str:
+    """JSON for programs; times are RFC 3339."""
+    return json.dumps(told, default=_plain)
+
+
+def _plain(value: Any) -> str:
+    return value.strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else str(value)
+
+
+def spinner(*, quiet: bool) -> Console:
+    """Where progress is drawn: standard error, so that output can be read by programs."""
+    return Console(stderr=True, quiet=quiet)

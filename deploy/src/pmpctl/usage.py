@@ -1,0 +1,142 @@
+"""What the pipeline was used for in the last days: from its own tables, and in the cloud from Google's metrics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from google.api_core.exceptions import GoogleAPIError
+from google.cloud import bigquery
+from requests import RequestException
+
+from pmp_schema.bigquery.queries import Queries
+from pmp_schema.topology import TOPOLOGY
+from pmpctl.changes import CALL_TIMEOUT_S, RETRY
+from pmpctl.cloud import dataflow, metrics, schedules, services
+from pmpctl.cloud.clients import Google
+from pmpctl.cloud.dataflow import Job
+from pmpctl.cloud.services import Service
+from pmpctl.errors import CommandError
+
+QUERY_TIMEOUT_S: Final = 60.0
+_FEED_TOPICS: Final = {"station_status": "snapshots", "station_information": "station-information"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What was published, as publishers and the collector told it.
+
+    Attributes:
+        messages: by topic id.
+        feed_bytes: of published feed bodies, by topic id.
+        polls: of feeds.
+    """
+
+    messages: Mapping[str, int]
+    feed_bytes: Mapping[str, int]
+    polls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Amounts of some days.
+
+    Attributes:
+        days: that they were measured over.
+        table_bytes: of all tables together, now.
+        schedules: that exist; those that are enabled.
+        services: of Cloud Run; empty locally.
+        requests: by Cloud Run service; None where only the messages tell.
+        instance_seconds: likewise.
+        scanned_bytes: billed for queries; None where nothing tells.
+        job_hours: of streaming Dataflow jobs within the days.
+        jobs: that are active.
+    """
+
+    days: float
+    traffic: Traffic
+    table_bytes: int
+    schedules: tuple[int, int]
+    services: tuple[Service, ...] = ()
+    requests: Mapping[str, float] | None = None
+    instance_seconds: Mapping[str, float] | None = None
+    scanned_bytes: float | None = None
+    job_hours: float = 0.0
+    jobs: tuple[Job, ...] = field(default=())
+
+
+def local_usage(client: bigquery.Client, queries: Queries, since: datetime, now: datetime) -> Usage:
+    """From the tables alone. The emulator does not tell how large a table is, so that its rows are measured as text."""
+    return Usage(
+        days=_days(since, now),
+        traffic=_traffic(queries, since),
+        table_bytes=_measured_bytes(client),
+        schedules=(len(TOPOLOGY.schedules), len(TOPOLOGY.schedules)),
+    )
+
+
+def cloud_usage(
+    google: Google, client: bigquery.Client, queries: Queries, since: datetime, now: datetime
+) -> Usage:
+    """From the tables, Cloud Monitoring, Cloud Scheduler and Dataflow."""
+    known = {service.id for service in TOPOLOGY.services.values()}
+    found = schedules.read_schedules(google, {s.id for s in TOPOLOGY.schedules})
+    jobs = dataflow.read_jobs(google, set(TOPOLOGY.jobs.values()), ended=True)
+    return Usage(
+        days=_days(since, now),
+        traffic=_traffic(queries, since),
+        table_bytes=_told_bytes(client),
+        schedules=(len(found), sum(s.state == "ENABLED" for s in found)),
+        services=services.read_services(google, known),
+        requests=metrics.read_requests(google, since, now),
+        instance_seconds=metrics.read_instance_seconds(google, since, now),
+        scanned_bytes=metrics.read_scanned_bytes(google, since, now),
+        job_hours=sum(_hours(job, since, now) for job in jobs if job.streaming),
+        jobs=tuple(job for job in jobs if job.active),
+    )
+
+
+def _traffic(queries: Queries, since: datetime) -> Traffic:
+    parameter = ("TIMESTAMP", since)
+    polled = list(queries.rows("polled", since=parameter))
+    return Traffic(
+        messages={row["topic"]: row["messages"] for row in queries.rows("published", since=parameter)},
+        feed_bytes={
+            TOPOLOGY.topics[_FEED_TOPICS[row["feed"]]].id: row["published_bytes"]
+            for row in polled
+            if row["feed"] in _FEED_TOPICS
+        },
+        polls=sum(row["polls"] for row in polled),
+    )
+
+
+def _days(since: datetime, now: datetime) -> float:
+    return (now - since).total_seconds() / 86400
+
+
+def _hours(job: Job, since: datetime, now: datetime) -> float:
+    ended = now if job.active else job.since
+    return max(0.0, (ended - max(job.created, since)).total_seconds() / 3600)
+
+
+def _tables(client: bigquery.Client) -> list[str]:
+    return [f"{client.project}.{d.id}.{table}" for d in TOPOLOGY.datasets.values() for table in d.tables]
+
+
+def _told_bytes(client: bigquery.Client) -> int:
+    try:
+        found = [client.get_table(t, timeout=CALL_TIMEOUT_S, retry=RETRY) for t in _tables(client)]
+    except (GoogleAPIError, RequestException) as error:
+        raise CommandError(f"BigQuery: {error}") from error
+    return sum(table.num_bytes or 0 for table in found)
+
+
+def _measured_bytes(client: bigquery.Client) -> int:
+    parts = (f"SELECT SUM(LENGTH(TO_JSON_STRING(t))) AS n FROM `{table}` AS t" for table in _tables(client))  # noqa: S608
+    sql = f"SELECT SUM(n) AS n FROM ({' UNION ALL '.join(parts)})"  # noqa: S608 - our names
+    try:
+        job = client.query(sql, timeout=CALL_TIMEOUT_S, retry=RETRY, job_retry=None)
+        (row,) = job.result(timeout=CALL_TIMEOUT_S, retry=RETRY, job_retry=None)
+    except (GoogleAPIError, RequestException) as error:
+        raise CommandError(f"BigQuery: {error}") from error
+    return int(row["n"] or 0)

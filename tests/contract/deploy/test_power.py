@@ -1,0 +1,219 @@
+import json
+
+import grpc
+import pytest
+
+from tests.contract.deploy.conftest import DAILY, LAUNCHER, MINUTELY
+from tests.fakes.google_cloud import PARENT
+
+START = f"run.jobs.run_job name={PARENT}/jobs/{LAUNCHER}\n"
+RESUME = "".join(f"scheduler.resume_job name={PARENT}/jobs/{name}\n" for name in (DAILY, MINUTELY))
+PAUSE = RESUME.replace("resume_job", "pause_job")
+JOB = "2026-01-24_pmp-curate-status-1"
+DRAIN = (
+    f"dataflow.update_job project_id=pmp-test location=europe-west1 job_id={JOB} "
+    'job={"requested_state":"JOB_STATE_DRAINED"}\n'
+)
+
+
+def running(cloud):
+    for schedule in cloud.schedules.values():
+        schedule.state = "ENABLED"
+    cloud.add_job("pmp-curate-status")
+
+
+def test_dry_run_of_up_prints_every_call_and_makes_none(pmpctl, deployed):
+    assert pmpctl("up", "--dry-run") == (0, START + RESUME, "")
+    assert deployed.changes == []
+
+
+def test_up_starts_the_streaming_job_resumes_the_schedules_and_waits(pmpctl, deployed):
+    code, out, _ = pmpctl("up", "--yes")
+    enabled = "".join(f"schedule {name} is ENABLED\n" for name in (DAILY, MINUTELY))
+    assert (code, out) == (0, f"{START}{RESUME}{enabled}job pmp-curate-status ({JOB}) is RUNNING\n")
+    assert deployed.changes == [("RunJob", LAUNCHER), ("ResumeJob", DAILY), ("ResumeJob", MINUTELY)]
+
+
+def test_second_up_does_nothing_and_asks_nothing(pmpctl, deployed):
+    running(deployed)
+    code, out, _ = pmpctl("up")
+    assert (code, out.splitlines()[0]) == (0, "nothing to do")
+    assert deployed.changes == []
+
+
+def test_up_does_not_launch_what_is_being_launched(pmpctl, deployed):
+    pmpctl("up", "--yes", "--no-wait")
+    assert "run_job" not in pmpctl("up", "--dry-run")[1]
+
+
+def test_up_starts_the_second_pipeline_where_its_launcher_is_deployed(pmpctl, deployed):
+    running(deployed)
+    deployed.add_launcher("pmp-ingest-events-launcher", "ingest_events")
+    assert pmpctl("up", "--dry-run")[1] == f"run.jobs.run_job name={PARENT}/jobs/pmp-ingest-events-launcher\n"
+
+
+def test_what_costs_is_asked_for_where_nobody_is_there_to_answer(pmpctl, deployed):
+    code, out, err = pmpctl("up")
+    assert (code, out) == (1, "")
+    assert err == ("pmpctl: This starts 1 streaming job: about 123 USD a month each. Say so with --yes.\n")
+    assert deployed.changes == []
+
+
+def test_a_launcher_that_fails_is_told(pmpctl, deployed):
+    deployed.launch_outcome = "EXECUTION_FAILED"
+    code, _, err = pmpctl("up", "--yes")
+    assert code == 1
+    assert err.endswith(
+        f"pmpctl: the launcher of curate_status is FAILED: see the log of {PARENT}/jobs/{LAUNCHER}"
+        f"/executions/{LAUNCHER}-1\n"
+    )
+
+
+def test_up_waits_for_no_job_that_is_draining(pmpctl, deployed):
+    deployed.add_job("pmp-curate-status", "DRAINING")
+    code, out, err = pmpctl("up", "--yes")
+    assert (code, out) == (1, "")
+    assert err.startswith("pmpctl: pmp-curate-status is DRAINING: start again when it has ended")
+    assert deployed.changes == []
+
+
+def test_up_of_an_empty_project_says_what_is_missing(pmpctl, cloud):
+    assert pmpctl("up") == (1, "", "pmpctl: nothing is deployed here: run `terraform apply` first\n")
+
+
+def with_engines(cloud, monkeypatch):
+    # Any of the topology's schedules may carry an engine in its body: that is what decides.
+    cloud.schedules[f"{PARENT}/jobs/{MINUTELY}"].http_target.body = b'{"engine": "sql"}'
+    cloud.schedules[f"{PARENT}/jobs/{DAILY}"].http_target.body = b'{"engine": "beam"}'
+
+
+def test_only_the_schedule_of_the_chosen_engine_is_resumed(pmpctl, deployed, monkeypatch):
+    with_engines(deployed, monkeypatch)
+    running(deployed)
+    deployed.schedules[f"{PARENT}/jobs/{MINUTELY}"].state = "PAUSED"
+    assert pmpctl("up", "--engine", "sql", "--dry-run")[1] == (
+        f"scheduler.pause_job name={PARENT}/jobs/{DAILY}\nscheduler.resume_job name={PARENT}/jobs/{MINUTELY}\n"
+    )
+
+
+def test_an_engine_must_be_chosen_where_schedules_of_both_are_deployed(pmpctl, deployed, monkeypatch):
+    with_engines(deployed, monkeypatch)
+    assert pmpctl("up")[2] == "pmpctl: schedules of several engines: choose one by --engine beam|sql\n"
+
+
+def test_an_engine_without_a_schedule_is_refused(pmpctl, deployed):
+    assert pmpctl("up", "--engine", "beam")[2] == (
+        "pmpctl: --engine beam: no schedule asks for it; there are: none\n"
+    )
+
+
+def test_dry_run_of_down_prints_every_call_and_makes_none(pmpctl, deployed):
+    running(deployed)
+    assert pmpctl("down", "--dry-run") == (0, PAUSE + DRAIN, "")
+    assert pmpctl("down", "--dry-run", "--cancel")[1] == PAUSE + DRAIN.replace("DRAINED", "CANCELLED")
+    assert deployed.changes == []
+
+
+def test_down_pauses_drains_and_waits_until_nothing_works(pmpctl, deployed):
+    running(deployed)
+    code, out, _ = pmpctl("down", "--yes")
+    idle = "nothing works; tables, files and undelivered messages are kept\n"
+    assert (code, out) == (0, PAUSE + DRAIN + idle)
+    assert deployed.changes == [("PauseJob", DAILY), ("PauseJob", MINUTELY), ("JOB_STATE_DRAINED", JOB)]
+    assert pmpctl("down") == (0, f"nothing to do\n{idle}", "")
+
+
+def test_down_interrupts_a_launcher_in_the_act(pmpctl, deployed):
+    pmpctl("up", "--yes", "--no-wait")
+    code, out, _ = pmpctl("down", "--yes")
+    execution = f"{PARENT}/jobs/{LAUNCHER}/executions/{LAUNCHER}-1"
+    assert code == 0
+    assert f"run.executions.cancel_execution name={execution}\n" in out
+    assert deployed.jobs == {}
+
+
+def test_down_leaves_a_batch_job_to_its_end_unless_it_is_cancelled(pmpctl, deployed):
+    deployed.add_job("pmp-station-features", batch=True)
+    code, out, _ = pmpctl("down", "--no-wait")
+    assert (code, out) == (
+        0,
+        "nothing to do\njob pmp-station-features (2026-01-24_pmp-station-features-1) is RUNNING\n",
+    )
+    assert pmpctl("down", "--cancel", "--yes")[0] == 0
+    assert deployed.changes == [("JOB_STATE_CANCELLED", "2026-01-24_pmp-station-features-1")]
+
+
+def test_down_that_leaves_something_exits_1(pmpctl, deployed):
+    deployed.add_job("pmp-station-features", batch=True)  # which never ends here
+    assert pmpctl("down", "--yes")[0] == 1
+
+
+def test_jobs_of_others_are_left_alone(pmpctl, deployed):
+    deployed.add_job("somebody-elses")
+    deployed.add_schedule("somebody-elses", "ENABLED")
+    assert pmpctl("down", "--dry-run") == (0, "nothing to do\n", "")
+
+
+def test_minimum_instances_are_told_because_no_call_of_ours_ends_them(pmpctl, deployed):
+    deployed.add_service("pmp-writer", minimum=2)
+    assert pmpctl("down", "--no-wait")[1].endswith(
+        "service pmp-writer keeps 2 instances: set `sizes` in terraform.tfvars\n"
+    )
+
+
+def test_json_of_a_dry_run_holds_the_calls_and_the_state(pmpctl, deployed):
+    running(deployed)
+    code, out, err = pmpctl("down", "--dry-run", "--json")
+    schedule = {
+        "timing": "*/1 * * * *",
+        "engine": None,
+        "last_attempt": "2026-01-24T12:00:00Z",
+        "last_code": 0,
+    }
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {
+        "dry_run": True,
+        "calls": (PAUSE + DRAIN).splitlines(),
+        "schedules": [{"id": name, "state": "ENABLED", **schedule} for name in (DAILY, MINUTELY)],
+        "jobs": [
+            {
+                "id": JOB,
+                "name": "pmp-curate-status",
+                "state": "RUNNING",
+                "since": "2026-01-24T12:00:00Z",
+                "created": "2026-01-24T11:00:00Z",
+                "streaming": True,
+            }
+        ],
+        "launchers": [
+            {"pipeline": "curate_status", "outcome": None},
+            {"pipeline": "station_features", "outcome": None},
+        ],
+        "kept": [],
+    }
+
+
+@pytest.mark.parametrize("status", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED])
+def test_a_call_that_fails_for_the_moment_is_made_again(pmpctl, deployed, status):
+    deployed.failures = {"ListJobs": [status, status], "ResumeJob": [status]}
+    assert pmpctl("up", "--yes", "--no-wait")[0] == 0
+
+
+def test_a_launch_is_never_repeated(pmpctl, deployed):
+    deployed.failures = {"RunJob": [grpc.StatusCode.UNAVAILABLE]}
+    assert pmpctl("up", "--yes")[2] == "pmpctl: run.jobs.run_job: RunJob was told to fail\n"
+    assert deployed.changes == []
+
+
+def test_a_refusal_is_one_line(pmpctl, deployed):
+    deployed.failures = {"PauseJob": [grpc.StatusCode.PERMISSION_DENIED]}
+    running(deployed)
+    code, out, err = pmpctl("down", "--yes")
+    assert (code, out) == (1, PAUSE.splitlines(keepends=True)[0])
+    assert err == "pmpctl: scheduler.pause_job: PauseJob was told to fail\n"
+
+
+@pytest.mark.parametrize("unset", ["PROJECT_ID", "REGION"])
+def test_a_project_and_a_region_must_be_named(pmpctl, monkeypatch, unset):
+    monkeypatch.delenv(unset)
+    assert pmpctl("down") == (1, "", f"pmpctl: unset: {unset}\n")

@@ -1,0 +1,83 @@
+import json
+
+import grpc
+import pytest
+
+from pmp_schema.topology import TOPOLOGY
+from tests.contract.deploy.conftest import DAILY, MINUTELY
+
+UNREADABLE = "BigQuery: {}: a table or view is not there; run `pmpctl tables apply`"
+BACKLOG = "pubsub.googleapis.com/subscription/num_undelivered_messages"
+OLDEST = "pubsub.googleapis.com/subscription/oldest_unacked_message_age"
+
+
+@pytest.fixture
+def project(deployed):
+    for service in TOPOLOGY.services.values():
+        deployed.add_service(service.id)
+    deployed.add_job("pmp-curate-status")
+    labels = {"subscription_id": "pmp-events-to-bq-sub"}
+    deployed.add_series(BACKLOG, labels, 7, 3)  # newest first
+    deployed.add_series(OLDEST, labels, 42)
+    deployed.add_series(BACKLOG, {"subscription_id": "somebody-elses"}, 9)
+    return deployed
+
+
+def told(pmpctl):
+    code, out, _ = pmpctl("status", "--json")
+    return code, json.loads(out)
+
+
+def test_every_section_is_told_and_one_that_cannot_be_read_says_why(pmpctl, project):
+    code, status = told(pmpctl)
+    assert code == 1
+    assert status == {
+        "target": "cloud",
+        "ok": False,
+        "services": [
+            {
+                "service": service.id,
+                "ready": True,
+                "revision": f"{service.id}-00001",
+                "url": f"https://{service.id}.run.app",
+                "detail": "",
+            }
+            for service in TOPOLOGY.services.values()
+        ],
+        "schedules": [
+            {
+                "schedule": name,
+                "state": "PAUSED",
+                "timing": "*/1 * * * *",
+                "last_attempt": "2026-01-24T12:00:00Z",
+                "answer": "ok",
+            }
+            for name in (DAILY, MINUTELY)
+        ],
+        "jobs": [
+            {
+                "id": "2026-01-24_pmp-curate-status-1",
+                "name": "pmp-curate-status",
+                "state": "RUNNING",
+                "since": "2026-01-24T12:00:00Z",
+                "created": "2026-01-24T11:00:00Z",
+                "streaming": True,
+            }
+        ],
+        "subscriptions": [{"subscription": "pmp-events-to-bq-sub", "undelivered": 7, "oldest_s": 42}],
+        "tables": {"error": UNREADABLE.format("freshness")},
+        "health": {"error": UNREADABLE.format("health")},
+    }
+
+
+def test_what_is_not_well_is_shown(pmpctl, cloud):
+    cloud.add_service("pmp-writer", ready=False)
+    cloud.add_schedule(MINUTELY, "ENABLED", code=13)
+    cloud.failures = {"ListTimeSeries": [grpc.StatusCode.PERMISSION_DENIED]}
+    code, out, _ = pmpctl("status")
+    assert code == 1
+    assert "the image is not there" in out
+    assert "not deployed" in out
+    assert "code 13" in out
+    assert "subscriptions: monitoring.list_time_series: ListTimeSeries was told to fail" in out
+    assert "jobs: none" in out

@@ -1,0 +1,132 @@
+"""What the variables change, and what they refuse."""
+
+import pytest
+
+from pmp_schema.topology import TOPOLOGY
+
+SENSORS = {s.id for s in TOPOLOGY.subscriptions if s.topic.key == "sensor-events"}
+PUSHED = TOPOLOGY.push_subscription("sensor-events").id
+
+
+def ids(plan, kind):
+    return {values["name"] for address, values in plan.items() if address.startswith(f"{kind}.")}
+
+
+@pytest.fixture(scope="module")
+def switching(terraform, tmp_path_factory):
+    """Everything on, sensor events on their way to high volume."""
+    feeds = tmp_path_factory.mktemp("feeds") / "feeds.toml"
+    feeds.write_text("[[systems]]\nid = 'oslo'\n", "utf-8")
+    return terraform.plan(
+        sensor_ingestion="both",
+        debug_subscriptions=True,
+        feeds_file=str(feeds),
+        operators=["user:ada@example.com"],
+        dashboard_viewers=["allUsers"],
+        alert_emails=["ada@example.com"],
+        sizes={"writer": {"min": 1, "max": 20}},
+    )
+
+
+@pytest.fixture(scope="module")
+def switched(terraform):
+    """High volume, features by Dataflow, a test environment without a budget."""
+    return terraform.plan(
+        sensor_ingestion="pull",
+        feature_engine="beam",
+        environment="test",
+        monthly_budget=0,
+        subnetwork="regions/europe-west1/subnetworks/workers",
+    )
+
+
+def test_while_switching_both_subscriptions_of_the_sensors_exist(switching):
+    assert ids(switching, "google_pubsub_subscription") >= SENSORS
+
+
+def test_in_high_volume_mode_the_sensors_are_not_pushed(switched):
+    assert ids(switched, "google_pubsub_subscription") & SENSORS == SENSORS - {PUSHED}
+
+
+@pytest.mark.parametrize("plan", ["switching", "switched"])
+def test_with_high_volume_dataflow_has_a_job_for_the_sensors(plan, request):
+    jobs = ids(request.getfixturevalue(plan), "google_cloud_run_v2_job")
+    assert f"{TOPOLOGY.jobs['ingest_events']}-launcher" in jobs
+
+
+def test_debug_subscriptions_exist_on_demand(switching, switched):
+    debug = {s.id for s in TOPOLOGY.subscriptions if s.mode == "debug"}
+    assert debug <= ids(switching, "google_pubsub_subscription")
+    assert not debug & ids(switched, "google_pubsub_subscription")
+
+
+def test_a_feeds_file_is_mounted_into_the_collector(switching):
+    container = switching['google_cloud_run_v2_service.this["collector"]']["template"][0]["containers"][0]
+    path = next(v["value"] for v in container["env"] if v["name"] == "FEEDS_FILE")
+    assert path.startswith(container["volume_mounts"][0]["mount_path"] + "/")
+    assert "google_secret_manager_secret_iam_member.feeds[0]" in switching
+
+
+def test_a_size_replaces_only_what_it_names(switching, switched):
+    sized = switching['google_cloud_run_v2_service.this["writer"]']["template"][0]
+    usual = switched['google_cloud_run_v2_service.this["writer"]']["template"][0]
+    assert (sized["scaling"][0]["min_instance_count"], sized["scaling"][0]["max_instance_count"]) == (1, 20)
+    assert sized["max_instance_request_concurrency"] == usual["max_instance_request_concurrency"]
+
+
+def test_operators_may_call_what_people_call_and_not_the_writer(switching):
+    called = {
+        address.split('"')[1].split("/")[0]
+        for address, values in switching.items()
+        if values.get("member") == "user:ada@example.com"
+    }
+    assert called == {"collector", "replayer", "launcher", "dashboard"}
+
+
+def test_only_the_dashboard_can_be_public(switching):
+    public = [address for address, values in switching.items() if values.get("member") == "allUsers"]
+    assert public == ['google_cloud_run_v2_service_iam_member.invoker["dashboard/viewer/allUsers"]']
+
+
+def test_without_a_budget_there_is_no_budget_alert(switched):
+    assert not any(address.startswith("google_billing_budget") for address in switched)
+
+
+def test_outside_production_tables_can_be_removed(switched):
+    protected = {
+        v["deletion_protection"] for a, v in switched.items() if a.startswith("google_bigquery_table.this")
+    }
+    assert protected == {False}
+
+
+def test_workers_in_a_subnetwork_have_no_public_addresses(switched):
+    job = switched['google_cloud_run_v2_job.pipeline["station_features"]']["template"][0]["template"][0]
+    arguments = job["containers"][0]["args"]
+    assert "--subnetwork=regions/europe-west1/subnetworks/workers" in arguments
+    assert "--no_use_public_ips" in arguments
+
+
+def test_wrong_values_are_refused_with_what_would_be_right(terraform):
+    wrong = {
+        "project_id": "My Project",
+        "region": "europe-west1-b",
+        "environment": "staging",
+        "image_tag": "a tag",
+        "bucket": "gs://b",
+        "repository": "PMP",
+        "debug_output_days": 0,
+        "feeds_file": "/no/such/file.toml",
+        "log_level": "LOUD",
+        "sizes": {"writr": {}},
+        "sensor_ingestion": "none",
+        "feature_engine": "spark",
+        "dataflow": {"max_workers": 0},
+        "subnetwork": "workers",
+        "operators": ["allUsers"],
+        "dashboard_viewers": ["ada"],
+        "monthly_budget": -1,
+        "budget_currency": "dollars",
+        "alert_emails": ["ada"],
+    }
+    answer = terraform.refused(**wrong)
+    assert [name for name in wrong if f"{name}:" not in answer and f"{name}." not in answer] == []

@@ -1,0 +1,252 @@
+"""Scheduler, Run, Dataflow, Logging and Monitoring on one loopback port, for Google's own clients."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+from google.cloud import dataflow_v1beta3, monitoring_v3, run_v2, scheduler_v1
+from google.cloud.logging_v2 import types as logging
+from google.longrunning.operations_pb2 import Operation
+
+PROJECT, REGION = "pmp-test", "europe-west1"
+PARENT = f"projects/{PROJECT}/locations/{REGION}"
+NOON = datetime(2026, 1, 24, 12, tzinfo=UTC)
+JobState = dataflow_v1beta3.JobState
+
+
+@dataclass
+class GoogleCloud:
+    """A project. What is in it is messages of the real APIs; `advance` lets what was begun come to its end.
+
+    Attributes:
+        address: host and port.
+        changes: (method, its resource) of every call that changed something, in order.
+        failures: status by method, of the next calls.
+        launch_outcome: what becomes of a launcher's execution.
+    """
+
+    address: str = ""
+    schedules: dict[str, Any] = field(default_factory=dict)
+    services: list[Any] = field(default_factory=list)
+    launchers: dict[str, Any] = field(default_factory=dict)
+    jobs: dict[str, Any] = field(default_factory=dict)
+    entries: list[Any] = field(default_factory=list)
+    series: list[Any] = field(default_factory=list)
+    filters: list[str] = field(default_factory=list)
+    changes: list[tuple[str, str]] = field(default_factory=list)
+    failures: dict[str, list[grpc.StatusCode]] = field(default_factory=dict)
+    launch_outcome: str = "EXECUTION_SUCCEEDED"
+    launch_args: list[str] = field(default_factory=list)
+    metadata: list[dict[str, str]] = field(default_factory=list)
+
+    def add_schedule(self, name: str, state: str = "PAUSED", body: bytes = b"{}", code: int = 0) -> None:
+        job = scheduler_v1.Job(
+            name=f"{PARENT}/jobs/{name}",
+            schedule="*/1 * * * *",
+            state=state,
+            http_target={"uri": "https://x", "body": body},
+            last_attempt_time=NOON,
+            status={"code": code},
+        )
+        self.schedules[job.name] = job
+
+    def add_service(self, name: str, *, ready: bool = True, minimum: int = 0) -> None:
+        condition = {"state": "CONDITION_SUCCEEDED" if ready else "CONDITION_FAILED"}
+        if not ready:
+            condition["message"] = "the image is not there"
+        limits = {"cpu": "1", "memory": "512Mi"}
+        self.services.append(
+            run_v2.Service(
+                name=f"{PARENT}/services/{name}",
+                uri=f"https://{name}.run.app",
+                latest_ready_revision=f"{PARENT}/services/{name}/revisions/{name}-00001",
+                terminal_condition=condition,
+                template={
+                    "scaling": {"min_instance_count": minimum},
+                    "containers": [{"image": "x", "resources": {"limits": limits}}],
+                },
+            )
+        )
+
+    def add_launcher(self, name: str, *args: str) -> None:
+        full = f"{PARENT}/jobs/{name}"
+        self.launchers[full] = run_v2.Job(
+            name=full, template={"template": {"containers": [{"image": "x", "args": args}]}}
+        )
+
+    def add_job(self, name: str, state: str = "RUNNING", *, batch: bool = False, number: int = 1) -> str:
+        job_id = f"2026-01-24_{name}-{number}"
+        self.jobs[job_id] = dataflow_v1beta3.Job(
+            id=job_id,
+            name=name,
+            project_id=PROJECT,
+            location=REGION,
+            type_="JOB_TYPE_BATCH" if batch else "JOB_TYPE_STREAMING",
+            current_state=f"JOB_STATE_{state}",
+            current_state_time=NOON,
+            create_time=NOON - timedelta(hours=number),
+        )
+        return job_id
+
+    def add_series(self, metric: str, labels: dict[str, str], *values: float) -> None:
+        points = [{"value": {"int64_value" if v == int(v) else "double_value": v}} for v in values]
+        self.series.append(
+            monitoring_v3.TimeSeries(
+                metric={"type": metric}, resource={"type": "x", "labels": labels}, points=points
+            )
+        )
+
+    def add_entry(self, seconds: float, severity: str, insert_id: str, **payload: Any) -> None:
+        at = NOON + timedelta(seconds=seconds)
+        self.entries.append(
+            logging.LogEntry(
+                log_name="projects/p/logs/x", insert_id=insert_id, timestamp=at, severity=severity, **payload
+            )
+        )
+
+    def advance(self, _: float = 0) -> None:
+        """The next state of everything that is under way."""
+        following = {
+            JobState.JOB_STATE_PENDING: "JOB_STATE_RUNNING",
+            JobState.JOB_STATE_DRAINING: "JOB_STATE_DRAINED",
+            JobState.JOB_STATE_CANCELLING: "JOB_STATE_CANCELLED",
+        }
+        for job in self.jobs.values():
+            job.current_state = following.get(job.current_state, job.current_state)
+        for launcher in self.launchers.values():
+            latest = launcher.latest_created_execution
+            if latest.completion_status.name == "EXECUTION_RUNNING":
+                latest.completion_status = self.launch_outcome
+                if self.launch_outcome == "EXECUTION_SUCCEEDED":
+                    self.add_job(launcher.name.rsplit("/", 1)[-1].removesuffix("-launcher"), "PENDING")
+
+    def list_schedules(self, _: Any) -> Any:
+        return scheduler_v1.ListJobsResponse(jobs=list(self.schedules.values()))
+
+    def pause_job(self, request: Any) -> Any:
+        return self._schedule("PauseJob", request.name, "PAUSED")
+
+    def resume_job(self, request: Any) -> Any:
+        return self._schedule("ResumeJob", request.name, "ENABLED")
+
+    def _schedule(self, method: str, name: str, state: str) -> Any:
+        self.changes.append((method, name.rsplit("/", 1)[-1]))
+        self.schedules[name].state = state
+        return self.schedules[name]
+
+    def list_services(self, _: Any) -> Any:
+        return run_v2.ListServicesResponse(services=self.services)
+
+    def list_launchers(self, _: Any) -> Any:
+        return run_v2.ListJobsResponse(jobs=list(self.launchers.values()))
+
+    def run_job(self, request: Any) -> Any:
+        short = request.name.rsplit("/", 1)[-1]
+        self.changes.append(("RunJob", short))
+        for override in request.overrides.container_overrides:
+            self.launch_args = list(override.args)
+        number = sum(method == "RunJob" for method, _ in self.changes)
+        self.launchers[request.name].latest_created_execution = run_v2.ExecutionReference(
+            name=f"{short}-{number}", completion_status="EXECUTION_RUNNING"
+        )
+        return Operation(name=f"{PARENT}/operations/o-{number}")
+
+    def cancel_execution(self, request: Any) -> Any:
+        self.changes.append(("CancelExecution", request.name.rsplit("/", 1)[-1]))
+        launcher = self.launchers[request.name.partition("/executions/")[0]]
+        launcher.latest_created_execution.completion_status = "EXECUTION_CANCELLED"
+        return Operation(name=f"{PARENT}/operations/cancel")
+
+    def list_dataflow_jobs(self, request: Any) -> Any:
+        active = request.filter.name == "ACTIVE"
+        ended = {JobState.JOB_STATE_DRAINED, JobState.JOB_STATE_CANCELLED, JobState.JOB_STATE_FAILED}
+        jobs = [job for job in self.jobs.values() if not (active and job.current_state in ended)]
+        return dataflow_v1beta3.ListJobsResponse(jobs=jobs)
+
+    def get_dataflow_job(self, request: Any) -> Any:
+        return self.jobs[request.job_id]
+
+    def update_dataflow_job(self, request: Any) -> Any:
+        wanted = request.job.requested_state
+        self.changes.append((wanted.name, request.job_id))
+        under_way = {
+            JobState.JOB_STATE_DRAINED: "JOB_STATE_DRAINING",
+            JobState.JOB_STATE_CANCELLED: "JOB_STATE_CANCELLING",
+        }
+        self.jobs[request.job_id].current_state = under_way[wanted]
+        return self.jobs[request.job_id]
+
+    def list_entries(self, request: Any) -> Any:
+        self.filters.append(request.filter)
+        newest_first = sorted(self.entries, key=lambda entry: entry.timestamp, reverse=True)
+        return logging.ListLogEntriesResponse(entries=newest_first)
+
+    def list_series(self, request: Any) -> Any:
+        found = [s for s in self.series if f'"{s.metric.type}"' in request.filter]
+        return monitoring_v3.ListTimeSeriesResponse(time_series=found)
+
+
+@contextmanager
+def google_cloud() -> Iterator[GoogleCloud]:
+    """An empty project on a free port of 127.0.0.1, until the end of the block."""
+    fake = GoogleCloud()
+    server = grpc.server(ThreadPoolExecutor(2))
+    for service, methods in _services(fake).items():
+        handlers = {name: _handler(fake, name, *method) for name, method in methods.items()}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    fake.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        yield fake
+    finally:
+        server.stop(None).wait(5)
+
+
+def _services(fake: GoogleCloud) -> dict[str, dict[str, tuple[Callable[[Any], Any], Any]]]:
+    s, r, d = scheduler_v1, run_v2, dataflow_v1beta3
+    return {
+        "google.cloud.scheduler.v1.CloudScheduler": {
+            "ListJobs": (fake.list_schedules, s.ListJobsRequest),
+            "PauseJob": (fake.pause_job, s.PauseJobRequest),
+            "ResumeJob": (fake.resume_job, s.ResumeJobRequest),
+        },
+        "google.cloud.run.v2.Services": {"ListServices": (fake.list_services, r.ListServicesRequest)},
+        "google.cloud.run.v2.Jobs": {
+            "ListJobs": (fake.list_launchers, r.ListJobsRequest),
+            "RunJob": (fake.run_job, r.RunJobRequest),
+        },
+        "google.cloud.run.v2.Executions": {
+            "CancelExecution": (fake.cancel_execution, r.CancelExecutionRequest)
+        },
+        "google.dataflow.v1beta3.JobsV1Beta3": {
+            "ListJobs": (fake.list_dataflow_jobs, d.ListJobsRequest),
+            "GetJob": (fake.get_dataflow_job, d.GetJobRequest),
+            "UpdateJob": (fake.update_dataflow_job, d.UpdateJobRequest),
+        },
+        "google.logging.v2.LoggingServiceV2": {
+            "ListLogEntries": (fake.list_entries, logging.ListLogEntriesRequest)
+        },
+        "google.monitoring.v3.MetricService": {
+            "ListTimeSeries": (fake.list_series, monitoring_v3.ListTimeSeriesRequest)
+        },
+    }
+
+
+def _handler(fake: GoogleCloud, name: str, answer: Callable[[Any], Any], request: Any) -> Any:
+    def call(message: Any, context: grpc.ServicerContext) -> Any:
+        if fake.failures.get(name):
+            context.abort(fake.failures[name].pop(0), f"{name} was told to fail\nsecond line")
+        return answer(message)
+
+    return grpc.unary_unary_rpc_method_handler(
+        call, request_deserializer=request.deserialize, response_serializer=_serialize
+    )
+
+
+def _serialize(message: Any) -> bytes:
+    kind = type(message)
+    return kind.serialize(message) if hasattr(kind, "serialize") else message.SerializeToString()

@@ -1,0 +1,161 @@
+"""The page in a browser, over marts that answer from memory."""
+
+import re
+import shutil
+import subprocess
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from werkzeug.serving import make_server
+
+from pmp_dashboard.app import create_app
+from pmp_dashboard.sums import summary
+from pmp_schema.bigquery.queries import BigQueryUnavailable
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+MARKUP = "<img src=x onerror=\"document.title='owned'\">"
+NOW = datetime.now(UTC).replace(microsecond=0)
+STATION = {
+    "station_id": MARKUP,
+    "name": MARKUP,
+    "lat": 48.85,
+    "lon": 2.37,
+    "capacity": 20,
+    "bikes": 0,
+    "docks": 20,
+    "mechanical": 0,
+    "ebikes": 0,
+    "other_vehicles": 0,
+    "feed_ts": NOW,
+    "reported_ts": None,
+    "is_reporting": True,
+    "is_closed": False,
+    "is_empty": True,
+    "is_full": False,
+    "occupancy": 0.0,
+    "quality": [MARKUP],
+    "empty_since_ts": NOW - timedelta(hours=2, minutes=5),
+    "full_since_ts": None,
+    "may_be_longer": False,
+    "net_flow": -3,
+}
+HOUR = {"polls": 60, "avg_empty_stations": 1.0, "avg_full_stations": 0.0, "coverage_ratio": 1.0}
+BIKES = {f"{what}_{metric}": 7.0 for what in ("avg", "min", "max") for metric in ("bikes", "docks")}
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(BROWSER is None, reason="neither chromium nor google-chrome is on the PATH"),
+]
+
+
+class City:
+    """One system whose every name is markup."""
+
+    def __init__(self, newest=NOW, stations=(STATION,), fail_with=None):
+        self.newest, self.rows, self.fail_with = newest, list(stations), fail_with
+
+    def health(self):
+        if self.fail_with is not None:
+            raise self.fail_with
+        counted = dict.fromkeys(
+            ("polls_24h", "failed_polls_24h", "accepted_24h", "suspect_24h", "out_of_order_24h"), 12
+        )
+        system = {"system_id": MARKUP, "city_id": MARKUP, "timezone": "Europe/Paris"}
+        system |= {"newest_feed_ts": self.newest, "last_poll_ts": NOW, "stations_known": 2, **counted}
+        topic = {"topic": MARKUP, "dead_letters_24h": 1, "reconciled_until_ts": NOW}
+        topic |= {"missing_messages": 0, "surplus_messages": 0}
+        return {"generated_ts": NOW, "systems": [system], "topics": [topic]}
+
+    def stations(self, system):
+        flow = {"since_ts": NOW, "until_ts": NOW, "pickups": 5, "dropoffs": 2, "net": -3}
+        return self._answer(summary=summary(self.rows, 2), flow=flow, stations=self.rows)
+
+    def totals(self, system, hours):
+        return self._answer(hours=[HOUR | BIKES | {"hour_ts": self.newest.replace(minute=0, second=0)}])
+
+    def station(self, system, station_id):
+        history = [{"feed_ts": NOW - timedelta(hours=2), "bikes": 4}, {"feed_ts": NOW, "bikes": 0}]
+        features = {"as_of": NOW, "values": {MARKUP: 1.5}}
+        return self._answer(station_id=station_id, information=None, history=history, features=features)
+
+    def features(self, system):
+        return self._answer(as_of=NOW, features={})
+
+    def _answer(self, **parts):
+        return {"timezone": "Europe/Paris", "newest_feed_ts": self.newest, "generated_ts": NOW} | parts
+
+
+@pytest.fixture
+def browse(tmp_path):
+    """Opens the page over marts; what the browser then has as its document, and what it complained of."""
+
+    def open_page(marts, query=None):
+        app = create_app(marts, project="p", check_ready=lambda: None)
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            done = subprocess.run(
+                [
+                    BROWSER,
+                    *("--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
+                    *(f"--user-data-dir={tmp_path}", "--virtual-time-budget=10000", "--dump-dom"),
+                    f"http://127.0.0.1:{server.server_port}/{query or ''}",
+                ],
+                capture_output=True,
+                text=True,
+                timeout=90,
+                check=False,
+            )
+        finally:
+            server.shutdown()
+            thread.join(10)
+            server.server_close()
+        complaints = [line for line in done.stderr.splitlines() if re.search(r"CONSOLE|Uncaught", line)]
+        return done.stdout, complaints
+
+    return open_page
+
+
+def text_of(document, element_id):
+    """What the element with this id shows."""
+    found = re.search(rf'<(\w+)[^>]*\bid="{element_id}".*?</\1>', document, re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", found[0])).strip()
+
+
+def test_names_with_markup_are_shown_as_text_and_nothing_is_refused(browse):
+    document, complaints = browse(
+        City(), "?station=" + "%3Cimg%20src%3Dx%20onerror%3D%22document.title%3D%27owned%27%22%3E"
+    )
+    assert complaints == []
+    assert "<img" not in document
+    assert "<title>Mobility Pulse</title>" in document
+    shown = MARKUP.replace("<", "&lt;").replace(">", "&gt;")
+    assert document.count(f'">{shown}<') >= 2  # the list's row and the drawer's heading
+    assert "2 h 05 min" in text_of(document, "list")
+
+
+def test_the_page_tells_the_present(browse):
+    document, _ = browse(City())
+    assert text_of(document, "freshness").startswith("Live: feed ")
+    kpis = text_of(document, "kpis")
+    assert "Stations reporting 1 of 2, 50% coverage" in kpis
+    assert "Net flow, 30 min \u22123 2 returns, 5 pickups" in kpis
+    assert "Dead letters 1 ⚠ of all topics" in text_of(document, "quality")
+    assert 'aria-label="Hourly means of bikes: 7 to 7, last 7"' in document
+
+
+def test_an_old_capture_is_told_as_old(browse):
+    document, complaints = browse(City(datetime(2026, 1, 24, 22, 28, tzinfo=UTC), stations=()))
+    assert complaints == []
+    assert text_of(document, "freshness").startswith("Stale: feed ")
+    assert text_of(document, "map-empty") == (
+        "No station has reported in the last 3 days. The newest snapshot is of 24 Jan 2026, 23:28 (Europe/Paris)."
+    )
+
+
+def test_a_warehouse_that_does_not_answer_is_told(browse):
+    document, _ = browse(City(fail_with=BigQueryUnavailable("BigQuery: health: ServiceUnavailable")))
+    assert text_of(document, "notice") == "The warehouse does not answer; trying again."
+    assert text_of(document, "freshness") == "Waiting for data"

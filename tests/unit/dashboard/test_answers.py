@@ -1,0 +1,92 @@
+"""Answers that many share."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pmp_dashboard.answers import Answers
+
+
+class Clock:
+    def __init__(self):
+        self.now_s = 100.0
+
+    def __call__(self):
+        return self.now_s
+
+
+class Source:
+    """Answers with how often it was asked; holds each answer back until the gate is open."""
+
+    def __init__(self, *, is_open=True):
+        self.asked, self.gate = 0, threading.Event()
+        self.began = threading.Event()
+        if is_open:
+            self.gate.set()
+
+    def __call__(self):
+        self.asked += 1
+        self.began.set()
+        assert self.gate.wait(20)
+        return self.asked
+
+
+def test_an_answer_is_given_again_until_its_time_is_over():
+    clock, source = Clock(), Source()
+    answers = Answers(monotonic=clock)
+    found = []
+    for now_s in (100.0, 109.9, 110.0, 119.9, 120.0):
+        clock.now_s = now_s
+        found.append(answers.get("q", 10.0, source))
+    assert found == [1, 1, 2, 2, 3]
+
+
+def test_who_comes_while_a_question_is_asked_waits_for_the_same_answer():
+    source = Source(is_open=False)
+    answers = Answers()
+    with ThreadPoolExecutor(8) as viewers:
+        first = viewers.submit(answers.get, "q", 10.0, source)
+        assert source.began.wait(20)
+        others = [viewers.submit(answers.get, "q", 10.0, source) for _ in range(7)]
+        source.gate.set()
+        assert [viewer.result(20) for viewer in (first, *others)] == [1] * 8
+    assert source.asked == 1
+
+
+def test_another_question_does_not_wait():
+    slow, quick = Source(is_open=False), Source()
+    answers = Answers()
+    with ThreadPoolExecutor(1) as viewers:
+        waiting = viewers.submit(answers.get, "slow", 10.0, slow)
+        assert slow.began.wait(20)
+        assert answers.get("quick", 10.0, quick) == 1
+        slow.gate.set()
+        assert waiting.result(20) == 1
+
+
+def test_a_failure_goes_to_all_who_wait_and_is_not_kept():
+    source = Source(is_open=False)
+    answers = Answers()
+
+    def fail():
+        source()
+        raise LookupError("no")
+
+    with ThreadPoolExecutor(3) as viewers:
+        first = viewers.submit(answers.get, "q", 10.0, fail)
+        assert source.began.wait(20)
+        others = [viewers.submit(answers.get, "q", 10.0, fail) for _ in range(2)]
+        source.gate.set()
+        for viewer in (first, *others):
+            with pytest.raises(LookupError):
+                viewer.result(20)
+    assert answers.get("q", 10.0, lambda: "better") == "better"
+
+
+def test_there_is_room_for_so_many_and_the_longest_unused_goes_first():
+    sources = {name: Source() for name in "abc"}
+    answers = Answers(room=2)
+    for name in "abacab":
+        answers.get(name, 10.0, sources[name])
+    assert {name: source.asked for name, source in sources.items()} == {"a": 1, "b": 2, "c": 1}

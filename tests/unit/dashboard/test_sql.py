@@ -1,0 +1,43 @@
+"""The queries name what there is, and read bounded parts of it."""
+
+import re
+from importlib.resources import files
+
+import pytest
+
+from pmp_schema.bigquery.queries import statement
+from pmp_schema.topology import TOPOLOGY
+
+NAMES = sorted(path.name.removesuffix(".sql") for path in files("pmp_dashboard").joinpath("sql").iterdir())
+# A source of rows without end to the column by which BigQuery leaves partitions out.
+BOUNDS = {
+    "station_status": "feed_ts",
+    "station_status_unique": "feed_ts",
+    "raw_events_unique": "event_date",
+    "station_features": "event_date",
+    "totals_hourly": "utc_date",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tables_and_views_are_those_of_the_topology(name):
+    text = statement("pmp_dashboard", name, "p")
+    sources = re.findall(r"`p\.(\w+)\.(\w+)`", text)
+    assert sources
+    assert [TOPOLOGY.dataset_of(source).id for _, source in sources] == [dataset for dataset, _ in sources]
+    assert "{" not in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_has_no_end_is_read_by_its_partitions(name):
+    text = statement("pmp_dashboard", name, "p")
+    for source in re.findall(r"`p\.\w+\.(\w+)`", text):
+        if source in BOUNDS:
+            assert re.search(rf"\b{BOUNDS[source]} (>|>=|BETWEEN) ", text), source
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_comment_names_a_parameter(name):
+    """The emulator counts those as well, and refuses the query."""
+    comments = re.findall(r"--.*", statement("pmp_dashboard", name, "p"))
+    assert [comment for comment in comments if "@" in comment] == []
