@@ -15,6 +15,7 @@ from pmp_beam.history import HistorySource
 from pmp_beam.io import ReadMessages
 from pmp_beam.runners import Build, Runner, run_batch, run_streaming, submit
 from pmp_beam.settings import Settings
+from pmp_beam.station_features import command as station_features
 from pmp_schema import logs
 from pmp_schema.config import ConfigError
 from pmp_schema.instants import parse_instant
@@ -56,11 +57,12 @@ def _ingest(settings: Settings, _: argparse.Namespace) -> tuple[Build, bool]:
     return build, True
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The commands; each one's `make(settings, args)` gives how to build the pipeline, and whether it is unbounded."""
+    root = argparse.ArgumentParser(
         prog="python -m pmp_beam", description="Runs a pipeline here, or submits it to Dataflow."
     )
-    pipelines = parser.add_subparsers(dest="pipeline", required=True, metavar="PIPELINE")
+    pipelines = root.add_subparsers(dest="pipeline", required=True, metavar="PIPELINE")
     curate = pipelines.add_parser("curate_status", help="snapshots to history and derived rides (streaming)")
     curate.add_argument(
         "--backfill-since",
@@ -80,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         "ingest_events", help="sensor events to raw_events, for high volumes (streaming)"
     )
     ingest.set_defaults(make=_ingest)
+    features = pipelines.add_parser(station_features.NAME, help="events to station features (batch)")
+    station_features.add_arguments(features)
     for pipeline in (curate, ingest):
         pipeline.add_argument(
             "--runner",
@@ -88,8 +92,9 @@ def _parser() -> argparse.ArgumentParser:
             metavar="RUNNER",
             help="direct: in this process (default); dataflow: submit; Beam's names do as well",
         )
+    for pipeline in (curate, ingest, features):
         pipeline.epilog = "Further options go to Beam: --max_num_workers, --update, --dry_run=True ..."
-    return parser
+    return root
 
 
 def _instant(text: str) -> datetime:
@@ -98,11 +103,17 @@ def _instant(text: str) -> datetime:
 
 def main(argv: Sequence[str]) -> int:
     """Runs what the arguments say; returns the exit code."""
-    parser = _parser()
-    args, beam_args = parser.parse_known_args(argv)
+    commands = parser()
+    if argv and argv[0].startswith("--") and argv[0] != "--help":
+        argv = [station_features.NAME, *argv]  # the command line from before there were others
+    args, beam_args = commands.parse_known_args(argv)
     if beam_args and args.runner is not Runner.DATAFLOW:
-        parser.error(f"{' '.join(beam_args)}: options of Beam are for --runner dataflow")
+        commands.error(f"{' '.join(beam_args)}: options of Beam are for --runner dataflow")
     try:
+        if args.pipeline == station_features.NAME:
+            return station_features.run(
+                args, beam_args, lambda: Settings.from_env(os.environ), datetime.now(UTC)
+            )
         settings = Settings.from_env(os.environ)
         logs.configure(settings.log_level)
         build, streaming = args.make(settings, args)

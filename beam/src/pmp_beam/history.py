@@ -19,7 +19,6 @@ END: Final = datetime(9999, 1, 1, tzinfo=UTC)
 BEGIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE_SNAPSHOTS: Final = 20  # of about half a megabyte each
 _PAGE_ROWS: Final = 5000
-_QUERY_SNAPSHOTS: Final = 500
 _ACCEPTED: Final = frozenset({"ok", "unchanged"})
 _FETCHED: Final = "fetch-finished"  # the collector's attribute; the row has the time of its append
 # Reasons of letters that hold a part of a snapshot; the snapshot itself may still have to be curated.
@@ -70,11 +69,16 @@ class History(Protocol):
 
 
 class BigQueryHistory:
-    """The history as the tables have it."""
+    """The history as the tables have it.
 
-    def __init__(self, queries: Queries, rules: Rules = DEFAULT_RULES) -> None:
+    Args:
+        bodies: of so many snapshots are asked for at a time.
+    """
+
+    def __init__(self, queries: Queries, rules: Rules = DEFAULT_RULES, *, bodies: int = 500) -> None:
         self._queries = queries
         self._rules = rules
+        self._bodies = bodies
 
     def systems(self, since: datetime) -> list[str]:
         return [row["system_id"] for row in self._queries.rows("polled_systems", since=("TIMESTAMP", since))]
@@ -123,8 +127,8 @@ class BigQueryHistory:
 
     def messages(self, system_id: str, snapshots: Sequence[Missing]) -> Iterator[PushMessage]:
         # Bodies are asked for by themselves: a day of them is a gigabyte, a day of ids some hundred kilobytes.
-        for first in range(0, len(snapshots), _QUERY_SNAPSHOTS):
-            asked = snapshots[first : first + _QUERY_SNAPSHOTS]
+        for first in range(0, len(snapshots), self._bodies):
+            asked = snapshots[first : first + self._bodies]
             rows = self._queries.rows(
                 "snapshot_bodies",
                 page_rows=_PAGE_SNAPSHOTS,

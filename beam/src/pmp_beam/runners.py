@@ -62,7 +62,9 @@ def run_streaming(build: Build, *, pubsub_emulator: str | None) -> NoReturn:
         # Not the default: that one first tries to download another runner.
         pipeline = beam.Pipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"]))
         build(pipeline)
-        pipeline.run().wait_until_finish()
+        result = pipeline.run()
+        logger.info("pipeline.started")
+        result.wait_until_finish()
     except Exception:  # whatever a step raises ends the pipeline, not the service
         logger.exception("pipeline.failed", extra={"restart_s": RESTART_S})
     time.sleep(RESTART_S)
@@ -125,6 +127,7 @@ def dataflow_options(
         f"--staging_location={settings.bucket}/dataflow/staging",
         f"--sdk_container_image={settings.image}",
         "--sdk_location=container",
+        "--no_save_main_session",  # Dataflow's default is to upload it
         "--experiments=disable_logging_submission_environment",  # it would be a file to upload
         "--autoscaling_algorithm=THROUGHPUT_BASED",
         f"--max_num_workers={MAX_WORKERS}",

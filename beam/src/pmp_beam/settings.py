@@ -19,6 +19,8 @@ class Settings:
     bigquery_emulator: URL of a BigQuery emulator; None for Google's.
     storage_emulator: `host:port` of the Storage API's emulator; None for Google's.
     raw_event_table: `project.dataset.table` of the sensor events where they were moved.
+    features_table: `project.dataset.table` of the station features where they were moved.
+    features_job: first part of the names of Dataflow's jobs of station_features; None is the topology's.
     query_timeout_s: seconds before one call of BigQuery is given up, retries included.
     log_level: Python level name.
     """
@@ -32,6 +34,8 @@ class Settings:
     bigquery_emulator: str | None = None
     storage_emulator: str | None = None
     raw_event_table: str | None = None
+    features_table: str | None = None
+    features_job: str | None = None
     query_timeout_s: float = 60.0
     log_level: str = "INFO"
 
@@ -48,6 +52,8 @@ class Settings:
             bigquery_emulator=env.get("BIGQUERY_EMULATOR_HOST") or None,
             storage_emulator=env.get("BIGQUERY_STORAGE_EMULATOR_HOST") or None,
             raw_event_table=env.get("RAW_EVENT_TABLE") or None,
+            features_table=env.get("FEATURES_TABLE") or None,
+            features_job=env.get("FEATURE_ENGINEERING_JOB_NAME") or None,
             query_timeout_s=number(env, "BEAM_QUERY_TIMEOUT_S", 60.0),
             log_level=log_level(env),
         )
