@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ import httpx
 from rich.console import Console
 
 from pmp_schema import gbfs, tables
+from pmp_schema.events import rfc3339
 from pmpctl.errors import CommandError
 from pmpctl.exhibits import EXHIBITS, counts_table, rows_table
 from pmpctl.landed import Landed, Published
@@ -22,18 +24,20 @@ from pmpctl.local.environment import LIVE
 FEED_TABLES: Final = {"station_status": "feed_snapshots", "station_information": "station_information"}
 REQUEST_TIMEOUT_S: Final = 60.0  # a collect may retry the feed
 LANDING_TIMEOUT_S: Final = 60.0
+FEATURES_TIMEOUT_S: Final = 120.0
 SENSOR_EVENTS: Final = 200  # the Pub/Sub emulator pushes about 100 a second on two cores
 SENSOR_RATE_PER_S: Final = 200
 # The simulated city lives five minutes in a second, and begins so long ago that it does not reach the present.
 SPEED: Final = 300
 HOURS_AGO: Final = 6
-MORE_POLLS: Final = 5
+MORE_POLLS: Final = 3
 COUNTED: Final = (
     "feed_snapshots",
     "station_information",
     "raw_events",
     "station_status",
     "feed_polls",
+    "station_features",
     "events",
     "dead_letters",
 )
@@ -162,6 +166,9 @@ def _drive(feed: str, stack: Stack, report: Report, console: Console) -> None:
         report.lost = _wait(lambda: landed.missing(published))
     with report.step(console, "wait for the curation"):
         report.lost += _wait(lambda: landed.uncurated(published) + landed.missing_rides())
+    with report.step(console, "compute station features"):
+        _compute_features(stack)
+        report.lost += _wait(landed.untold_runs)
     with report.step(console, "query tables and marts"):
         report.tables = {tables.table(name).id: landed.count(name) for name in COUNTED}
         shown = [rows_table(exhibit, landed.sample(exhibit)) for exhibit in EXHIBITS]
@@ -196,6 +203,17 @@ def _collect(
             if result["outcome"] == "failed":
                 raise CommandError(f"collect station_status: {result['detail']}")
             published.messages["feed_snapshots"] += [result["message_id"]] if result["message_id"] else []
+
+
+def _compute_features(stack: Stack) -> None:
+    """Asks for the features of now; provisional, because the demo's events are younger than a minute."""
+    now = rfc3339(datetime.now(UTC))
+    with httpx.Client(
+        base_url=stack.variables["LAUNCHER_URL"], timeout=FEATURES_TIMEOUT_S, trust_env=False
+    ) as launcher:
+        run = _post(launcher, "/runs", {"as_of": now, "known_at": now, "provisional": True, "wait": True})
+    if run["status"] != "succeeded":
+        raise CommandError(f"feature run {run['run_id']}: {run['status']}: {run.get('error')}")
 
 
 def _wait(missing: Callable[[], int]) -> int:

@@ -54,6 +54,19 @@ EXHIBITS: Final = (
         "WHERE source = 'derived' GROUP BY station_id ORDER BY SUM(delta) DESC, station_id",
     ),
     Exhibit(
+        "station_features: the busiest stations of 24 hours",
+        "station_features_latest",
+        "city_id, station_id, MAX(IF(feature_name = 'pickup_count' AND window_len = '24h', value, NULL)) AS pickups, "
+        "MAX(IF(feature_name = 'dropoff_count' AND window_len = '24h', value, NULL)) AS dropoffs, "
+        "ROUND(MAX(IF(feature_name = 'city_share', value, NULL)), 4) AS city_share",
+        "GROUP BY city_id, station_id ORDER BY pickups DESC, station_id",
+    ),
+    Exhibit(
+        "feature_runs: how they were computed",
+        "feature_runs",
+        "run_id, engine, executor, status, rows_",
+    ),
+    Exhibit(
         "raw_events: simulated sensors",
         "raw_events",
         "event_id, station_id, FORMAT_TIMESTAMP('%F %T', ts_iso) AS ts_iso, kind, delta",

@@ -57,7 +57,9 @@ class Landed:
     def age_s(self, table: str) -> float | None:
         """Seconds since the newest row was ingested; None for a table without rows."""
         columns = {column.name for column in tables.table(table).columns}
-        column = next(name for name in ("ingest_ts", "publish_ts", "dead_lettered_ts") if name in columns)
+        column = next(
+            name for name in ("ingest_ts", "publish_ts", "dead_lettered_ts", "as_of") if name in columns
+        )
         sql = f"SELECT TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), MAX({column}), MILLISECOND) AS age FROM {self._name(table)}"  # noqa: S608
         age = self._query(sql)[0]["age"]
         return None if age is None else age / 1000
@@ -92,6 +94,11 @@ class Landed:
             WHERE source = 'derived'
         """  # noqa: S608
         return int(self._query(sql)[0]["n"])
+
+    def untold_runs(self) -> int:
+        """1 as long as no feature run is known to have succeeded."""
+        sql = f"SELECT COUNT(*) AS n FROM {self._name('feature_runs')} WHERE status = 'succeeded'"  # noqa: S608
+        return int(self._query(sql)[0]["n"] == 0)
 
     def _missing_events(self, published: Published) -> int:
         if not published.sensor_events:
