@@ -23,6 +23,7 @@ from pmpctl.local.stack import healthy
 class Emulators:
     pubsub: str
     bigquery: str
+    storage: str
 
 
 def free_port():
@@ -67,7 +68,7 @@ def emulators(tmp_path_factory):
         ]
         data = tmp_path_factory.mktemp("bigquery")
         serve(stack, [*command, f"--data-dir={data}"], f"{bigquery}/healthz")
-        yield Emulators(pubsub, bigquery)
+        yield Emulators(pubsub, bigquery, f"127.0.0.1:{grpc}")
 
 
 @pytest.fixture

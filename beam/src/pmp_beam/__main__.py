@@ -118,7 +118,9 @@ def main(argv: Sequence[str]) -> int:
         logs.configure(settings.log_level)
         build, streaming = args.make(settings, args)
         if args.runner is Runner.DATAFLOW:
-            submit(build, settings, beam_args, job_name=TOPOLOGY.jobs[args.pipeline], streaming=streaming)
+            # Dataflow runs one job of a name at a time, and the backfill goes on beside the stream.
+            job_name = TOPOLOGY.jobs[args.pipeline] + ("" if streaming else "-backfill")
+            submit(build, settings, beam_args, job_name=job_name, streaming=streaming)
         elif streaming:
             run_streaming(build, pubsub_emulator=settings.pubsub_emulator)
         else:

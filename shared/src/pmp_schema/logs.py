@@ -18,7 +18,10 @@ from typing import Any, Final, TextIO
 
 _CONTEXT: Final[ContextVar[Mapping[str, Any]]] = ContextVar("log_context", default={})  # noqa: B039 - never mutated
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-OWN_PACKAGES: Final = ("pmp_schema", "pmp_collector", "pmp_writer", "pmp_replayer", "pmp_launcher", "pmp_dashboard", "pmp_beam", "pmpctl")
+OWN_PACKAGES: Final = (
+    *("pmp_schema", "pmp_collector", "pmp_writer", "pmp_replayer", "pmp_launcher"),
+    *("pmp_dashboard", "pmp_beam", "pmpctl"),
+)
 _TRACE_ID: Final = re.compile(r"^[0-9a-f]{32}$")
 _QUOTATION: Final = re.compile(r"(?s)^(Invalid request from ip=\S*: [^:]*).*")
 _TALLY_NAMES: Final = 20

@@ -1,5 +1,8 @@
 """`python -m pmp_beam curate_status` on both emulators: snapshots in, rows and events out."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -120,3 +123,34 @@ def test_a_signal_ends_it(project, tmp_path):
         eventually(lambda: b"pipeline.started" in log.read_bytes())
         assert process.stop() == 0
     assert b"pipeline.stopped" in log.read_bytes()
+
+
+def test_a_pipeline_that_failed_begins_anew_in_the_same_process(project, tmp_path):
+    log = tmp_path / "log"
+    nowhere = {"BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9", "BEAM_QUERY_TIMEOUT_S": "0.5"}
+    with pipeline_process(["curate_status"], project.env | nowhere, log) as process:
+        eventually(lambda: log.read_bytes().count(b"pipeline.started") == 2)
+        assert b"pipeline.failed" in log.read_bytes()
+        assert process.is_running
+
+
+def test_a_backfill_curates_what_was_ingested_before_the_first_job_and_ends(project, running, system):
+    tables = project.tables(system)
+    older = [snapshot(system, minute, bikes(a=count)) for minute, count in enumerate((5, 3))]
+    tables.insert("feed_snapshots", *map(raw, older))
+    began = {"feed_ts": START + 2 * MINUTE, "verdict": "ok"}
+    tables.insert("feed_polls", began)
+    command = ["curate_status", "--backfill-since", (START - MINUTE).isoformat()]
+    done = subprocess.run(
+        [sys.executable, "-m", "pmp_beam", *command],
+        env=os.environ | project.env,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = polls(project, system)
+    assert [(row["verdict"], row["bikes"]) for row in found] == [("ok", 5), ("ok", 3), ("ok", None)]
+    rows = tables.view("station_status", "bikes, change")
+    assert sorted((row["change"], row["bikes"]) for row in rows) == [("counts", 3), ("first", 5)]

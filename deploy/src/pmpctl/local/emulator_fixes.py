@@ -1,4 +1,4 @@
-"""Three faults of bqemulator 1.4 that a long-running local stack meets, mended from outside.
+"""Four faults of bqemulator 1.4 that a long-running local stack meets, mended from outside.
 
 1. REST queries run on the event loop's thread and Storage API calls on gRPC's threads, over one DuckDB connection.
    Two statements at a time exchange results or block each other for ever (the one holds the connection and waits for
@@ -7,6 +7,8 @@
    append a minute would be copied each minute and the copies kept for days. Nothing here travels in time, so
    nothing is copied.
 3. The rows of every read session are kept for ever. Here those of the newest sessions are.
+4. Every open append stream occupies one of asyncio's default threads, of which there are processors + 4: on two
+   processors the seventh waits for ever. Here there are 64.
 
 Each can go as soon as the emulator does the same itself; the tests of this module then still pass without it.
 """
@@ -14,6 +16,7 @@ Each can go as soon as the emulator does the same itself; the tests of this modu
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from bqemulator.grpc_api import read_servicer
@@ -26,6 +29,7 @@ from bqemulator.versioning.snapshots import SnapshotManager
 T = TypeVar("T")
 _LONGEST_STATEMENT_S: Final = 300.0
 _READ_SESSIONS: Final = 32
+_CONNECTIONS: Final = 64
 
 
 class _LoopThread:
@@ -38,6 +42,7 @@ class _LoopThread:
     def enter(self) -> None:
         """Makes the running loop the one; called on its thread."""
         self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(_CONNECTIONS))
         self._thread = threading.get_ident()
 
     def run(self, engine: DuckDBEngine, work: Callable[[], T]) -> T:

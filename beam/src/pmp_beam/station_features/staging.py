@@ -1,0 +1,74 @@
+"""From a staging table to station_features: all rows of a run become visible at once, or none."""
+
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from google.api_core import retry
+from google.api_core.exceptions import RetryError
+
+from pmp_schema.features import FeatureTables, Parameter, Statement, Warehouse
+from pmp_schema.features.statements import merge_station_features
+
+_VISIBLE_WITHIN_S: Final = 60.0
+
+
+class StagingIncompleteError(RuntimeError):
+    """The staging table does not show all rows that were written."""
+
+
+class EmptyRunError(RuntimeError):
+    """The run has no rows, but its as_of has some already."""
+
+
+def merge_staged(
+    warehouse: Warehouse, tables: FeatureTables, *, staging: str, as_of: datetime, written: int | None = None
+) -> int:
+    """Makes the staged rows those of their as_of; may be repeated.
+
+    Args:
+        written: rows that must be there; None where a single statement wrote them.
+
+    Returns:
+        The rows of the as_of.
+
+    Raises:
+        StagingIncompleteError: after a minute there are fewer or more.
+        EmptyRunError: there is none, and a complete set would be deleted.
+    """
+    staged = count_rows(warehouse, staging, as_of)
+    if written is not None and staged != written:
+        staged = _await_rows(warehouse, staging, as_of, written)
+    if staged:
+        warehouse.query(merge_station_features(tables, staging=staging, as_of=as_of))
+    elif stored := count_rows(warehouse, tables.station_features, as_of):
+        raise EmptyRunError(f"no rows, but {stored} are stored for {as_of.isoformat()}")
+    return staged
+
+
+def count_rows(warehouse: Warehouse, table: str, as_of: datetime) -> int:
+    """Rows of an as_of in a table with the columns of station_features."""
+    statement = Statement(_template().replace("{table}", table), (Parameter("as_of", "TIMESTAMP", as_of),))
+    [row] = warehouse.query(statement)
+    return int(row["row_count"])
+
+
+def _await_rows(warehouse: Warehouse, staging: str, as_of: datetime, written: int) -> int:
+    def look() -> int:
+        staged = count_rows(warehouse, staging, as_of)
+        if staged != written:
+            raise StagingIncompleteError(f"{staged} of {written} rows are staged")
+        return staged
+
+    incomplete = retry.if_exception_type(StagingIncompleteError)
+    again = retry.Retry(predicate=incomplete, initial=0.5, maximum=5.0, timeout=_VISIBLE_WITHIN_S)
+    try:
+        return int(again(look)())
+    except RetryError as error:
+        raise StagingIncompleteError(str(error.cause)) from error
+
+
+@cache
+def _template() -> str:
+    return files(__package__).joinpath("sql", "count_rows.sql").read_text("utf-8")

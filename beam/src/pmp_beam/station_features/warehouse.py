@@ -1,0 +1,101 @@
+"""BigQuery behind Google's client: the features' statements, and the staging table of a run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from google.api_core import exceptions, retry
+from google.cloud import bigquery
+from requests import RequestException
+
+from pmp_beam.io.storage import once_per_process
+from pmp_schema.bigquery.queries import query_client
+from pmp_schema.features import Parameter, Statement
+from pmp_schema.tables import table
+
+STAGING_LIFE: Final = timedelta(days=1)
+_CALL_TIMEOUT_S: Final = 30.0
+_TRANSIENT: Final = (
+    exceptions.BadGateway,
+    exceptions.GatewayTimeout,
+    exceptions.InternalServerError,
+    exceptions.ServiceUnavailable,
+    exceptions.TooManyRequests,
+    RequestException,
+)
+_CALLS: Final = retry.Retry(
+    predicate=retry.if_exception_type(*_TRANSIENT), initial=0.2, maximum=5.0, timeout=60.0
+)
+# Two statements changed the same rows at once; one of them took effect and the other none.
+# https://cloud.google.com/bigquery/docs/transactions#concurrency
+_CONFLICTS: Final = ("Could not serialize access", "aborted due to concurrent update")
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseSource:
+    """Makes the warehouse where it is needed: a client cannot travel to a worker.
+
+    Attributes:
+        emulator: URL of a BigQuery emulator; None for Google's.
+        timeout_s: seconds for one statement.
+    """
+
+    project: str
+    emulator: str | None
+    timeout_s: float
+
+    def __call__(self) -> "BigQueryWarehouse":
+        return _warehouse(self)
+
+
+class BigQueryWarehouse:
+    """A `Warehouse`. A statement that loses against a concurrent one is run again, for some minutes."""
+
+    def __init__(self, client: bigquery.Client, *, timeout_s: float) -> None:
+        self._client = client
+        self._timeout_s = timeout_s
+        self._again = retry.Retry(predicate=is_conflict, initial=1.0, maximum=20.0, timeout=300.0)
+
+    def query(self, statement: Statement) -> Sequence[Mapping[str, Any]]:
+        """The rows of a statement, none for DML."""
+        rows: Sequence[Mapping[str, Any]] = self._again(self._run)(statement)
+        return rows
+
+    def create_staging(self, staging: str) -> None:
+        """Makes an empty table with the columns of station_features, which is dropped by itself after a day."""
+        columns = [bigquery.SchemaField.from_api_repr(one) for one in table("station_features").api_schema()]
+        new = bigquery.Table(staging, schema=columns)
+        new.expires = datetime.now(UTC) + STAGING_LIFE
+        self._client.create_table(new, exists_ok=True, timeout=_CALL_TIMEOUT_S, retry=_CALLS)
+
+    def drop_staging(self, staging: str) -> None:
+        """Drops a staging table that is not needed any more."""
+        self._client.delete_table(staging, not_found_ok=True, timeout=_CALL_TIMEOUT_S, retry=_CALLS)
+
+    def row_count(self, name: str) -> int:
+        """Rows of a table, about: those that came within the last hour may be missing."""
+        return int(self._client.get_table(name, timeout=_CALL_TIMEOUT_S, retry=_CALLS).num_rows or 0)
+
+    def _run(self, statement: Statement) -> Sequence[Mapping[str, Any]]:
+        config = bigquery.QueryJobConfig(query_parameters=[_parameter(one) for one in statement.parameters])
+        job = self._client.query(statement.sql, config, timeout=_CALL_TIMEOUT_S, retry=_CALLS, job_retry=None)
+        rows = job.result(timeout=self._timeout_s, retry=_CALLS, job_retry=None)
+        return [dict(row) for row in rows]
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether a statement has failed only because of another one at the same time."""
+    refused = isinstance(error, exceptions.BadRequest | exceptions.Conflict | exceptions.Aborted)
+    return refused and any(text in str(error) for text in _CONFLICTS)
+
+
+@once_per_process
+def _warehouse(source: WarehouseSource) -> BigQueryWarehouse:
+    return BigQueryWarehouse(query_client(source.project, source.emulator), timeout_s=source.timeout_s)
+
+
+def _parameter(one: Parameter) -> Any:
+    if isinstance(one.value, tuple):
+        return bigquery.ArrayQueryParameter(one.name, one.type, list(one.value))
+    return bigquery.ScalarQueryParameter(one.name, one.type, one.value)

@@ -1,0 +1,172 @@
+"""Commands about many points in time: features backfill, features export."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pmp_schema.events import rfc3339
+from pmpctl import feature_backfill as filling
+from pmpctl.errors import CommandError
+from pmpctl.feature_files import Format, destination
+from pmpctl.feature_times import KnownAt, check_settled, parse_time, time_range
+from pmpctl.operations import DryRunOption, Engine, JsonOption, YesOption
+from pmpctl.session import Session, confirm, dump, open_session, spinner
+from pmpctl.target import Target, TargetOption
+
+if TYPE_CHECKING:
+    from pmpctl.feature_runs import Told
+
+INTERRUPTED: Final = 130
+_QUERY_TIMEOUT_S: Final = 60.0
+
+KnownAtOption = Annotated[str | None, typer.Option(help="RFC 3339; nothing that was ingested later.")]
+DelayOption = Annotated[
+    str | None,
+    typer.Option(help="5m, 2h ...: nothing that was ingested later than so long after each as_of."),
+]
+
+
+def register(features: typer.Typer) -> None:
+    """Adds the commands to `pmpctl features`."""
+    features.command("backfill")(backfill)
+    features.command("export")(export)
+
+
+def backfill(
+    context: typer.Context,
+    first: Annotated[str, typer.Option("--from", help="RFC 3339; the first as_of.")],
+    last: Annotated[str, typer.Option("--to", help="RFC 3339; the last as_of, where the steps meet it.")],
+    every: Annotated[str, typer.Option(help="From one as_of to the next: 30m, 1h, 1d ...")],
+    engine: Annotated[Engine | None, typer.Option(help="The launcher's own by default.")] = None,
+    known_at: KnownAtOption = None,
+    known_at_delay: DelayOption = None,
+    at_once: Annotated[int, typer.Option(min=1, max=50, help="Runs under way at most.")] = 4,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Has the launcher compute the features of many times, in order; those that are there already are left alone.
+
+    Without --known-at and --known-at-delay a run knows all that is known today. Stop it with Ctrl-C whenever you like:
+    the same command goes on where it was. Exits 1 where something failed three times.
+    """
+    times = time_range(first, last, every)
+    bound = KnownAt.parse(known_at, known_at_delay)
+    check_settled(times, bound, datetime.now(UTC))
+    session = open_session(context, target)
+    there = _filled(session, times, engine.value if engine else None)
+    report = filling.Report(times=len(times), there=len(there), known_at=bound)
+    for as_of, known in there.items():
+        report.compare(as_of, known)
+    todo = [as_of for as_of in times if as_of not in there]
+    launcher = filling.CalledLauncher(session, engine.value if engine else None, bound)
+    if dry_run:
+        calls = [str(launcher.request(as_of)) for as_of in todo]
+        typer.echo(dump({"dry_run": True, "calls": calls}) if as_json else "\n".join(calls))
+        return
+    if todo and not session.local:
+        confirm(f"This starts {len(todo):,} feature runs.", yes=yes)
+    code = _fill(report, todo, launcher, session, at_once=at_once, quiet=as_json)
+    if as_json:
+        typer.echo(dump(report.as_json()))
+    else:
+        typer.echo(str(report))
+        if report.failed or report.later:
+            Console().print(filling.problems_table(report))
+    raise typer.Exit(code)
+
+
+def _fill(
+    report: filling.Report,
+    todo: Sequence[datetime],
+    launcher: filling.Launcher,
+    session: Session,
+    *,
+    at_once: int,
+    quiet: bool,
+) -> int:
+    """Carries the runs out and notes them; gives the exit code."""
+    with _progress(quiet=quiet) as progress:
+        task = progress.add_task("", total=report.times, completed=report.there)
+        try:
+            for as_of, run in filling.carry_out(todo, launcher, at_once=at_once, pause=session.pause):
+                report.add(as_of, run)
+                progress.update(task, advance=1, description=rfc3339(as_of))
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except CommandError as error:
+            spinner(quiet=False).print(f"pmpctl: {error}", markup=False, soft_wrap=True)
+            return 1
+    return 0 if report.is_complete else 1
+
+
+def export(
+    context: typer.Context,
+    output: Annotated[Path, typer.Option(help="A file, which is replaced, or a folder for it.")],
+    as_of: Annotated[list[str] | None, typer.Option(help="RFC 3339; repeatable.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="RFC 3339; of a range of as_of.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="RFC 3339; the range's end.")] = None,
+    every: Annotated[str | None, typer.Option(help="The range's steps: 30m, 1h, 1d ...")] = None,
+    kind: Annotated[Format, typer.Option("--format")] = Format.PARQUET,
+    known_at: KnownAtOption = None,
+    known_at_delay: DelayOption = None,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Writes a training set: one row per station and as_of, one column per feature, and the run's known_at.
+
+    All times or none: it refuses where one has no rows yet, or has rows that may know more than --known-at or
+    --known-at-delay allow.
+    """
+    from pmpctl import feature_export  # noqa: PLC0415 - Google's clients take a second to import
+
+    times = _times(as_of, first, last, every)
+    bound = KnownAt.parse(known_at, known_at_delay)
+    session = open_session(context, target)
+    path = destination(output, kind)
+    with _progress(quiet=as_json) as progress:
+        task = progress.add_task("", total=len(times))
+        rows = feature_export.export(
+            times,
+            read_filled=lambda: _filled(session, times, None),
+            read_rows=feature_export.TrainingRows(session.bigquery).read,
+            known_at=bound,
+            kind=kind,
+            path=path,
+            tell=lambda done, rows: progress.update(task, completed=done, description=f"{rows:,} rows"),
+        )
+    told = {"file": str(path), "rows": rows, "times": len(times), "bytes": path.stat().st_size}
+    typer.echo(
+        dump(told) if as_json else f"{path}: {rows:,} rows of {len(times):,} times, {told['bytes']:,} bytes"
+    )
+
+
+def _times(
+    as_of: Sequence[str] | None, first: str | None, last: str | None, every: str | None
+) -> tuple[datetime, ...]:
+    if as_of and not (first or last or every):
+        return tuple(sorted({parse_time("--as-of", text) for text in as_of}))
+    if first and last and every and not as_of:
+        return time_range(first, last, every)
+    raise CommandError("which times: --as-of, once or more, or --from, --to and --every")
+
+
+def _filled(session: Session, times: Sequence[datetime], engine: str | None) -> dict[datetime, datetime]:
+    from pmp_schema.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl.feature_runs import filled, read_runs  # noqa: PLC0415
+
+    queries = Queries(session.bigquery, "pmpctl", timeout_s=_QUERY_TIMEOUT_S)
+    told: list[Told] = read_runs(queries, times)
+    wanted = set(times)
+    return filled((run for run in told if run.as_of in wanted), engine)
+
+
+def _progress(*, quiet: bool) -> Progress:
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    return Progress(*columns, console=spinner(quiet=quiet), transient=True)

@@ -1,0 +1,104 @@
+"""The points in time of feature runs: ranges of `as_of`, and until when each may have known events."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
+
+from pmp_schema.events import rfc3339
+from pmp_schema.features import default_known_at
+from pmp_schema.instants import parse_instant
+from pmpctl.errors import CommandError
+
+MOST_TIMES: Final = 100_000
+_DURATION: Final = re.compile(r"(\d{1,6})([mhd])", re.ASCII)
+_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownAt:
+    """The latest ingestion of events that runs may know; without either, each run's own.
+
+    Attributes:
+        at: for every run.
+        delay: after the `as_of` of each run: what was known when its rows were served.
+    """
+
+    at: datetime | None = None
+    delay: timedelta | None = None
+
+    @classmethod
+    def parse(cls, at: str | None, delay: str | None) -> Self:
+        """Of the options `--known-at` and `--known-at-delay`.
+
+        Raises:
+            CommandError: both are given, or one cannot be read.
+        """
+        if at is not None and delay is not None:
+            raise CommandError("--known-at or --known-at-delay, not both")
+        return cls(
+            at=None if at is None else parse_time("--known-at", at),
+            delay=None if delay is None else parse_duration("--known-at-delay", delay),
+        )
+
+    def bound(self, as_of: datetime) -> datetime | None:
+        return self.at if self.delay is None else as_of + self.delay
+
+    def allows(self, as_of: datetime, known_at: datetime) -> bool:
+        bound = self.bound(as_of)
+        return bound is None or known_at <= bound
+
+
+def parse_time(option: str, text: str) -> datetime:
+    """An option's time, UTC.
+
+    Raises:
+        CommandError: it is none.
+    """
+    try:
+        return parse_instant(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise CommandError(f"{option} {text}: a time such as 2025-11-16T02:15:00Z") from None
+
+
+def parse_duration(option: str, text: str) -> timedelta:
+    """An option's length of time, a minute or more.
+
+    Raises:
+        CommandError: it is none.
+    """
+    match = _DURATION.fullmatch(text)
+    length = int(match[1]) * _UNITS[match[2]] if match else timedelta(0)
+    if not length:
+        raise CommandError(f"{option} {text}: a length of time such as 5m, 2h or 7d")
+    return length
+
+
+def time_range(first: str, last: str, every: str) -> tuple[datetime, ...]:
+    """Every `as_of` of the options `--from`, `--to` (taken in, where the steps meet it) and `--every`.
+
+    Raises:
+        CommandError: one cannot be read, there is no time between them, or too many.
+    """
+    begin, end = parse_time("--from", first), parse_time("--to", last)
+    step = parse_duration("--every", every)
+    if end < begin:
+        raise CommandError(f"--to {last}: before --from {first}")
+    number = (end - begin) // step + 1
+    if number > MOST_TIMES:
+        raise CommandError(f"{number:,} points in time; at most {MOST_TIMES:,} at once")
+    return tuple(begin + n * step for n in range(number))
+
+
+def check_settled(times: tuple[datetime, ...], known_at: KnownAt, now: datetime) -> None:
+    """That nothing can still be added to what the runs may know.
+
+    Raises:
+        CommandError: a time is in the future, or what is known for it is.
+    """
+    if max(times) > now:
+        raise CommandError(f"{rfc3339(max(times))} is in the future")
+    bounds = (known_at.bound(as_of) for as_of in times)
+    latest = max((bound for bound in bounds if bound is not None), default=None)
+    if latest is not None and latest > default_known_at(now):
+        raise CommandError(f"known at {rfc3339(latest)}: events may still arrive until a minute after that")

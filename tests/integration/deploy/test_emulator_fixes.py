@@ -1,0 +1,36 @@
+"""What the BigQuery emulator cannot do without `pmpctl.local.emulator_fixes`."""
+
+from contextlib import ExitStack
+from datetime import UTC, datetime
+
+import pytest
+
+from pmp_schema import tables
+from pmp_schema.bigquery.appender import Appender
+from pmp_schema.bigquery.channel import storage_write_channel, write_client
+from pmp_schema.bigquery.connection import connector
+from pmp_schema.bigquery.encoders import encoder_for
+from pmp_schema.topology import TOPOLOGY
+from pmpctl import resources
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+
+def test_many_append_streams_are_open_at_the_same_time(clients, emulators):
+    resources.prepare_tables(clients, TOPOLOGY, location="EU")
+    events = tables.table("events")
+    path = f"projects/{clients.bigquery.project}/datasets/{events.dataset}/tables/{events.name}"
+    now = datetime.now(UTC)
+    with ExitStack() as open_streams:
+        for number in range(12):
+            channel = storage_write_channel(emulators.storage)
+            open_streams.callback(channel.close)
+            appender = Appender(path, encoder_for("arrow", events), connector(write_client(channel)))
+            row = {
+                "event_id": f"e-{number}",
+                "type": "test",
+                "time": now,
+                "message_id": "m",
+                "publish_ts": now,
+            }
+            assert appender.append([row], timeout_s=10) == []
