@@ -8,10 +8,17 @@ UV := $(shell command -v uv || echo .pmp/uv/bin/uv)
 RUN := .venv/bin
 STAMP := .venv/.synced
 
-.PHONY: help setup demo up down check fmt test faults compose-test clean install
+# What deploy/terraform runs; every folder's image is called pmp-FOLDER.
+IMAGES := collector writer dlq-replayer feature-launcher dashboard beam
+TAG ?= dev
+REGISTRY ?=
+TERRAFORM := $(shell command -v terraform || command -v tofu)
+TERRAFORM_CHECKED := .pmp/terraform.checked
+
+.PHONY: help setup demo up down check check-terraform fmt test faults compose-test images bench bench-features clean install
 
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Install everything into .venv (uv itself included)
 install: setup ## The same as setup
@@ -35,16 +42,24 @@ up: setup ## Start the stack and keep it running               (FEED=simulated|l
 down: setup ## Stop what `make up` started
 	@$(RUN)/pmpctl local down
 
-check: setup ## Lint, format check, types, spelling, lock file
+check: setup check-terraform ## Lint, format check, types, spelling, lock file, Terraform
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy shared/src collector/src writer/src dlq-replayer/src feature-launcher/src dashboard/src beam/src deploy/src
 	$(RUN)/codespell
 	$(UV) lock --check --quiet
 
+check-terraform: $(TERRAFORM_CHECKED) ## Terraform: format, and checkov's findings
+
+$(TERRAFORM_CHECKED): Makefile $(wildcard deploy/terraform/*.tf) $(filter .pmp/uv/bin/uv,$(UV))
+	$(if $(TERRAFORM),$(TERRAFORM) fmt -check -diff deploy/terraform)
+	$(UV) tool run --quiet --from 'checkov==3.3.30' checkov -d deploy/terraform --framework terraform --compact --quiet --skip-download
+	@mkdir -p $(@D) && touch $@
+
 fmt: setup ## Format and fix what can be fixed
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
+	$(if $(TERRAFORM),$(TERRAFORM) fmt deploy/terraform)
 
 test: setup ## Run all tests but the long ones and those that need Docker
 	$(RUN)/pytest
@@ -54,6 +69,22 @@ faults: setup ## Run the long fault and replay tests; print a table of faults
 
 compose-test: setup ## Build the containers, drive one snapshot through them, stop
 	$(RUN)/pytest -m compose tests/compose
+
+images: ## Build the images that Terraform runs            (TAG=dev, REGISTRY=HOST/PROJECT/REPOSITORY)
+	@docker=$$(for client in $$(type -ap docker); do \
+	  if DOCKER_BUILDKIT=1 "$$client" build --help 2>/dev/null | grep -q -- --secret; then echo "$$client"; break; fi; \
+	done); \
+	[ -n "$$docker" ] || { echo 'A docker client with BuildKit is needed' >&2; exit 1; }; \
+	for folder in $(IMAGES); do \
+	  image='$(REGISTRY:%=%/)pmp-'"$$folder:$(TAG)"; echo "$$image"; \
+	  DOCKER_BUILDKIT=1 "$$docker" build --quiet -f "$$folder/Dockerfile" -t "$$image" . || exit; \
+	done
+
+bench: setup ## Measure the curation's throughput
+	$(RUN)/python -m tests.bench.curation
+
+bench-features: setup ## Measure features by Beam, by DuckDB and event by event  (EVENTS=10000000)
+	$(RUN)/python -m tests.bench.features $(EVENTS:%=--events %)
 
 clean: ## Stop every local stack, remove what stacks and tools left behind
 	@for state in .pmp/*/stack.json; do \

@@ -112,18 +112,60 @@ def _find(clients: Sequence[str], path: str) -> Tool | None:
     return None
 
 
-def _tool() -> Tool:
-    path = os.environ.get("PATH", os.defpath)
+def _clients(path: str) -> tuple[str, ...]:
+    """The Docker clients of a path, where an engine answers."""
     found = (shutil.which("docker", path=folder) for folder in path.split(os.pathsep))
     clients = tuple(dict.fromkeys(client for client in found if client is not None))
     if not clients:
         pytest.skip("there is no docker command")
     if not any(_says(client, "info", "--format", "{{.ServerVersion}}") for client in clients):
         pytest.skip("no Docker engine answers")
-    tool = _find(clients, path)
+    return clients
+
+
+def _tool() -> Tool:
+    path = os.environ.get("PATH", os.defpath)
+    tool = _find(_clients(path), path)
     if tool is None:
         pytest.skip("neither docker compose nor docker-compose with a client that has BuildKit")
     return tool
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of `make images`.
+
+    Attributes:
+        docker: a client.
+        tag: of every image, of this run alone.
+    """
+
+    docker: str
+    tag: str
+
+    def name(self, folder: str) -> str:
+        return f"pmp-{folder}:{self.tag}"
+
+    def run(self, *arguments: str, timeout_s: float = 60) -> str:
+        command = [self.docker, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def images() -> Iterator[Images]:
+    """Built by `make images`, and removed."""
+    clients = _clients(os.environ.get("PATH", os.defpath))
+    if not any(_builds(client) for client in clients):
+        pytest.skip("no docker client has BuildKit")
+    images = Images(clients[0], f"test-{uuid4().hex[:8]}")
+    make = ["make", "images", f"TAG={images.tag}"]
+    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=False, timeout=BUILD_S)
+    assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    yield images
+    built = images.run("images", "--format", "{{.Repository}}:{{.Tag}}", f"--filter=reference=*:{images.tag}")
+    images.run("rmi", *built.split())
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """What compose.yaml and the Dockerfiles promise; read, not run."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -98,3 +99,42 @@ def test_images_are_built_in_one_shape() -> None:
         build = re.sub(r"--package \S+|COPY (?!shared)(\S+) \1", "NAME", build)
         shapes.add(" ".join(build.split()))
     assert len(shapes) == 1, shapes
+
+
+def test_what_terraform_runs_is_what_is_built_and_pushed() -> None:
+    run = {*(service.id for service in TOPOLOGY.services.values()), "pmp-beam"}
+    makefile = re.search(r"^IMAGES := (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    cloud = re.search(r"for folder in (.*); do", (ROOT / "deploy" / "cloudbuild.yaml").read_text("utf-8"))
+    assert makefile is not None
+    assert cloud is not None
+    assert {f"pmp-{folder}" for folder in makefile[1].split()} == run
+    assert {f"pmp-{folder}" for folder in cloud[1].split()} == run
+    assert [path for path in cloud[1].split() if not (ROOT / path / "Dockerfile").is_file()] == []
+
+
+def test_every_job_may_only_read_and_ends() -> None:
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        workflow = yaml.safe_load(path.read_text("utf-8"))
+        assert workflow["permissions"] == {"contents": "read"}, path
+        for job in workflow["jobs"].values():
+            assert job["timeout-minutes"] <= 60, path
+            uses = [step["uses"] for step in job["steps"] if "uses" in step]
+            assert [use for use in uses if not re.fullmatch(r"[\w.-]+/[\w.-]+@v\d+", use)] == [], path
+
+
+def test_the_workflows_run_what_the_gate_runs() -> None:
+    gate = re.findall(r"^make .*$", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE)
+    workflows = [
+        yaml.safe_load(path.read_text("utf-8")) for path in (ROOT / ".github" / "workflows").glob("*.yml")
+    ]
+    jobs = [job for workflow in workflows for job in workflow["jobs"].values()]
+    run = {step["run"] for job in jobs for step in job["steps"] if "run" in step}
+    assert gate
+    assert set(gate) <= run
+
+
+def test_every_project_names_the_licence() -> None:
+    assert "Apache License" in (ROOT / "LICENSE").read_text("utf-8")
+    projects = [ROOT / "pyproject.toml", *ROOT.glob("*/pyproject.toml")]
+    licences = {path: tomllib.loads(path.read_text("utf-8"))["project"].get("license") for path in projects}
+    assert set(licences.values()) == {"Apache-2.0"}, licences
