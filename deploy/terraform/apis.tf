@@ -1,7 +1,7 @@
 resource "google_project_service" "api" {
   for_each = toset([
-    "artifactregistry", "bigquery", "bigquerystorage", "billingbudgets", "cloudbuild", "cloudresourcemanager",
-    "cloudscheduler", "compute", "dataflow", "iam", "logging", "monitoring", "pubsub", "run", "secretmanager",
+    "artifactregistry", "bigquery", "bigquerystorage", "billingbudgets", "cloudbilling", "cloudbuild",
+    "cloudresourcemanager", "cloudscheduler", "compute", "dataflow", "iam", "logging", "monitoring", "pubsub", "run", "secretmanager",
     "serviceusage", "storage",
   ])
   service            = "${each.key}.googleapis.com"
