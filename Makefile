@@ -90,4 +90,4 @@ clean: ## Stop every local stack, remove what stacks and tools left behind
 	@for state in .pmp/*/stack.json; do \
 	  if [ -e "$$state" ]; then PMP_STATE_DIR="$$(dirname "$$state")" $(RUN)/pmpctl local down; fi; \
 	done
-	rm -rf .pmp/local* .pmp/demo* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .pmp/local* .pmp/demo* .pmp/bench .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,7 +21,7 @@ from pmpctl.feature_times import KnownAt
 
 CALL_TIMEOUT_S: Final = 60.0
 QUERY_TIMEOUT_S: Final = 600.0
-PAGE_ROWS: Final = 20_000
+PAGE_ROWS: Final = 5_000
 KEY: Final = 3
 """city_id, station_id, as_of: the first columns of a row; `known_at` comes after them."""
 _NAMED: Final = 5
