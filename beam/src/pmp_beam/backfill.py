@@ -32,6 +32,8 @@ def build(
         | "Systems" >> beam.FlatMap(_systems, history, since)
         | "Spread" >> beam.Reshuffle()
         | "Curate" >> beam.ParDo(Backfill(history, since)).with_output_types(Outcome)
+        # Kept before any of it is written: a write that is repeated must not ask the history again.
+        | "Kept" >> beam.Reshuffle()
     )
     deliver(outcomes, project=project, storage_emulator=storage_emulator)
 

@@ -14,7 +14,7 @@ from apache_beam.utils.timestamp import Duration
 from pmp_beam.io import PublishMessages, RejectedRow, WriteRows
 from pmp_schema import rows
 from pmp_schema.bigquery.rows import Row
-from pmp_schema.dead_letters import DeadLetter
+from pmp_schema.dead_letters import REPLAY_COUNT, DeadLetter
 from pmp_schema.errors import PoisonMessage, Reason
 from pmp_schema.publisher import Outgoing
 from pmp_schema.push import PushMessage
@@ -27,8 +27,8 @@ REJECTED: Final = "rejected"
 DEDUPLICATED_FOR_S: Final = 600
 """Pub/Sub delivers again within minutes; what comes later, the unique view removes."""
 
-Key = tuple[str, str, str]
-"""Date, station and id: what makes an event one of its own."""
+Key = tuple[str, str, str, str]
+"""Date, station and id make an event one of its own; its replay, after a try that was refused, is no double."""
 
 
 def build(
@@ -82,7 +82,8 @@ class KeyByEvent(beam.DoFn):
             self._rejected.inc()
             yield TaggedOutput(REJECTED, _letter(element, poison.reason, poison.detail))
             return
-        key = str(row["event_date"]), row["station_id"], row["event_id"]
+        replay = element.attributes.get(REPLAY_COUNT, "")
+        key = str(row["event_date"]), row["station_id"], row["event_id"], replay
         yield key, msgspec.msgpack.encode(element)
 
 

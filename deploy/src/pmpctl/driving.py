@@ -6,14 +6,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from pmpctl import collection
+from pmpctl import collection, feature_history
 from pmpctl import features as runs
 from pmpctl.errors import CommandError
 from pmpctl.operations import DryRunOption, Engine, JsonOption, YesOption
 from pmpctl.session import Session, answer, confirm, dump, open_session, spinner
 from pmpctl.target import Target, TargetOption
 
-# Backfill and export of features are commands of this group too.
 features = typer.Typer(help="Feature runs.", no_args_is_help=True)
 
 
@@ -26,6 +25,7 @@ def register(app: typer.Typer) -> None:
     """Adds the commands to `pmpctl`."""
     app.command()(collect)
     app.command()(simulate)
+    feature_history.register(features)
     app.add_typer(features, name="features")
 
 

@@ -34,7 +34,7 @@ class Pace:
     """How long the switch waits.
 
     Attributes:
-        handler_s: until every push that was under way has its answer.
+        handler_s: until every push that was under way has its answer, and a refused one is due again.
         retry_s: for the consumer to work on what is still in the old subscription.
         timeout_s: for all of it; the old subscription stays then, and so does every message.
         clock_slack_s: between this clock and Pub/Sub's.
@@ -42,7 +42,7 @@ class Pace:
 
     handler_s: float
     retry_s: float = 15.0
-    timeout_s: float = 900.0
+    timeout_s: float = 2400.0
     clock_slack_s: float = CLOCK_SLACK.total_seconds()
 
 
@@ -121,7 +121,16 @@ class Switch:
 
     def _is_done_with(self, old: Subscription, both_since: datetime) -> bool:
         """Whether only messages are left in it that the other subscription has too; else it works as before."""
+        done = False
         self._push(old, PushConfig())
+        try:
+            done = self._has_only_doubles(old, both_since)
+        finally:  # also where Pub/Sub does not answer, and on Ctrl-C
+            if not done:
+                self._push(old, self._wire(old).push_config)
+        return done
+
+    def _has_only_doubles(self, old: Subscription, both_since: datetime) -> bool:
         self.tell(f"waiting {self.pace.handler_s:g} s for what is under way in {old.id}")
         self.sleep(self.pace.handler_s)
         while received := self._pull(old):
@@ -140,7 +149,6 @@ class Switch:
                     timeout=CALL_TIMEOUT_S,
                     retry=RETRY,
                 )
-                self._push(old, self._wire(old).push_config)
                 return False
         return True
 

@@ -82,14 +82,14 @@ class Landed:
         return int(self._query(sql, parameter)[0]["n"])
 
     def missing_rides(self) -> int:
-        """Changes of a station's bikes in the history whose derived event is not there."""
+        """Changes of a station's bikes without their derived event, or derived events without a change."""
         sql = f"""
             WITH history AS (
               SELECT bikes - LAG(bikes) OVER (PARTITION BY system_id, station_id ORDER BY feed_ts) AS gained
               FROM {self._name("station_status_unique")}
               WHERE bikes IS NOT NULL
             )
-            SELECT (SELECT COUNTIF(gained != 0) FROM history) - COUNT(*) AS n
+            SELECT ABS((SELECT COUNTIF(gained != 0) FROM history) - COUNT(*)) AS n
             FROM {self._name("raw_events_unique")}
             WHERE source = 'derived'
         """  # noqa: S608

@@ -1,6 +1,7 @@
 """`ingest_events` makes of a message what the writer makes of it."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from apache_beam.utils.timestamp import Duration
 
 from pmp_beam.ingest_events import REJECTED, Key, KeyByEvent, row_letter, rows_of
 from pmp_beam.io import RejectedRow
+from pmp_schema.dead_letters import REPLAY_COUNT
 from pmp_schema.errors import Reason
 from pmp_schema.push import PushMessage
 from pmp_writer.handler import Handler
@@ -69,9 +71,17 @@ def by_pipeline(message):
             letters.append((output.value.data, comparable(output.value)))
         else:
             (row,) = rows_of(output[1])
-            assert output[0] == (str(row["event_date"]), row["station_id"], row["event_id"])
+            assert output[0] == (str(row["event_date"]), row["station_id"], row["event_id"], "")
             rows.append(row)
     return rows, letters
+
+
+def test_a_replay_is_no_double_of_the_try_that_was_refused():
+    first = MESSAGES[0]
+    again = replace(first, attributes={**first.attributes, REPLAY_COUNT: "1"})
+    ((one, _),), ((other, _),) = ([*KeyByEvent().process(message)] for message in (first, again))
+    assert one[:3] == other[:3]
+    assert one != other
 
 
 def comparable(letter):

@@ -60,7 +60,7 @@ STEPS = {
     "curate_status --backfill-since 2026-01-01T00:00:00Z": {"Once/Impulse", "Systems", "Curate"} | DELIVER,
 }
 # What Beam's own transforms are made of; no state of ours depends on it.
-OF_BEAM = ("Read/Pull/Map(", "Read/Pull/ParDo(", "Once/FlatMap(", "Once/Map(", "Spread/")
+OF_BEAM = ("Read/Pull/Map(", "Read/Pull/ParDo(", "Once/FlatMap(", "Once/Map(", "Spread/", "Kept/")
 
 
 def dry_run(command, *beam_args):
