@@ -35,20 +35,23 @@ def service():
     server.server_close()
 
 
+SCHEDULES = TOPOLOGY.schedules_of("sql")
+
+
 def test_scheduler_calls_at_once_and_ends_clean(service):
     url, calls = service
     services = [f"--service={key}={url}" for key in TOPOLOGY.services]
     command = [sys.executable, "-m", "pmpctl", "scheduler", *services]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        first = [calls.get(timeout=30) for _ in TOPOLOGY.schedules]
-        lines = [json.loads(process.stdout.readline()) for _ in TOPOLOGY.schedules]
+        first = [calls.get(timeout=30) for _ in SCHEDULES]
+        lines = [json.loads(process.stdout.readline()) for _ in SCHEDULES]
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
-    assert {path for path, _ in first} == {s.path for s in TOPOLOGY.schedules}
+    assert {path for path, _ in first} == {s.path for s in SCHEDULES}
     assert all(time.endswith("Z") for _, time in first)
     assert {(line["message"], line["status"]) for line in lines} == {("schedule.called", "200")}
