@@ -84,7 +84,8 @@ def feed_server(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8086,
     speed: Annotated[float, typer.Option(min=0.01, help="Simulated seconds per second.")] = 1.0,
     hours_ago: Annotated[
-        float, typer.Option(min=0, help="When the simulated city begins; with --speed it catches up from there.")
+        float,
+        typer.Option(min=0, help="When the simulated city begins; with --speed it catches up from there."),
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the simulated city.")] = 1,
     stations: Annotated[int, typer.Option(min=1, max=20_000, help="Of the simulated city.")] = 1400,
