@@ -49,11 +49,22 @@ pytestmark = [
 ]
 
 
+def moved(value, span):
+    """The same with every time as much later."""
+    if isinstance(value, dict):
+        return {name: moved(part, span) for name, part in value.items()}
+    if isinstance(value, list):
+        return [moved(part, span) for part in value]
+    return value + span if isinstance(value, datetime) else value
+
+
 class City:
-    """One system whose every name is markup."""
+    """One system whose every name is markup; its times are of when it is made, not of when this file was read."""
 
     def __init__(self, newest=NOW, stations=(STATION,), fail_with=None):
-        self.newest, self.rows, self.fail_with = newest, list(stations), fail_with
+        self.span = datetime.now(UTC).replace(microsecond=0) - NOW
+        self.newest = newest if newest is NOW else newest - self.span
+        self.rows, self.fail_with = list(stations), fail_with
 
     def health(self):
         if self.fail_with is not None:
@@ -65,7 +76,7 @@ class City:
         system |= {"newest_feed_ts": self.newest, "last_poll_ts": NOW, "stations_known": 2, **counted}
         topic = {"topic": MARKUP, "dead_letters_24h": 1, "reconciled_until_ts": NOW}
         topic |= {"missing_messages": 0, "surplus_messages": 0}
-        return {"generated_ts": NOW, "systems": [system], "topics": [topic]}
+        return moved({"generated_ts": NOW, "systems": [system], "topics": [topic]}, self.span)
 
     def stations(self, system):
         flow = {"since_ts": NOW, "until_ts": NOW, "pickups": 5, "dropoffs": 2, "net": -3}
@@ -83,7 +94,8 @@ class City:
         return self._answer(as_of=NOW, features={})
 
     def _answer(self, **parts):
-        return {"timezone": "Europe/Paris", "newest_feed_ts": self.newest, "generated_ts": NOW} | parts
+        answer = {"timezone": "Europe/Paris", "newest_feed_ts": self.newest, "generated_ts": NOW} | parts
+        return moved(answer, self.span)
 
 
 @pytest.fixture
