@@ -101,7 +101,7 @@ class Queries:
                 f"BigQuery: {name}: a table or view is not there; run `pmpctl tables apply`"
             ) from error
         except (*_FAILURES, TimeoutError) as error:
-            raise BigQueryUnavailable(f"BigQuery: {name}: {type(error).__name__}") from error
+            raise BigQueryUnavailable(f"BigQuery: {name}: {_cause(error)}") from error
 
     def ping(self, table: str) -> None:
         """Asks for a table; a refusal of permission is an answer too.
@@ -116,7 +116,13 @@ class Queries:
         except exceptions.Forbidden:
             return
         except _FAILURES as error:
-            raise BigQueryUnavailable(f"BigQuery: {table}: {type(error).__name__}") from error
+            raise BigQueryUnavailable(f"BigQuery: {table}: {_cause(error)}") from error
+
+
+def _cause(error: Exception) -> str:
+    """What went wrong, also where it went wrong until the time for retries was over."""
+    cause = error.cause if isinstance(error, exceptions.RetryError) else None
+    return type(cause or error).__name__
 
 
 @cache
