@@ -35,7 +35,8 @@ def _curate(settings: Settings, args: argparse.Namespace) -> tuple[Build, bool]:
 
     def build(pipeline: beam.Pipeline) -> None:
         curate_status.build(
-            pipeline | "Read" >> ReadMessages("pmp-events-dataflow-sub", project=settings.project),
+            pipeline
+            | "Read" >> ReadMessages(TOPOLOGY.pull_subscription("snapshots").id, project=settings.project),
             make_history,
             project=settings.project,
             storage_emulator=settings.storage_emulator,
@@ -48,7 +49,9 @@ def _curate(settings: Settings, args: argparse.Namespace) -> tuple[Build, bool]:
 def _ingest(settings: Settings, _: argparse.Namespace) -> tuple[Build, bool]:
     def build(pipeline: beam.Pipeline) -> None:
         ingest_events.build(
-            pipeline | "Read" >> ReadMessages("pmp-sensor-events-dataflow-sub", project=settings.project),
+            pipeline
+            | "Read"
+            >> ReadMessages(TOPOLOGY.pull_subscription("sensor-events").id, project=settings.project),
             project=settings.project,
             storage_emulator=settings.storage_emulator,
             moved_to=settings.raw_event_table,

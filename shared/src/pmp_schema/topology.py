@@ -148,6 +148,15 @@ class Topology:
         """The push subscription that feeds the writer's route of the same name as the topic's key."""
         return next(s for s in self.subscriptions if s.topic.key == topic and s.push_path is not None)
 
+    def pull_subscription(self, topic: str) -> Subscription:
+        """The subscription that a Beam pipeline reads; the one for looking into a topic is not it.
+
+        Raises:
+            StopIteration: nothing pulls the topic.
+        """
+        pulled = (s for s in self.subscriptions if s.topic.key == topic and s.push_path is None)
+        return next(s for s in pulled if s.mode != "debug")
+
 
 def _subscription(raw: dict[str, Any], topics: dict[str, Topic]) -> Subscription:
     return Subscription(
