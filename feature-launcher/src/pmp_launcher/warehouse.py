@@ -5,41 +5,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from google.api_core import exceptions, retry
-from google.auth.exceptions import GoogleAuthError
+from google.api_core import exceptions
 from google.cloud import bigquery
-from requests import RequestException
 
-from pmp_schema.bigquery.queries import BigQueryUnavailable
-from pmp_schema.features import Parameter, Statement
+from pmp_schema.bigquery.queries import FAILURES, BigQueryUnavailable, transient
+from pmp_schema.bigquery.statements import is_conflict, job_config
+from pmp_schema.features import Statement
 
 logger = logging.getLogger(__name__)
 
 ATTEMPTS: Final = 5
-FAILURES: Final = (
-    exceptions.GoogleAPICallError,
-    exceptions.RetryError,
-    GoogleAuthError,
-    RequestException,
-    TimeoutError,
-)
-_TRANSIENT: Final = (
-    exceptions.BadGateway,
-    exceptions.GatewayTimeout,
-    exceptions.InternalServerError,
-    exceptions.ServiceUnavailable,
-    exceptions.TooManyRequests,
-    RequestException,
-)
-# Of an error 400: another statement has changed the same table. https://cloud.google.com/bigquery/docs/transactions
-_CONFLICT: Final = "concurrent update"
-
-
-def transient(timeout_s: float) -> retry.Retry:
-    """Repeats calls that may succeed the next time; without it the client repeats them for ten minutes."""
-    return retry.Retry(
-        predicate=retry.if_exception_type(*_TRANSIENT), initial=0.2, maximum=2.0, timeout=timeout_s
-    )
 
 
 class BigQueryWarehouse:
@@ -70,13 +45,11 @@ class BigQueryWarehouse:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._rows(statement)
-            except exceptions.BadRequest as error:
-                if _CONFLICT not in str(error) or attempt == ATTEMPTS:
-                    raise BigQueryUnavailable(f"BigQuery: {error.message:.300}") from error
+            except FAILURES as error:
+                if not is_conflict(error) or attempt == ATTEMPTS:
+                    raise BigQueryUnavailable(f"BigQuery: {_told(error)}") from error
                 logger.warning("statement.conflicted", extra={"attempt": attempt})
                 self._sleep(2.0**attempt)
-            except FAILURES as error:
-                raise BigQueryUnavailable(f"BigQuery: {type(error).__name__}") from error
         raise AssertionError("the last attempt returns or raises")
 
     def _rows(self, statement: Statement) -> list[dict[str, Any]]:
@@ -87,14 +60,6 @@ class BigQueryWarehouse:
         return [dict(row) for row in job.result(timeout=self._statement_s, retry=again, job_retry=None)]
 
 
-def job_config(statement: Statement) -> bigquery.QueryJobConfig:
-    """A query job's configuration with a statement's parameters."""
-    return bigquery.QueryJobConfig(
-        query_parameters=[_parameter(one) for one in statement.parameters], use_query_cache=False
-    )
-
-
-def _parameter(one: Parameter) -> bigquery.ArrayQueryParameter | bigquery.ScalarQueryParameter:
-    if isinstance(one.value, tuple):
-        return bigquery.ArrayQueryParameter(one.name, one.type, list(one.value))
-    return bigquery.ScalarQueryParameter(one.name, one.type, one.value)
+def _told(error: BaseException) -> str:
+    """What a person can mend, in BigQuery's words; of the rest the kind."""
+    return f"{error.message:.300}" if isinstance(error, exceptions.BadRequest) else type(error).__name__

@@ -5,31 +5,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from google.api_core import exceptions, retry
+from google.api_core import retry
 from google.cloud import bigquery
-from requests import RequestException
 
 from pmp_beam.io.storage import once_per_process
-from pmp_schema.bigquery.queries import query_client
-from pmp_schema.features import Parameter, Statement
+from pmp_schema.bigquery.queries import query_client, transient
+from pmp_schema.bigquery.statements import is_conflict, job_config
+from pmp_schema.features import Statement
 from pmp_schema.tables import table
 
 STAGING_LIFE: Final = timedelta(days=1)
 _CALL_TIMEOUT_S: Final = 30.0
-_TRANSIENT: Final = (
-    exceptions.BadGateway,
-    exceptions.GatewayTimeout,
-    exceptions.InternalServerError,
-    exceptions.ServiceUnavailable,
-    exceptions.TooManyRequests,
-    RequestException,
-)
-_CALLS: Final = retry.Retry(
-    predicate=retry.if_exception_type(*_TRANSIENT), initial=0.2, maximum=5.0, timeout=60.0
-)
-# Two statements changed the same rows at once; one of them took effect and the other none.
-# https://cloud.google.com/bigquery/docs/transactions#concurrency
-_CONFLICTS: Final = ("Could not serialize access", "aborted due to concurrent update")
+_CALLS: Final = transient(60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +65,13 @@ class BigQueryWarehouse:
         return int(self._client.get_table(name, timeout=_CALL_TIMEOUT_S, retry=_CALLS).num_rows or 0)
 
     def _run(self, statement: Statement) -> Sequence[Mapping[str, Any]]:
-        config = bigquery.QueryJobConfig(query_parameters=[_parameter(one) for one in statement.parameters])
-        job = self._client.query(statement.sql, config, timeout=_CALL_TIMEOUT_S, retry=_CALLS, job_retry=None)
+        job = self._client.query(
+            statement.sql, job_config(statement), timeout=_CALL_TIMEOUT_S, retry=_CALLS, job_retry=None
+        )
         rows = job.result(timeout=self._timeout_s, retry=_CALLS, job_retry=None)
         return [dict(row) for row in rows]
-
-
-def is_conflict(error: BaseException) -> bool:
-    """Whether a statement has failed only because of another one at the same time."""
-    refused = isinstance(error, exceptions.BadRequest | exceptions.Conflict | exceptions.Aborted)
-    return refused and any(text in str(error) for text in _CONFLICTS)
 
 
 @once_per_process
 def _warehouse(source: WarehouseSource) -> BigQueryWarehouse:
     return BigQueryWarehouse(query_client(source.project, source.emulator), timeout_s=source.timeout_s)
-
-
-def _parameter(one: Parameter) -> Any:
-    if isinstance(one.value, tuple):
-        return bigquery.ArrayQueryParameter(one.name, one.type, list(one.value))
-    return bigquery.ScalarQueryParameter(one.name, one.type, one.value)

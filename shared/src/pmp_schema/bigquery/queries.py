@@ -18,7 +18,13 @@ from pmp_schema.topology import TOPOLOGY
 
 PAGE_ROWS: Final = 100  # of up to 10 MB each
 PING_TIMEOUT_S: Final = 2.0
-_FAILURES: Final = (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError, RequestException)
+FAILURES: Final = (
+    exceptions.GoogleAPICallError,
+    exceptions.RetryError,
+    GoogleAuthError,
+    RequestException,
+    TimeoutError,
+)
 _ONCE: Final = retry.Retry(predicate=retry.if_exception_type())
 _TRANSIENT: Final = (
     exceptions.BadGateway,
@@ -49,6 +55,13 @@ def query_client(project: str, emulator: str | None) -> bigquery.Client:
     )
 
 
+def transient(timeout_s: float) -> retry.Retry:
+    """Repeats calls that may succeed the next time. Always passed: without it the client does so for ten minutes."""
+    return retry.Retry(
+        predicate=retry.if_exception_type(*_TRANSIENT), initial=0.2, maximum=2.0, timeout=timeout_s
+    )
+
+
 class Queries:
     """The `sql/*.sql` files of one package.
 
@@ -61,10 +74,7 @@ class Queries:
         self._client = client
         self._package = package
         self._timeout_s = timeout_s
-        # Always passed: without it the client repeats a refused connection for ten minutes.
-        self._retry = retry.Retry(
-            predicate=retry.if_exception_type(*_TRANSIENT), initial=0.2, maximum=2.0, timeout=timeout_s
-        )
+        self._retry = transient(timeout_s)
 
     def rows(
         self, name: str, *, page_rows: int = PAGE_ROWS, **parameters: tuple[str, Any]
@@ -100,7 +110,7 @@ class Queries:
             raise BigQueryUnavailable(
                 f"BigQuery: {name}: a table or view is not there; run `pmpctl tables apply`"
             ) from error
-        except (*_FAILURES, TimeoutError) as error:
+        except FAILURES as error:
             raise BigQueryUnavailable(f"BigQuery: {name}: {_cause(error)}") from error
 
     def ping(self, table: str) -> None:
@@ -115,7 +125,7 @@ class Queries:
             )
         except exceptions.Forbidden:
             return
-        except _FAILURES as error:
+        except FAILURES as error:
             raise BigQueryUnavailable(f"BigQuery: {table}: {_cause(error)}") from error
 
 
