@@ -14,6 +14,8 @@ TAG ?= dev
 REGISTRY ?=
 TERRAFORM := $(shell command -v terraform || command -v tofu)
 TERRAFORM_CHECKED := .pmp/terraform.checked
+TERRAFORM_READS := $(shell find deploy/terraform tests/contract/terraform shared/src/pmp_schema -type f \
+  -not -path '*/.*' -not -name '*.pyc')
 
 .PHONY: help setup demo up down check check-terraform fmt test faults compose-test images bench bench-features clean install
 
@@ -49,11 +51,12 @@ check: setup check-terraform ## Lint, format check, types, spelling, lock file, 
 	$(RUN)/codespell
 	$(UV) lock --check --quiet
 
-check-terraform: $(TERRAFORM_CHECKED) ## Terraform: format, and checkov's findings
+check-terraform: $(TERRAFORM_CHECKED) ## Terraform: format, checkov, and what a plan and an apply make
 
-$(TERRAFORM_CHECKED): Makefile $(wildcard deploy/terraform/*.tf) $(filter .pmp/uv/bin/uv,$(UV))
+$(TERRAFORM_CHECKED): Makefile $(STAMP) $(TERRAFORM_READS) $(filter .pmp/uv/bin/uv,$(UV))
 	$(if $(TERRAFORM),$(TERRAFORM) fmt -check -diff deploy/terraform)
 	$(UV) tool run --quiet --from 'checkov==3.3.30' checkov -d deploy/terraform --framework terraform --compact --quiet --skip-download
+	$(RUN)/pytest -q tests/contract/terraform
 	@mkdir -p $(@D) && touch $@
 
 fmt: setup ## Format and fix what can be fixed
