@@ -5,6 +5,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from signal import SIGTERM
 
 import pytest
 
@@ -13,6 +14,7 @@ from pmp_launcher.local.executor import LocalExecutor
 from pmp_launcher.local.folder import Attempt, Request, Start
 from pmp_launcher.local.watch import watch
 from pmp_launcher.run import Engine, Status, Wanted
+from pmp_schema.processes import ProcessId
 from tests.fakes.pubsub_server import pubsub_server
 
 NOW = datetime(2025, 11, 16, 2, 16, tzinfo=UTC)
@@ -76,7 +78,7 @@ def test_an_attempt_that_nothing_is_alive_of_was_killed(attempt, tmp_path):
 def test_an_attempt_is_alive_while_one_of_its_processes_lives(attempt, tmp_path):
     with locks.held(attempt.alive):
         assert executor(tmp_path).find(RUN).status is Status.REQUESTED
-        attempt.save(Start(at=NOW, pid=1))
+        attempt.save(Start(at=NOW))
         assert executor(tmp_path).find(RUN).status is Status.STARTED
 
 
@@ -84,7 +86,7 @@ def test_an_unwatched_process_is_ended_after_the_deadline(attempt, tmp_path):
     with locks.held(attempt.alive, release=False) as alive:
         process = subprocess.Popen(SLEEPS, pass_fds=(alive,))
     try:
-        attempt.save(Start(at=NOW, pid=process.pid))
+        attempt.save(Start(at=NOW, process=ProcessId.of(process.pid)))
         assert executor(tmp_path, NOW + timedelta(seconds=90)).find(RUN).status is Status.STARTED
         assert process.poll() is None
         executor(tmp_path, NOW + timedelta(seconds=91)).find(RUN)
@@ -92,6 +94,34 @@ def test_an_unwatched_process_is_ended_after_the_deadline(attempt, tmp_path):
     finally:
         process.kill()
     assert executor(tmp_path).find(RUN).status is Status.FAILED
+
+
+def test_a_process_that_has_ended_is_not_looked_for_while_the_attempt_is_alive(attempt, tmp_path):
+    process = subprocess.Popen(SLEEPS)
+    identity = ProcessId.of(process.pid)
+    process.kill()
+    process.wait(10)
+    attempt.save(Start(at=NOW, process=identity))
+    with locks.held(attempt.alive):
+        assert executor(tmp_path, NOW + timedelta(seconds=91)).find(RUN).status is Status.STARTED
+
+
+def test_a_later_process_of_the_same_number_is_left_alone(attempt, tmp_path):
+    process = subprocess.Popen(SLEEPS)
+    try:
+        attempt.save(Start(at=NOW, process=ProcessId(process.pid, started="0")))
+        with locks.held(attempt.alive):
+            executor(tmp_path, NOW + timedelta(seconds=91)).find(RUN)
+        process.terminate()
+        assert process.wait(10) == -SIGTERM, "not killed before"
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def test_the_process_of_an_attempt_is_written_down_with_its_start(attempt, tmp_path):
+    watched(attempt, tmp_path, SLEEPS, deadline_s=0.2)
+    assert attempt.start().process.started
 
 
 def test_a_folder_without_a_request_is_no_attempt_and_its_number_is_not_used_again(tmp_path):

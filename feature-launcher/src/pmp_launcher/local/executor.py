@@ -1,13 +1,11 @@
 """Runs as processes of this machine: one at a time, started once, known from files and locks."""
 
-import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from signal import SIGKILL
 from typing import Final
 
 from pmp_launcher.local import locks
@@ -98,7 +96,7 @@ class LocalExecutor:
     def _end_overdue(self, attempt: Attempt, run: Run) -> None:
         """Ends a process that has outlived both its watcher and its deadline."""
         start = attempt.start()
-        if run.status.has_ended or start is None:
+        if run.status.has_ended or start is None or start.process is None:
             return
         if self._now() > start.at + timedelta(seconds=self._deadline_s) + GRACE:
-            os.kill(start.pid, SIGKILL)
+            start.process.kill()

@@ -3,7 +3,7 @@
 <run_id>/door            locked while someone looks or starts
 <run_id>/<n>/request     what was wanted, when
 <run_id>/<n>/alive       locked by the attempt's processes as long as one of them lives
-<run_id>/<n>/start       when its turn came, and the id of its process
+<run_id>/<n>/start       when its turn came, and its process
 <run_id>/<n>/end         how it ended
 <run_id>/<n>/output.log  what its processes wrote
 turn                     locked by the attempt whose turn it is
@@ -18,6 +18,7 @@ import msgspec
 
 from pmp_launcher.local import locks
 from pmp_launcher.run import Run, Status, Wanted
+from pmp_schema.processes import ProcessId
 
 EXECUTOR = "local"
 T = TypeVar("T")
@@ -32,8 +33,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
+    """Attributes:
+    process: None where it had ended before it was looked at.
+    """
+
     at: datetime
-    pid: int
+    process: ProcessId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from signal import Signals
 from pmp_launcher.local import locks
 from pmp_launcher.local.folder import Attempt, End, Request, Start
 from pmp_launcher.telling import end_of, start_of
+from pmp_schema.processes import ProcessId
 from pmp_schema.publisher import Outgoing
 
 Tell = Callable[[Sequence[Outgoing]], None]
@@ -43,7 +44,7 @@ def watch(
     """
     try:
         with locks.held(turn) as its_turn, _process(command, (alive, its_turn)) as process:
-            attempt.save(Start(at=now(), pid=process.pid))
+            attempt.save(Start(at=now(), process=ProcessId.of(process.pid)))
             tell(start_of(attempt.run(request, now())))
             error = _reason(process.wait(deadline_s))
     except subprocess.TimeoutExpired:
