@@ -8,6 +8,7 @@ import pytest
 
 from pmp_collector.app import create_app as create_collector
 from pmp_launcher.app import create_app as create_launcher
+from pmp_launcher.cloud.executor import SUBMITTED_WITHIN
 from pmp_launcher.config import Config as Launching
 from pmp_launcher.run import Engine
 from pmp_replayer.app import create_app as create_replayer
@@ -103,3 +104,8 @@ def test_features_are_scheduled_for_one_engine_and_everything_else_for_both(engi
 def test_a_feature_run_ends_before_the_next_one_of_its_schedule():
     periods = [s.every_s for s in TOPOLOGY.schedules if s.service == "launcher"]
     assert Launching(project="p").deadline_s < min(periods)
+
+
+def test_a_schedule_that_waits_for_a_feature_run_waits_until_its_deadline():
+    (waiting,) = [s for s in TOPOLOGY.schedules if s.body and s.body.get("wait")]
+    assert waiting.timeout_s >= SUBMITTED_WITHIN.total_seconds() + Launching(project="p").deadline_s

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from threading import Event
 from types import FrameType
-from typing import Final
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -16,15 +15,10 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from pmp_schema.topology import Schedule
+from pmp_schema.topology import SCHEDULE_TIME_HEADER, Schedule
 from pmpctl.errors import CommandError
 
 logger = logging.getLogger(__name__)
-
-# A collection of every configured system; Cloud Scheduler itself allows 180 s by default.
-CALL_TIMEOUT_S: Final = 60.0
-# https://cloud.google.com/scheduler/docs/reference/rpc/google.cloud.scheduler.v1#httptarget
-SCHEDULE_TIME_HEADER: Final = "X-CloudScheduler-ScheduleTime"
 
 
 def trigger(schedule: Schedule) -> BaseTrigger:
@@ -48,7 +42,11 @@ def call(client: httpx.Client, schedule: Schedule, base_url: str, now: Callable[
     began = time.monotonic()
     try:
         answer = client.request(
-            schedule.method, base_url + schedule.path, headers=headers, json=schedule.body
+            schedule.method,
+            base_url + schedule.path,
+            headers=headers,
+            json=schedule.body,
+            timeout=schedule.timeout_s,
         )
     except httpx.HTTPError as error:
         logger.warning("schedule.failed", extra={**fields, "cause": str(error) or type(error).__name__})
@@ -74,7 +72,6 @@ def build(
     Args:
         schedules: those whose service has no address are left out.
         services: base URL by service key.
-        client: with its own time-out.
         now: the clock.
     """
     scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
@@ -97,7 +94,7 @@ def build(
 def serve(schedules: Iterable[Schedule], services: Mapping[str, str]) -> None:
     """Runs until SIGINT or SIGTERM; a call in progress is finished."""
     # Only loopback or a container network is called: no proxy of the environment.
-    with httpx.Client(timeout=CALL_TIMEOUT_S, trust_env=False) as client:
+    with httpx.Client(trust_env=False) as client:
         scheduler = build(schedules, services, client)
         ended = Event()
 

@@ -9,9 +9,8 @@ import msgspec
 from pmp_launcher.run import Engine, Wanted
 from pmp_schema.features import default_known_at
 from pmp_schema.instants import EARLIEST, parse_instant
+from pmp_schema.topology import SCHEDULE_TIME_HEADER
 
-# https://cloud.google.com/scheduler/docs/reference/rpc/google.cloud.scheduler.v1#httptarget
-SCHEDULE_TIME_HEADER: Final = "X-CloudScheduler-ScheduleTime"
 CLOCK_SLACK: Final = timedelta(minutes=1)
 
 

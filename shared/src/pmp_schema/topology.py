@@ -8,6 +8,8 @@ from importlib.resources import files
 from typing import Any, Final, Literal
 
 Mode = Literal["always", "debug", "high-volume"]
+# https://cloud.google.com/scheduler/docs/reference/rpc/google.cloud.scheduler.v1#httptarget
+SCHEDULE_TIME_HEADER: Final = "X-CloudScheduler-ScheduleTime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class Schedule:
     """A timed HTTP request: every `every_s` seconds, or daily at `daily_at` in `time_zone`.
 
     Attributes:
+        timeout_s: seconds that an answer is waited for.
         body: JSON; where it names an `engine`, the schedule is an alternative to those of the other engines.
     """
 
@@ -111,6 +114,7 @@ class Schedule:
     service: str
     method: str
     path: str
+    timeout_s: int
     every_s: int | None = None
     daily_at: str | None = None
     time_zone: str | None = None
@@ -119,6 +123,13 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
+    """All of it.
+
+    Attributes:
+        jobs: Dataflow job by pipeline.
+        launchers: Cloud Run job that submits it, by pipeline.
+    """
+
     local_project: str
     push_policy: PushPolicy
     push_audience: str
@@ -127,6 +138,7 @@ class Topology:
     datasets: dict[str, Dataset]
     services: dict[str, Service]
     jobs: dict[str, str]
+    launchers: dict[str, str]
     schedules: tuple[Schedule, ...]
 
     def dataset_of(self, table: str) -> Dataset:
@@ -195,6 +207,7 @@ def load() -> Topology:
         datasets={key: _dataset(key, value) for key, value in raw["datasets"].items()},
         services={key: Service(key=key, **value) for key, value in raw["services"].items()},
         jobs=raw["jobs"],
+        launchers=raw["launchers"],
         schedules=tuple(Schedule(**s) for s in raw["schedules"]),
     )
 

@@ -11,7 +11,7 @@ from pmpctl.errors import CommandError
 from pmpctl.scheduler import build, call, trigger
 
 NOW = datetime(2026, 3, 28, 12, 0, 5, 900_000, tzinfo=UTC)
-EVERY = Schedule(id="s-1", service="collector", method="POST", path="/collect/x", every_s=60)
+EVERY = Schedule(id="s-1", service="collector", method="POST", path="/collect/x", timeout_s=70, every_s=60)
 
 
 def client(answer):
@@ -40,6 +40,18 @@ def test_a_schedule_with_a_body_sends_it_as_json():
     assert seen == [("application/json", {"engine": "sql"})]
 
 
+def test_a_call_waits_as_long_as_its_schedule_says():
+    seen = []
+
+    def answer(request):
+        seen.append(request.extensions["timeout"]["read"])
+        return httpx.Response(200)
+
+    for schedule in (EVERY, replace(EVERY, timeout_s=1800)):
+        call(client(answer), schedule, "http://c:1", lambda: NOW)
+    assert seen == [70, 1800]
+
+
 @pytest.mark.parametrize(
     ("answer", "line"),
     [
@@ -64,7 +76,13 @@ def test_unreachable_service_is_a_line_and_no_exception(caplog):
 
 def test_daily_schedule_keeps_its_local_hour_across_the_clock_change():
     daily = Schedule(
-        id="d", service="collector", method="POST", path="/", daily_at="03:10", time_zone="Europe/Paris"
+        id="d",
+        service="collector",
+        method="POST",
+        path="/",
+        timeout_s=70,
+        daily_at="03:10",
+        time_zone="Europe/Paris",
     )
     at = trigger(daily)
     first = at.get_next_fire_time(None, NOW)
@@ -74,7 +92,7 @@ def test_daily_schedule_keeps_its_local_hour_across_the_clock_change():
 
 def test_schedule_without_time_is_refused():
     with pytest.raises(CommandError, match="neither every_s nor daily_at"):
-        trigger(Schedule(id="d", service="collector", method="POST", path="/"))
+        trigger(Schedule(id="d", service="collector", method="POST", path="/", timeout_s=70))
 
 
 def test_every_schedule_of_the_topology_runs_first_at_once_and_never_twice_at_a_time():

@@ -29,6 +29,7 @@ def test_names_are_unique():
         [name for dataset in TOPOLOGY.datasets.values() for name in (*dataset.tables, *dataset.views)],
         [service.local_port for service in TOPOLOGY.services.values()],
         [schedule.id for schedule in TOPOLOGY.schedules],
+        [*TOPOLOGY.jobs.values(), *TOPOLOGY.launchers.values()],
     ):
         assert len(names) == len(set(names))
 
@@ -52,8 +53,18 @@ def test_the_ack_deadline_is_longer_than_the_handlers_budget():
     assert TOPOLOGY.push_policy.handler_budget_s < TOPOLOGY.push_policy.ack_deadline_s
 
 
+def test_every_pipeline_has_a_job_and_a_launcher():
+    assert TOPOLOGY.jobs.keys() == TOPOLOGY.launchers.keys()
+
+
 @pytest.mark.parametrize("schedule", TOPOLOGY.schedules, ids=lambda schedule: schedule.id)
 def test_a_schedule_calls_a_service_at_one_kind_of_time(schedule):
     assert schedule.service in TOPOLOGY.services
     assert (schedule.every_s is None) != (schedule.daily_at is None)
     assert (schedule.daily_at is None) == (schedule.time_zone is None)
+
+
+@pytest.mark.parametrize("schedule", TOPOLOGY.schedules, ids=lambda schedule: schedule.id)
+def test_a_schedule_waits_as_long_as_cloud_scheduler_may(schedule):
+    """https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs, attemptDeadline"""
+    assert 15 <= schedule.timeout_s <= 1800
