@@ -85,7 +85,9 @@ def test_schedules_call_routes_that_exist():
     apps = {
         "collector": create_collector(None, None, None, project="p", check_ready=lambda: None),
         "replayer": create_replayer(None, None, None, None, project="p", check_ready=lambda: None),
-        "launcher": create_launcher(None, default_engine=Engine.SQL, project="p", check_ready=lambda: None),
+        "launcher": create_launcher(
+            None, lacking={}, default_engine=Engine.SQL, project="p", check_ready=lambda: None
+        ),
     }
     for schedule in TOPOLOGY.schedules:
         if schedule.service in apps:

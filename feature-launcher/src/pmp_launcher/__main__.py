@@ -19,7 +19,6 @@ from pmp_launcher.telling import end_of, tell
 from pmp_launcher.warehouse import BigQueryWarehouse
 from pmp_schema import logs
 from pmp_schema.bigquery.queries import query_client
-from pmp_schema.features import FeatureTables
 from pmp_schema.instants import parse_instant
 from pmp_schema.publisher import Outgoing, PubSubPublisher
 
@@ -57,16 +56,13 @@ def _watch(config: Config, args: argparse.Namespace) -> int:
 
 def _compute(config: Config, args: argparse.Namespace) -> int:
     """The SQL engine of a local run: against an emulator, which may take an id of a job twice."""
-    tables = FeatureTables.of(
-        config.project, raw_events=config.raw_event_table, station_features=config.features_table
-    )
     client = query_client(config.project, config.bigquery_emulator)
     warehouse = BigQueryWarehouse(client, timeout_s=config.query_timeout_s, statement_s=config.deadline_s)
     run_id, _, attempt = args.run_id.rpartition("-")
     begun_at = _now()
     statement = script(
         warehouse,
-        tables,
+        config.tables,
         as_of=args.as_of,
         known_at=args.known_at,
         attempt_id=args.run_id,

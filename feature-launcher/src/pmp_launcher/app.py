@@ -1,7 +1,7 @@
 """The launcher's HTTP edge: start a run, ask for one."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from flask import Flask, Response, jsonify, request
@@ -23,6 +23,7 @@ RETRY_AFTER_S = 5
 def create_app(
     runs: Runs,
     *,
+    lacking: Mapping[Engine, str],
     default_engine: Engine,
     project: str,
     check_ready: Callable[[], None],
@@ -31,6 +32,7 @@ def create_app(
     """The launcher's application.
 
     Args:
+        lacking: engines without an executor, and what they lack.
         default_engine: of a request that names none.
         check_ready: raises PipelineError while BigQuery or Pub/Sub does not answer.
         now: aware UTC clock.
@@ -47,7 +49,7 @@ def create_app(
                 body,
                 request.headers.get(SCHEDULE_TIME_HEADER),
                 now=now(),
-                engines=runs.engines,
+                lacking=lacking,
                 default_engine=default_engine,
             )
         except (ValueError, RecursionError) as cause:  # of msgspec and UTF-8 as well

@@ -7,6 +7,7 @@ from typing import Self
 
 from pmp_launcher.run import Engine
 from pmp_schema.config import choice, log_level, number, require
+from pmp_schema.features import FeatureTables
 
 EXECUTORS = ("sql", "cloud-run-job", "local")
 
@@ -43,6 +44,12 @@ class Config:
     def default_engine(self) -> Engine:
         """Of a request that names none: `beam` where the Cloud Run job is what runs on schedule."""
         return Engine.BEAM if self.executor == "cloud-run-job" else Engine.SQL
+
+    @property
+    def tables(self) -> FeatureTables:
+        return FeatureTables.of(
+            self.project, raw_events=self.raw_event_table, station_features=self.features_table
+        )
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

@@ -1,6 +1,6 @@
 """What a caller may ask for, from the body and headers of `POST /runs`."""
 
-from collections.abc import Container
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -37,7 +37,7 @@ def read_request(
     schedule_time: str | None,
     *,
     now: datetime,
-    engines: Container[Engine],
+    lacking: Mapping[Engine, str],
     default_engine: Engine,
 ) -> tuple[Wanted, bool]:
     """The run that is wanted, and whether to wait for its end.
@@ -50,8 +50,8 @@ def read_request(
     """
     request = _REQUEST.decode(body or b"{}")
     engine = request.engine or default_engine
-    if engine not in engines:
-        raise ValueError(f"engine: {engine} has no executor here")
+    if engine in lacking:
+        raise ValueError(f"engine: {engine} has no executor here: {lacking[engine]}")
     settled = default_known_at(now)
     known_at = settled if request.known_at is None else _instant("known_at", request.known_at)
     if known_at > settled and not request.provisional:

@@ -36,10 +36,6 @@ class Runs:
         self._unfinished = unfinished
         self._sleep = sleep
 
-    @property
-    def engines(self) -> frozenset[Engine]:
-        return frozenset(self._executors)
-
     def start(self, wanted: Wanted) -> Launch:
         """See `Executor.start`; tells what began, and what ended meanwhile."""
         launch = self._executors[wanted.engine].start(wanted)

@@ -4,12 +4,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from pmp_launcher.cloud.cloud_run_work import JOB, CloudRunWork
+from pmp_launcher.cloud.cloud_run_work import CloudRunWork
 from pmp_launcher.cloud.executor import ClaimedExecutor
 from pmp_launcher.cloud.jobs import Jobs
 from pmp_launcher.cloud.sql_work import SqlWork
 from pmp_launcher.run import Engine, Wanted
 from pmp_schema.features import FeatureTables
+from pmp_schema.topology import TOPOLOGY
 from tests.fakes.bigquery_jobs import bigquery_jobs
 from tests.fakes.cloud_run import cloud_run
 
@@ -61,7 +62,9 @@ def bigquery(clock):
 
 @pytest.fixture
 def run_service():
-    with cloud_run(f"projects/pmp-test/locations/europe-west1/jobs/{JOB}") as fake:
+    with cloud_run(
+        f"projects/pmp-test/locations/europe-west1/jobs/{TOPOLOGY.launchers['station_features']}"
+    ) as fake:
         yield fake
 
 

@@ -2,13 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import grpc
 import pytest
 from google.cloud import run_v2
 
-from pmp_launcher.cloud.cloud_run_work import JOB
 from pmp_launcher.cloud.executor import ClaimedExecutor
 from pmp_launcher.run import Status
 
@@ -118,8 +116,3 @@ def test_a_run_beyond_its_deadline_is_cancelled(runs, run_service, beam, clock):
     clock.forward(seconds=1201)
     assert runs.find(RUN).status is Status.FAILED
     assert run_service.cancelled == [execution.name]
-
-
-def test_the_job_s_name_is_terraform_s():
-    terraform = Path(__file__).parents[3] / "deploy" / "terraform" / "jobs.tf"
-    assert f'"{JOB}"' in terraform.read_text("utf-8")

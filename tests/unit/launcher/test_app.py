@@ -41,14 +41,17 @@ def fields(run):
 
 
 class Service:
-    def __init__(self, executor, unfinished=(), publisher=None, engines=(Engine.SQL,)):
+    def __init__(self, executor, unfinished=(), publisher=None):
         self.publisher = publisher or RecordingPublisher()
         self.slept = []
-        runs = Runs(
-            dict.fromkeys(engines, executor), self.publisher, lambda: unfinished, sleep=self.slept.append
-        )
+        runs = Runs({Engine.SQL: executor}, self.publisher, lambda: unfinished, sleep=self.slept.append)
         self.client = create_app(
-            runs, default_engine=Engine.SQL, project="p", check_ready=self.ready, now=lambda: NOW
+            runs,
+            lacking={Engine.BEAM: "a pipeline"},
+            default_engine=Engine.SQL,
+            project="p",
+            check_ready=self.ready,
+            now=lambda: NOW,
         ).test_client()
         self.ready_error = None
 

@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 import pytest
 
@@ -10,12 +11,12 @@ NOW = datetime(2026, 1, 24, 16, 3, 42, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-def read(body=b"", schedule_time=None, engines=frozenset(Engine), **fields):
+def read(body=b"", schedule_time=None, lacking=MappingProxyType({}), **fields):
     return read_request(
         json.dumps(fields).encode() if fields else body,
         schedule_time,
         now=NOW,
-        engines=engines,
+        lacking=lacking,
         default_engine=Engine.SQL,
     )
 
@@ -83,8 +84,8 @@ def test_a_wrong_schedule_time_is_refused():
 
 
 def test_an_engine_without_an_executor_is_refused():
-    with pytest.raises(ValueError, match="engine: beam has no executor here"):
-        read(engines={Engine.SQL}, engine="beam")
+    with pytest.raises(ValueError, match=r"^engine: beam has no executor here: REGION is not set$"):
+        read(lacking={Engine.BEAM: "REGION is not set"}, engine="beam")
 
 
 @pytest.mark.parametrize(

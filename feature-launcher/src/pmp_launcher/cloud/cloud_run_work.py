@@ -13,7 +13,6 @@ from pmp_launcher.run import Run, Status
 from pmp_schema.errors import RetryableError
 from pmp_schema.events import rfc3339
 
-JOB: Final = "update-station-features-launcher"
 _FAILURES: Final = (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError)
 _TRANSIENT: Final = (
     exceptions.ServiceUnavailable,
@@ -47,7 +46,7 @@ class CloudRunWork:
     ) -> None:
         self._jobs = jobs
         self._executions = executions
-        self._job = job
+        self.job = job
         self._timeout_s = timeout_s
         self._again = retry.Retry(
             predicate=retry.if_exception_type(*_TRANSIENT), initial=0.2, maximum=2.0, timeout=timeout_s
@@ -56,7 +55,7 @@ class CloudRunWork:
     def submit(self, run: Run, *, deadline_s: float) -> None:
         override = run_v2.RunJobRequest.Overrides.ContainerOverride
         try:
-            job = self._jobs.get_job(name=self._job, timeout=self._timeout_s, retry=self._again)
+            job = self._jobs.get_job(name=self.job, timeout=self._timeout_s, retry=self._again)
             # Overriding replaces the job's arguments, so its own come first.
             container = job.template.template.containers[0]
             args = [*container.args, *_arguments(run)]
@@ -66,7 +65,7 @@ class CloudRunWork:
             )
             # Never repeated: a lost answer would make a second execution.
             self._jobs.run_job(
-                request=run_v2.RunJobRequest(name=self._job, overrides=overrides),
+                request=run_v2.RunJobRequest(name=self.job, overrides=overrides),
                 timeout=self._timeout_s,
                 retry=None,
             )
@@ -101,7 +100,7 @@ class CloudRunWork:
         wanted = _run_id(run)
         try:
             found = self._executions.list_executions(
-                parent=self._job, timeout=self._timeout_s, retry=self._again
+                parent=self.job, timeout=self._timeout_s, retry=self._again
             )
             return next((e for e in found if wanted in e.template.containers[0].args), None)
         except _FAILURES as error:

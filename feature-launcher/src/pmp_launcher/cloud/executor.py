@@ -67,7 +67,7 @@ class ClaimedExecutor:
 
     def __init__(self, jobs: Jobs, work: Work, *, deadline_s: float, now: Callable[[], datetime]) -> None:
         self._jobs = jobs
-        self._work = work
+        self.work = work
         self._deadline_s = deadline_s
         self._now = now
 
@@ -110,7 +110,7 @@ class ClaimedExecutor:
         at = self._now()
         run = self._run(wanted, attempt, at, Progress(status=Status.REQUESTED))
         try:
-            self._work.submit(run, deadline_s=self._deadline_s)
+            self.work.submit(run, deadline_s=self._deadline_s)
         except RetryableError as error:
             self._jobs.insert(f"{run.attempt_id}-void", _CLAIM)
             lost = Progress(
@@ -128,11 +128,11 @@ class ClaimedExecutor:
         claimed_at = claim.created.astimezone(UTC)
         wanted = Wanted.of_run(run_id, known_at)
         run = self._run(wanted, attempt, claimed_at, Progress(status=Status.REQUESTED))
-        progress = self._work.progress(run)
+        progress = self.work.progress(run)
         if progress is None:
             progress = self._unsubmitted(run)
         elif not progress.status.has_ended and self._now() > claimed_at + self._deadline:
-            self._work.cancel(run)
+            self.work.cancel(run)
             progress = _overdue(progress, claimed_at + self._deadline, self._deadline_s)
         return self._run(wanted, attempt, claimed_at, progress)
 
@@ -152,7 +152,7 @@ class ClaimedExecutor:
     def _run(self, wanted: Wanted, attempt: int, requested_at: datetime, progress: Progress) -> Run:
         return Run(
             wanted=wanted,
-            executor=self._work.name,
+            executor=self.work.name,
             attempt=attempt,
             status=progress.status,
             requested_at=requested_at,
