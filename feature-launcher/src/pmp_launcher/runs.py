@@ -1,6 +1,7 @@
 """Starts runs by engine, waits for them, and tells what became of those that nobody told about."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -20,7 +21,9 @@ class Runs:
     Args:
         executors: by engine; an engine without one is not available.
         unfinished: ids of runs whose end was not told; raises RetryableError.
+        wait_s: seconds that the end of a run is waited for at most.
         sleep: waits some seconds.
+        monotonic: clock in seconds.
     """
 
     def __init__(
@@ -29,12 +32,16 @@ class Runs:
         publisher: Publisher,
         unfinished: Callable[[], Iterable[str]],
         *,
-        sleep: Callable[[float], None],
+        wait_s: float,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._executors = executors
         self._publisher = publisher
         self._unfinished = unfinished
+        self._wait_s = wait_s
         self._sleep = sleep
+        self._monotonic = monotonic
 
     def start(self, wanted: Wanted) -> Launch:
         """See `Executor.start`; tells what began, and what ended meanwhile."""
@@ -56,10 +63,18 @@ class Runs:
         return executor.find(run_id) if executor else None
 
     def wait(self, run: Run) -> Run:
-        """The run at its end, which the executor's deadline bounds."""
-        while not run.status.has_ended:
+        """The run at its end, or as it is when it was waited for long enough.
+
+        Raises:
+            RetryableError: the executor does not answer, or knows the run no more.
+        """
+        until_s = self._monotonic() + self._wait_s
+        while not run.status.has_ended and self._monotonic() < until_s:
             self._sleep(POLL_S)
-            run = self.find(run.run_id) or run
+            found = self.find(run.run_id)
+            if found is None:
+                raise RetryableError(f"{run.run_id} is not there any more")
+            run = found
             if run.status.has_ended:
                 tell(self._publisher, end_of(run))
         return run

@@ -1,7 +1,6 @@
 """`gunicorn -c python:pmp_schema.serving pmp_launcher.wsgi:app`: the only module with side effects."""
 
 import os
-import time
 from collections.abc import Iterator
 
 from google.pubsub_v1 import PublisherClient
@@ -32,12 +31,7 @@ def check_ready() -> None:
 
 
 app = create_app(
-    Runs(
-        executors(config, warehouse),
-        publisher,
-        unfinished,
-        sleep=time.sleep,
-    ),
+    Runs(executors(config, warehouse), publisher, unfinished, wait_s=config.deadline_s),
     lacking=lacking(config),
     default_engine=config.default_engine,
     project=config.project,

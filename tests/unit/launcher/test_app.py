@@ -10,6 +10,7 @@ from pmp_schema.errors import PublishFailed, RetryableError
 from tests.fakes.recording import RecordingPublisher
 
 NOW = datetime(2026, 1, 24, 16, 3, 42, tzinfo=UTC)
+WAIT_S = 5
 
 
 class Executor:
@@ -44,7 +45,14 @@ class Service:
     def __init__(self, executor, unfinished=(), publisher=None):
         self.publisher = publisher or RecordingPublisher()
         self.slept = []
-        runs = Runs({Engine.SQL: executor}, self.publisher, lambda: unfinished, sleep=self.slept.append)
+        runs = Runs(
+            {Engine.SQL: executor},
+            self.publisher,
+            lambda: unfinished,
+            wait_s=WAIT_S,
+            sleep=self.slept.append,
+            monotonic=lambda: sum(self.slept),
+        )
         self.client = create_app(
             runs,
             lacking={Engine.BEAM: "a pipeline"},
@@ -138,6 +146,20 @@ def test_waiting_answers_when_the_run_has_ended(a_run):
         ("started", f"{RUN}-1-started"),
         ("succeeded", f"{RUN}-1-succeeded"),
     ]
+
+
+def test_a_run_that_has_not_ended_when_it_was_waited_for_long_enough_is_answered_as_it_is(a_run):
+    service = Service(Executor(a_run, first=a_run(Status.REQUESTED)))
+    answer = service.post(as_of=AS_OF, wait=True)
+    assert (answer.status_code, answer.json["status"], sum(service.slept)) == (202, "requested", WAIT_S)
+    assert [kind for kind, _ in service.told] == ["requested"]
+
+
+def test_a_run_that_vanishes_while_it_is_waited_for_is_503(a_run):
+    executor = Executor(a_run)
+    executor.find = lambda run_id: None
+    answer = Service(executor).post(as_of=AS_OF, wait=True)
+    assert (answer.status_code, answer.json["error"]["message"]) == (503, f"{RUN} is not there any more")
 
 
 def test_every_transition_is_an_event_with_what_the_view_reads(a_run):
