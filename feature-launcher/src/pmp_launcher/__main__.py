@@ -13,7 +13,7 @@ from google.pubsub_v1 import PublisherClient
 from pmp_launcher.config import Config
 from pmp_launcher.local.folder import EXECUTOR, Attempt
 from pmp_launcher.local.watch import Stopped, watch
-from pmp_launcher.run import Run, Status, Wanted
+from pmp_launcher.run import Run, Status, Wanted, attempt_id, read_attempt_id
 from pmp_launcher.sql_engine import WRITTEN, script
 from pmp_launcher.telling import end_of, tell
 from pmp_launcher.warehouse import BigQueryWarehouse
@@ -58,21 +58,21 @@ def _compute(config: Config, args: argparse.Namespace) -> int:
     """The SQL engine of a local run: against an emulator, which may take an id of a job twice."""
     client = query_client(config.project, config.bigquery_emulator)
     warehouse = BigQueryWarehouse(client, timeout_s=config.query_timeout_s, statement_s=config.deadline_s)
-    run_id, _, attempt = args.run_id.rpartition("-")
+    run_id, attempt = args.run_id
     begun_at = _now()
     statement = script(
         warehouse,
         config.tables,
         as_of=args.as_of,
         known_at=args.known_at,
-        attempt_id=args.run_id,
+        attempt_id=attempt_id(run_id, attempt),
         now=begun_at,
     )
     (row,) = warehouse.query(statement)
     run = Run(
         wanted=Wanted.of_run(run_id, args.known_at),
         executor=EXECUTOR,
-        attempt=int(attempt),
+        attempt=attempt,
         status=Status.SUCCEEDED,
         requested_at=begun_at,
         finished_at=_now(),
@@ -101,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     computing = actions.add_parser("station_features", help="compute the features of a point in time in SQL")
     computing.add_argument("--as-of", type=_instant, required=True, help="end of every window (RFC 3339)")
     computing.add_argument("--known-at", type=_instant, required=True, help="later events do not exist")
-    computing.add_argument("--run-id", required=True, help="the run's id and the attempt's number")
+    computing.add_argument(
+        "--run-id", type=read_attempt_id, required=True, help="id of the run, - and the attempt's number"
+    )
     computing.set_defaults(act=_compute)
     return parser
 

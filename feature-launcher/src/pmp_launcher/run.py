@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, Self
 from pmp_schema.events import rfc3339
 
 _RUN_ID: Final = re.compile(r"features-(sql|beam)-(\d{8}t\d{6})(\d{6})?z", re.ASCII)
+_ATTEMPT_ID: Final = re.compile(r"(.+)-([1-9]\d{0,8})", re.ASCII)
 
 
 class Engine(StrEnum):
@@ -122,6 +123,19 @@ class Run:
 def attempt_id(run_id: str, attempt: int) -> str:
     """Names one attempt: its processes, jobs, staging table and events."""
     return f"{run_id}-{attempt}"
+
+
+def read_attempt_id(text: str) -> tuple[str, int]:
+    """The run's id and the attempt's number.
+
+    Raises:
+        ValueError: no id of an attempt.
+    """
+    match = _ATTEMPT_ID.fullmatch(text)
+    if match is None:
+        raise ValueError("no id of an attempt")
+    read_run_id(match[1])
+    return match[1], int(match[2])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from types import MappingProxyType
 import pytest
 
 from pmp_launcher.request import read_request
-from pmp_launcher.run import Engine, Wanted, read_run_id
+from pmp_launcher.run import Engine, Wanted, read_attempt_id, read_run_id
 
 NOW = datetime(2026, 1, 24, 16, 3, 42, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -107,3 +107,15 @@ def test_a_run_s_id_says_engine_and_as_of_and_nothing_else(as_of, run_id):
 def test_what_is_no_id_of_a_run_is_refused(run_id):
     with pytest.raises(ValueError, match=r"."):
         read_run_id(run_id)
+
+
+def test_an_attempt_s_id_is_the_run_s_and_a_number():
+    assert read_attempt_id("features-sql-20251116t021500z-12") == ("features-sql-20251116t021500z", 12)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "features-sql-20251116t021500z", "features-sql-20251116t021500z-0", "run-1", "run-x"]
+)
+def test_what_is_no_id_of_an_attempt_is_refused(text):
+    with pytest.raises(ValueError, match="no id of"):
+        read_attempt_id(text)
