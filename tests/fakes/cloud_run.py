@@ -1,7 +1,8 @@
 """Cloud Run's jobs and executions behind Google's clients, over gRPC on a free port.
 
-As in Cloud Run, arguments that override a job's replace them, a name is made for every execution, and repeating a
-call makes another execution.
+As in Cloud Run, arguments that override a job's replace them, a name is made for every execution, repeating a call
+makes another execution, and of those that have ended only the last ones are kept
+(https://cloud.google.com/run/quotas).
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,8 @@ PAGE = 2
 class CloudRun:
     """Attributes:
     args: of the job itself.
-    executions: in the order in which they were made.
+    executions: the newest first.
+    kept: so many that have ended.
     requests: of RunJob.
     fail_runs_with: status of RunJob's answer.
     lose_answers: RunJob makes the execution and is answered with that status all the same.
@@ -36,6 +38,7 @@ class CloudRun:
     executions_client: Any = None
     args: list[str] = field(default_factory=lambda: ["station_features", "--runner=DataflowRunner"])
     executions: list[run_v2.Execution] = field(default_factory=list)
+    kept: int = 1000
     requests: list[run_v2.RunJobRequest] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     fail_runs_with: grpc.StatusCode | None = None
@@ -68,6 +71,9 @@ class CloudRun:
         return operations_pb2.Operation(name="operations/o", metadata=metadata)
 
     def list_executions(self, request: Any, context: Any) -> run_v2.ListExecutionsResponse:
+        ended = [execution for execution in self.executions if execution.completion_time]
+        for execution in ended[self.kept :]:
+            self.executions.remove(execution)
         first = int(request.page_token or 0)
         more = first + PAGE < len(self.executions)
         return run_v2.ListExecutionsResponse(

@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
 from typing import Final
 
 from google.cloud import bigquery, run_v2
 
 from pmp_launcher.cloud.cloud_run_work import CloudRunWork
-from pmp_launcher.cloud.executor import ClaimedExecutor, Work
+from pmp_launcher.cloud.executor import ClaimedExecutor, Ends, Work
 from pmp_launcher.cloud.jobs import Jobs
 from pmp_launcher.cloud.sql_work import SqlWork
 from pmp_launcher.config import Config
@@ -33,19 +34,15 @@ def lacking(config: Config) -> Mapping[Engine, str]:
     return {} if config.region else {Engine.BEAM: "REGION is not set"}
 
 
-def executors(config: Config, client: bigquery.Client) -> Mapping[Engine, Executor]:
+def executors(config: Config, client: bigquery.Client, told: Ends) -> Mapping[Engine, Executor]:
     """The executor of every other engine."""
     engines = [engine for engine in Engine if engine not in lacking(config)]
     if config.executor == "local":
         local = LocalExecutor(config.state.absolute(), _COMMANDS, deadline_s=config.deadline_s, now=_now)
         return dict.fromkeys(engines, local)
     jobs = Jobs(client, table("station_features").dataset, timeout_s=config.query_timeout_s)
-    return {
-        engine: ClaimedExecutor(
-            jobs, _work(engine, config, client, jobs), deadline_s=config.deadline_s, now=_now
-        )
-        for engine in engines
-    }
+    claimed = partial(ClaimedExecutor, jobs, told=told, deadline_s=config.deadline_s, now=_now)
+    return {engine: claimed(_work(engine, config, client, jobs)) for engine in engines}
 
 
 def _work(engine: Engine, config: Config, client: bigquery.Client, jobs: Jobs) -> Work:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from google.pubsub_v1 import PublisherClient
 
 from pmp_launcher.app import create_app
+from pmp_launcher.cloud.ends import ToldEnds
 from pmp_launcher.config import Config
 from pmp_launcher.executors import executors, lacking
 from pmp_launcher.runs import Runs
@@ -31,7 +32,7 @@ def check_ready() -> None:
 
 
 app = create_app(
-    Runs(executors(config, warehouse), publisher, unfinished, wait_s=config.deadline_s),
+    Runs(executors(config, warehouse, ToldEnds(queries)), publisher, unfinished, wait_s=config.deadline_s),
     lacking=lacking(config),
     default_engine=config.default_engine,
     project=config.project,

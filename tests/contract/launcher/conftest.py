@@ -69,13 +69,25 @@ def run_service():
 
 
 @pytest.fixture
-def instance(bigquery, clock):
+def told():
+    """How attempts have ended, by their id, as events tell; or why that is not known."""
+    return {}
+
+
+@pytest.fixture
+def instance(bigquery, clock, told):
     """Makes an executor as an instance of the service has it."""
+
+    def ask(run):
+        end = told.get(run.attempt_id)
+        if isinstance(end, Exception):
+            raise end
+        return end
 
     def make(work=None, *, timeout_s=2.0):
         jobs = Jobs(bigquery.client, "pmp_features", timeout_s=timeout_s)
         work = work or SqlWork(jobs, Closed(), FeatureTables.of("pmp-test"), clock)
-        return ClaimedExecutor(jobs, work, deadline_s=DEADLINE_S, now=clock)
+        return ClaimedExecutor(jobs, work, told=ask, deadline_s=DEADLINE_S, now=clock)
 
     return make
 

@@ -7,8 +7,9 @@ import grpc
 import pytest
 from google.cloud import run_v2
 
-from pmp_launcher.cloud.executor import ClaimedExecutor
+from pmp_launcher.cloud.executor import NO_TRACE, ClaimedExecutor, Progress
 from pmp_launcher.run import Status
+from pmp_schema.errors import RetryableError
 
 RUN = "features-beam-20251116t021500z"
 AT = datetime(2025, 11, 16, 2, 16, tzinfo=UTC)
@@ -88,6 +89,44 @@ def test_an_execution_is_found_behind_many_others(runs, run_service, beam):
     assert runs.find(RUN).status is Status.SUCCEEDED
 
 
+@pytest.fixture
+def forgotten(runs, run_service, beam):
+    """A run that has succeeded, and whose execution Cloud Run no longer keeps."""
+    runs.start(beam)
+    end(run_service.executions[0], succeeded=1)
+    assert runs.find(RUN).status is Status.SUCCEEDED
+    run_service.kept = 0
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_run_whose_execution_is_no_longer_kept_has_ended_as_was_told(runs, run_service, beam, told, clock):
+    told[f"{RUN}-1"] = Progress(status=Status.SUCCEEDED, finished_at=AT, rows=7)
+    clock.forward(days=18)
+    run = runs.find(RUN)
+    assert (run.status, run.finished_at, run.rows, run.error) == (Status.SUCCEEDED, AT, 7, None)
+    assert not runs.start(beam).is_new
+    assert len(run_service.requests) == 1
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_run_that_neither_cloud_run_nor_an_event_tells_of_is_attempted_again(runs, beam, clock):
+    clock.forward(days=18)
+    assert (runs.find(RUN).status, runs.find(RUN).error) == (Status.FAILED, NO_TRACE)
+    assert runs.start(beam).run.attempt == 2
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_forgotten_run_is_not_attempted_again_while_its_end_cannot_be_read(
+    runs, run_service, beam, told, clock
+):
+    told[f"{RUN}-1"] = RetryableError("away")
+    clock.forward(days=18)
+    for call in (lambda: runs.find(RUN), lambda: runs.start(beam)):
+        with pytest.raises(RetryableError, match="away"):
+            call()
+    assert len(run_service.requests) == 1
+
+
 @pytest.mark.parametrize("status", [grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAVAILABLE])
 def test_a_refusal_fails_the_attempt_at_once_and_the_next_call_attempts_again(
     runs, run_service, beam, status
@@ -107,6 +146,17 @@ def test_an_execution_whose_answer_was_lost_is_the_run(runs, run_service, beam):
     launch = runs.start(beam)
     assert (launch.is_new, launch.run.attempt, launch.run.status) == (False, 1, Status.REQUESTED)
     assert len(run_service.executions) == 1
+
+
+def test_an_execution_whose_answer_was_lost_and_that_is_no_longer_kept_has_ended_as_was_told(
+    runs, run_service, beam, told
+):
+    run_service.fail_runs_with, run_service.lose_answers = grpc.StatusCode.UNAVAILABLE, True
+    runs.start(beam)
+    end(run_service.executions[0], succeeded=1)
+    run_service.kept = 0
+    told[f"{RUN}-1"] = Progress(status=Status.SUCCEEDED, finished_at=AT, rows=7)
+    assert not runs.start(beam).is_new
 
 
 def test_a_run_beyond_its_deadline_is_cancelled(runs, run_service, beam, clock):

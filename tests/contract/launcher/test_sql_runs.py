@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from pmp_launcher.cloud.executor import NO_TRACE
 from pmp_launcher.run import Status
 from pmp_schema.bigquery.queries import BigQueryUnavailable
 
@@ -119,7 +120,7 @@ def test_an_instance_that_dies_between_claim_and_work_delays_the_run(instance, b
     assert instance().start(sql).run.status is Status.REQUESTED
     clock.forward(minutes=5, seconds=1)
     run = instance().find(RUN)
-    assert (run.status, run.error) == (Status.FAILED, "could not be submitted")
+    assert (run.status, run.error) == (Status.FAILED, NO_TRACE)
     assert instance().start(sql).run.attempt_id == f"{RUN}-2"
 
 

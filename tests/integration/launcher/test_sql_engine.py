@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pmp_launcher.cloud.ends import ToldEnds
+from pmp_launcher.cloud.executor import Progress
+from pmp_launcher.run import Run, Status, Wanted
 from pmp_launcher.sql_engine import script, staging_table
 from pmp_launcher.warehouse import BigQueryWarehouse
 from pmp_schema.bigquery.queries import Queries
@@ -18,6 +21,7 @@ from tests.fakes.pubsub_server import pubsub_server
 pytestmark = pytest.mark.integration
 
 RUN = "features-sql-20251116t021500z"
+REQUESTED_AT = datetime(2025, 11, 16, 2, 16, tzinfo=UTC)
 
 
 def run(emulated, given, attempt):
@@ -107,3 +111,56 @@ def test_runs_without_an_end_are_unfinished(emulated):
     )
     found = Queries(emulated.client, "pmp_launcher", timeout_s=20).rows("unfinished_runs")
     assert sorted(row["run_id"] for row in found) == ["r-1", "r-2"]
+
+
+@pytest.fixture
+def ask(emulated):
+    """Tells events of attempts (id, minute, data), in the order of their publication, then asks how one has ended."""
+
+    def ask(attempt, *events):
+        rows = [
+            {
+                "event_id": event_id,
+                "type": f"feature_run.{event_id.rpartition('-')[2]}",
+                "subject": attempt.run_id,
+                "time": (REQUESTED_AT + timedelta(minutes=minute)).isoformat(),
+                "data": json.dumps(data),
+                "publish_ts": (REQUESTED_AT + timedelta(hours=1, seconds=order)).isoformat(),
+            }
+            for order, (event_id, minute, data) in enumerate(events)
+        ]
+        if rows:
+            emulated.insert("events", rows)
+        return ToldEnds(Queries(emulated.client, "pmp_launcher", timeout_s=20))(attempt)
+
+    return ask
+
+
+def attempt_of(run_id, number=1):
+    return Run(
+        wanted=Wanted.of_run(run_id, REQUESTED_AT),
+        executor="cloud-run-job",
+        attempt=number,
+        status=Status.REQUESTED,
+        requested_at=REQUESTED_AT,
+    )
+
+
+def test_an_attempt_has_ended_as_was_first_told_and_success_is_final(ask):
+    run_id = "features-beam-20251101t000000z"
+    assert ask(
+        attempt_of(run_id),
+        (f"{run_id}-1-started", 1, {}),
+        (f"{run_id}-1-failed", 20, {"error": "deadline of 1200 s"}),
+        (f"{run_id}-1-succeeded", 21, {"rows": 7}),
+        (f"{run_id}-1-succeeded", 22, {}),
+    ) == Progress(status=Status.SUCCEEDED, finished_at=REQUESTED_AT + timedelta(minutes=21), rows=7)
+
+
+def test_the_end_of_another_attempt_is_not_this_one_s(ask):
+    run_id = "features-beam-20251102t000000z"
+    told = [(f"{run_id}-1-failed", 3, {"error": "killed"}), (f"{run_id}-11-succeeded", 9, {"rows": 1})]
+    assert ask(attempt_of(run_id), *told) == Progress(
+        status=Status.FAILED, finished_at=REQUESTED_AT + timedelta(minutes=3), error="killed"
+    )
+    assert ask(attempt_of(run_id, 2)) is None

@@ -32,7 +32,7 @@ def credentials(monkeypatch, tmp_path):
 @pytest.fixture
 def made():
     client = bigquery.Client("p", credentials=AnonymousCredentials())
-    yield lambda config: executors(config, client)
+    yield lambda config: executors(config, client, lambda run: None)
     client.close()
 
 

@@ -3,7 +3,7 @@
 A claim is a job that selects a constant; its id is the attempt's. Of all who ask for it at once, in any instance, one
 gets it, and that one submits the work. Who cannot submit it says so by a second job, `<attempt>-void`; who dies before
 has a while, after which the attempt has failed. So the state of a run is in BigQuery and where the work is, and nowhere
-else.
+else. Where work is forgotten earlier than its claim, the attempt has ended as was told.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,7 @@ from pmp_schema.instants import EPOCH
 # For closing the days and submitting, in which every call is bounded.
 SUBMITTED_WITHIN: Final = timedelta(minutes=5)
 NEVER_SUBMITTED: Final = "could not be submitted"
+NO_TRACE: Final = "was not submitted, or nobody has told how it ended"
 _CLAIM: Final = Statement("SELECT 1")
 
 
@@ -51,23 +52,38 @@ class Work(Protocol):
         """Begins the work of an attempt, to be ended where it is done after the deadline."""
 
     def progress(self, run: Run) -> Progress | None:
-        """None where nothing was submitted."""
+        """None where nothing was submitted, or it has ended and is no longer known."""
 
     def cancel(self, run: Run) -> None:
         """Asks for the end of the work."""
+
+
+class Ends(Protocol):
+    """How attempts have ended that their work does not know of."""
+
+    def __call__(self, run: Run) -> Progress | None:
+        """None where nobody has told.
+
+        Raises:
+            RetryableError: it is not known now.
+        """
 
 
 class ClaimedExecutor:
     """See `Executor`.
 
     Args:
+        told: asked where the work knows nothing of an attempt.
         deadline_s: seconds that an attempt may take from its claim.
         now: aware UTC clock.
     """
 
-    def __init__(self, jobs: Jobs, work: Work, *, deadline_s: float, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, jobs: Jobs, work: Work, *, told: Ends, deadline_s: float, now: Callable[[], datetime]
+    ) -> None:
         self._jobs = jobs
         self.work = work
+        self._told = told
         self._deadline_s = deadline_s
         self._now = now
 
@@ -130,20 +146,22 @@ class ClaimedExecutor:
         run = self._run(wanted, attempt, claimed_at, Progress(status=Status.REQUESTED))
         progress = self.work.progress(run)
         if progress is None:
-            progress = self._unsubmitted(run)
+            progress = self._unknown(run)
         elif not progress.status.has_ended and self._now() > claimed_at + self._deadline:
             self.work.cancel(run)
             progress = _overdue(progress, claimed_at + self._deadline, self._deadline_s)
         return self._run(wanted, attempt, claimed_at, progress)
 
-    def _unsubmitted(self, run: Run) -> Progress:
+    def _unknown(self, run: Run) -> Progress:
         void: bigquery.QueryJob | None = self._jobs.get(f"{run.attempt_id}-void")
-        if void is not None:
-            return Progress(status=Status.FAILED, finished_at=void.created, error=NEVER_SUBMITTED)
         latest = run.requested_at + SUBMITTED_WITHIN
-        if self._now() > latest:
-            return Progress(status=Status.FAILED, finished_at=latest, error=NEVER_SUBMITTED)
-        return Progress(status=Status.REQUESTED)
+        if void is None and self._now() <= latest:
+            return Progress(status=Status.REQUESTED)
+        if end := self._told(run):
+            return end
+        if void is None:
+            return Progress(status=Status.FAILED, finished_at=latest, error=NO_TRACE)
+        return Progress(status=Status.FAILED, finished_at=void.created, error=NEVER_SUBMITTED)
 
     @property
     def _deadline(self) -> timedelta:
