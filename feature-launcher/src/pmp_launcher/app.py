@@ -11,13 +11,12 @@ from pmp_launcher.request import read_request
 from pmp_launcher.run import Engine, Status
 from pmp_launcher.runs import Runs
 from pmp_schema.errors import RetryableError
-from pmp_schema.service import create_service, error, read_body
+from pmp_schema.service import RETRY_AFTER_S, create_service, error, read_body
 from pmp_schema.topology import SCHEDULE_TIME_HEADER
 
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
-RETRY_AFTER_S = 5
 
 
 def create_app(

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from flask import Flask, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -13,6 +14,9 @@ from pmp_schema import logs
 from pmp_schema.errors import PipelineError
 
 logger = logging.getLogger(__name__)
+
+RETRY_AFTER_S: Final = 5
+"""Of a 503, after which the same request may go better."""
 
 
 def create_service(name: str, *, project: str, max_body_bytes: int, check_ready: Callable[[], None]) -> Flask:
