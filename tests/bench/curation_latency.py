@@ -22,7 +22,7 @@ from pmp_schema.bigquery.queries import query_client
 from pmp_schema.publisher import Outgoing, PubSubPublisher
 from pmp_schema.push import PushMessage
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.resources import pubsub_clients
+from pmpctl.project.resources import pubsub_clients
 from tests.fakes.curation_history import bikes, message
 from tests.fakes.pipeline_process import eventually, pipeline_process
 

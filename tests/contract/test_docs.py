@@ -13,7 +13,7 @@ import typer
 
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.cli import app
-from pmpctl.prices import load_prices
+from pmpctl.cost.prices import load_prices
 from tests.contract.terraform.test_module import OUTPUTS, RESOURCES, VARIABLES
 from tests.contract.terraform.test_permissions import GRANTS
 

@@ -8,8 +8,8 @@ import typer
 
 from pmp_schema.features import catalogue, render_markdown
 from pmp_schema.topology import TOPOLOGY
-from pmpctl import feature_history
-from pmpctl.operations import Engine
+from pmpctl.features import history as feature_history
+from pmpctl.pipeline.commands import Engine
 
 GUIDE = (Path(__file__).parents[2] / "docs/10-features.md").read_text("utf-8")
 BEGIN, END = "<!-- catalogue: begin -->\n", "<!-- catalogue: end -->\n"

@@ -15,9 +15,9 @@ from google.pubsub_v1 import PubsubMessage
 
 from pmp_schema.publisher import Outgoing, PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
-from pmpctl import resources
 from pmpctl.local.stack import healthy
-from pmpctl.messaging import PushTarget
+from pmpctl.project import resources
+from pmpctl.project.messaging import PushTarget
 from tests.fakes.server_process import free_port
 from tests.faults.bench import Outcome, eventually
 from tests.faults.service import Service

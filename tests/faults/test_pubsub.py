@@ -9,8 +9,8 @@ from google.pubsub_v1.types import DeadLetterPolicy, Subscription
 
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
-from pmpctl.messaging import PushTarget, wire_subscription
-from pmpctl.resources import pubsub_clients
+from pmpctl.project.messaging import PushTarget, wire_subscription
+from pmpctl.project.resources import pubsub_clients
 from tests.fakes.faults import Delay, LoseAnswer, Refuse, Twice
 from tests.fakes.pubsub_emulator import pubsub_emulator
 from tests.fakes.push_proxy import PushProxy

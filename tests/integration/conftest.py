@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from pmpctl import resources
 from pmpctl.errors import CommandError
 from pmpctl.local.emulators import docker_answers, pubsub_command
 from pmpctl.local.stack import healthy
+from pmpctl.project import resources
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pmp_schema.publisher import Outgoing, PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
 from pmpctl.local.emulators import docker_answers, pubsub_command
-from pmpctl.resources import pubsub_clients
+from pmpctl.project.resources import pubsub_clients
 from tests.fakes.faults import Hold, LoseAnswer, Refuse
 from tests.fakes.pubsub_proxy import PubSubProxy
 from tests.fakes.push_proxy import PushProxy

@@ -1,136 +1,36 @@
-"""The command `pmpctl`: groups are added here, each with its own module."""
+"""The command `pmpctl`: groups of commands are added here, each with its own folder or module."""
 
 import logging
 import os
-import signal
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from pmp_schema import logs
-from pmp_schema.config import ConfigError, require
+from pmp_schema.config import ConfigError
 from pmp_schema.errors import RetryableError
 from pmp_schema.topology import TOPOLOGY
-from pmpctl import driving, jobs, operations, reliability
+from pmpctl import query
+from pmpctl.collector import commands as collector
+from pmpctl.cost import commands as cost
+from pmpctl.dead_letters import commands as dead_letters
+from pmpctl.demo import cli as demo
 from pmpctl.errors import CommandError
+from pmpctl.features import commands as features
 from pmpctl.local import cli as local
-from pmpctl.local.environment import LIVE, SIMULATED, external_pubsub, project_root, variables
-from pmpctl.local.ports import Ports
+from pmpctl.pipeline import commands as pipeline
+from pmpctl.pipeline import jobs
+from pmpctl.project import commands as project
 from pmpctl.session import Connections
-from pmpctl.target import Ingestion, LocationOption, Target, TargetOption, settings
-
-if TYPE_CHECKING:  # Google's clients take a second to import
-    from pmpctl.messaging import PushTarget
-    from pmpctl.resources import Clients
+from pmpctl.terminal import Engine
 
 app = typer.Typer(
     help="Runs and operates Mobility Pulse.", no_args_is_help=True, pretty_exceptions_enable=False
 )
-tables = typer.Typer(help="BigQuery datasets, tables and views.", no_args_is_help=True)
 app.add_typer(local.app, name="local")
-app.add_typer(tables, name="tables")
-for group in (operations, driving, jobs, reliability):
+for group in (pipeline, collector, features, dead_letters, query, jobs, cost, project, demo):
     group.register(app)
-
-
-@tables.command("apply")
-def tables_apply(target: TargetOption = Target.LOCAL, location: LocationOption = None) -> None:
-    """Creates missing datasets, tables and views; adds missing columns. Drops nothing."""
-    from pmpctl import resources  # noqa: PLC0415 - Google's clients take a second to import
-
-    env = settings(target)
-    (project,) = require(env, "PROJECT_ID")
-    clients = resources.connect(
-        project,
-        pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST"),
-        bigquery_emulator=env.get("BIGQUERY_EMULATOR_HOST"),
-    )
-    _show(resources.prepare_tables(clients, TOPOLOGY, location=location or require(env, "REGION")[0]))
-
-
-WriterUrlOption = Annotated[str, typer.Option(envvar="WRITER_URL", help="Where push subscriptions deliver.")]
-PushAccountOption = Annotated[
-    str | None,
-    typer.Option(envvar="PUSH_SERVICE_ACCOUNT", help="Signs the pushes; needed with --target cloud."),
-]
-
-
-@app.command()
-def setup(
-    target: TargetOption = Target.LOCAL,
-    location: LocationOption = None,
-    writer_url: WriterUrlOption = "",
-    push_service_account: PushAccountOption = None,
-) -> None:
-    """Creates topics, subscriptions, datasets, tables and views; corrects what differs."""
-    from pmpctl import resources  # noqa: PLC0415 - Google's clients take a second to import
-
-    env = settings(target)
-    clients, push = _clients_and_push(target, env, writer_url, push_service_account)
-    _show(
-        resources.prepare_project(
-            clients, TOPOLOGY, location=location or require(env, "REGION")[0], push=push
-        )
-    )
-
-
-@app.command()
-def ingestion(
-    wanted: Annotated[
-        Ingestion,
-        typer.Argument(help="push: the writer (default); high-volume: Beam's ingest_events."),
-    ],
-    target: TargetOption = Target.LOCAL,
-    writer_url: WriterUrlOption = "",
-    push_service_account: PushAccountOption = None,
-) -> None:
-    """Switches who writes the sensor events, without losing one; a minute, in the cloud a quarter of an hour."""
-    from pmpctl.ingestion import Pace, Switch  # noqa: PLC0415 - Google's clients take a second to import
-
-    clients, push = _clients_and_push(target, settings(target), writer_url, push_service_account)
-    console = Console(stderr=True)
-    switch = Switch(
-        clients.subscriber,
-        TOPOLOGY,
-        clients.bigquery.project,
-        push,
-        emulated=clients.pubsub_emulated,
-        # A message that was refused is in no pull until its backoff is over; the emulator has none.
-        pace=Pace(
-            handler_s=TOPOLOGY.push_policy.handler_budget_s
-            + (0 if clients.pubsub_emulated else TOPOLOGY.push_policy.max_backoff_s)
-        ),
-        tell=console.print,
-    )
-    with console.status(f"switching to {wanted}"):
-        switch.to(wanted)
-    run = {Ingestion.HIGH_VOLUME: "start", Ingestion.PUSH: "drain"}[wanted]
-    typer.echo(f"{wanted}; now {run} the pipeline ingest_events")
-
-
-def _clients_and_push(
-    target: Target, env: Mapping[str, str], writer_url: str, push_service_account: str | None
-) -> "tuple[Clients, PushTarget]":
-    from pmpctl import resources  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl.messaging import PushTarget  # noqa: PLC0415
-
-    project, base_url = require(
-        {**env, "WRITER_URL": writer_url or env.get("WRITER_URL", "")}, "PROJECT_ID", "WRITER_URL"
-    )
-    if target is Target.CLOUD and push_service_account is None:
-        raise CommandError("unset: PUSH_SERVICE_ACCOUNT; without it the pushes would carry no token")
-    clients = resources.connect(
-        project,
-        pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST"),
-        bigquery_emulator=env.get("BIGQUERY_EMULATOR_HOST"),
-    )
-    return clients, PushTarget(
-        base_url=base_url, service_account=push_service_account, audience=TOPOLOGY.push_audience
-    )
 
 
 @app.command()
@@ -139,7 +39,7 @@ def scheduler(
         list[str] | None,
         typer.Option(help="KEY=URL of a service; repeatable. COLLECTOR_URL and so on where it is not given."),
     ] = None,
-    feature_engine: Annotated[str, typer.Option(help="Whose schedule of the features: sql or beam.")] = "sql",
+    feature_engine: Annotated[Engine, typer.Option(help="Whose schedule of the features.")] = Engine.SQL,
 ) -> None:
     """Calls the services when the topology's schedules are due; each once at the start."""
     logs.configure()
@@ -147,35 +47,9 @@ def scheduler(
     for library in ("apscheduler", "httpx"):
         logging.getLogger(library).setLevel(logging.WARNING)
     urls = _service_urls(service)
-    from pmpctl import scheduler as schedule  # noqa: PLC0415 - only this command needs it
+    from pmpctl.scheduler import serve  # noqa: PLC0415 - only this command needs it
 
-    schedule.serve(TOPOLOGY.schedules_of(feature_engine), urls)
-
-
-@app.command()
-def demo(
-    feed: Annotated[
-        str, typer.Option(help="simulated, live (Vélib itself), or the path of captured feeds.")
-    ] = SIMULATED,
-) -> None:
-    """Starts the stack, drives the pipeline, shows rows from BigQuery, stops; report in .pmp/demo.json."""
-    from pmp_schema.bigquery.queries import query_client  # noqa: PLC0415
-    from pmpctl import demo as demonstration  # noqa: PLC0415 - only this command needs it
-    from pmpctl.landed import Landed  # noqa: PLC0415
-
-    ports = Ports.parse(os.environ.get("PMP_PORT_BASE"))
-    folder = project_root(Path.cwd()) / ".pmp"
-    state = folder / f"demo-{ports.base}"
-    values = variables(ports, state, external_pubsub(os.environ, ports))
-    stack = demonstration.Stack(
-        variables=values,
-        env={**os.environ, "PMP_STATE_DIR": str(state)},
-        feeds=lambda: demonstration.feeds_to_collect(None if feed == LIVE else ports.url("feed")),
-        landed=lambda: Landed(query_client(values["PROJECT_ID"], values["BIGQUERY_EMULATOR_HOST"])),
-    )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the stack is stopped then too
-    done = demonstration.run(feed, stack, folder / "demo.json", Console())
-    raise typer.Exit(0 if done else 1)
+    serve(TOPOLOGY.schedules_of(feature_engine.value), urls)
 
 
 def _service_urls(given: list[str] | None) -> dict[str, str]:
@@ -189,12 +63,6 @@ def _service_urls(given: list[str] | None) -> dict[str, str]:
             f"--service {', '.join(unknown)}: must be KEY=URL, KEY one of {', '.join(TOPOLOGY.services)}"
         )
     return {key: url for key, _, url in pairs}
-
-
-def _show(changes: tuple[object, ...]) -> None:
-    for change in changes:
-        typer.echo(str(change))
-    typer.echo(f"{len(changes)} changes" if changes else "nothing to change")
 
 
 def main(connections: Connections | None = None) -> None:

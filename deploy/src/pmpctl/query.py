@@ -1,33 +1,45 @@
 """`pmpctl query`: one statement, its rows as a table."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from google.api_core.exceptions import GoogleAPIError
-from google.cloud import bigquery
-from requests import RequestException
+import typer
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from pmpctl.changes import RETRY
-from pmpctl.errors import CommandError
+from pmpctl.session import open_session
+from pmpctl.target import Target, TargetOption
+from pmpctl.terminal import JsonOption, dump
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 TIMEOUT_S: Final = 120.0
 
 
-def rows(client: bigquery.Client, sql: str) -> list[dict[str, Any]]:
-    """Runs a statement.
-
-    Raises:
-        CommandError: it is wrong, or BigQuery does not answer.
-    """
-    try:
-        job = client.query(sql, timeout=TIMEOUT_S, retry=RETRY, job_retry=None)
-        return [dict(row) for row in job.result(timeout=TIMEOUT_S, retry=RETRY, job_retry=None)]
-    except (GoogleAPIError, RequestException) as error:
-        message = getattr(error, "message", "") or str(error)
-        raise CommandError(f"BigQuery: {message}") from error
+def register(app: typer.Typer) -> None:
+    """Adds the command to `pmpctl`."""
+    app.command()(query)
 
 
-def as_table(found: list[dict[str, Any]]) -> Table:
+def query(
+    context: typer.Context,
+    sql: Annotated[str, typer.Argument(help="One statement of BigQuery SQL.")],
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Runs a statement and shows its rows."""
+    session = open_session(context, target)
+    from pmpctl.statements import rows  # noqa: PLC0415 - Google's client takes a second to import
+
+    found = rows(session.bigquery, sql, timeout_s=TIMEOUT_S)
+    if as_json:
+        typer.echo(dump(found))
+    else:
+        Console().print(as_table(found))
+
+
+def as_table(found: "Sequence[Mapping[str, Any]]") -> Table:
     table = Table(*(found[0] if found else ()))
     for row in found:
         table.add_row(*(_text(value) for value in row.values()))
@@ -36,4 +48,4 @@ def as_table(found: list[dict[str, Any]]) -> Table:
 
 def _text(value: object) -> str:
     """Bytes (the data of dead letters) are shown as text where they are text."""
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    return escape(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value))

@@ -1,17 +1,13 @@
 """What a command works with: its target's variables, and connections that are made when they are first used."""
 
-import json
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import typer
-from rich.console import Console
 
 from pmp_schema.config import require
 from pmpctl.calls import Call, Command, Request, Step, carry_out
@@ -22,6 +18,7 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
     from pmpctl.cloud.clients import Google
+    from pmpctl.project.resources import Clients
 
 # Only where there was no connection: a request that was sent is not sent again.
 _CONNECTS: Final = 3
@@ -32,6 +29,12 @@ def _google(project: str, region: str) -> "Google":
     from pmpctl.cloud.clients import connect  # noqa: PLC0415 - Google's clients take a second to import
 
     return connect(project, region)
+
+
+def _project(project: str, pubsub_emulator: str | None, bigquery_emulator: str | None) -> "Clients":
+    from pmpctl.project.resources import connect  # noqa: PLC0415 - Google's clients take a second to import
+
+    return connect(project, pubsub_emulator=pubsub_emulator, bigquery_emulator=bigquery_emulator)
 
 
 def _bigquery(project: str, emulator: str | None) -> "bigquery.Client":
@@ -63,6 +66,7 @@ class Connections:
 
     Attributes:
         google: the APIs of a project and region.
+        project: the clients that set a project up, or its emulators of Pub/Sub and BigQuery.
         bigquery: a client of a project, or of an emulator.
         token: an identity token for an audience.
         stack: runs a command of the local stack; gives its exit code.
@@ -70,6 +74,7 @@ class Connections:
     """
 
     google: Callable[[str, str], "Google"] = _google
+    project: Callable[[str, str | None, str | None], "Clients"] = _project
     bigquery: Callable[[str, str | None], "bigquery.Client"] = _bigquery
     token: Callable[[str, Mapping[str, str]], str] = _token
     stack: Callable[[Sequence[str]], int] = _stack
@@ -96,6 +101,13 @@ class Session:
     def google(self) -> "Google":
         project, region = require(self.env, "PROJECT_ID", "REGION")
         return self._connections.google(project, region)
+
+    @cached_property
+    def project(self) -> "Clients":
+        (project,) = require(self.env, "PROJECT_ID")
+        return self._connections.project(
+            project, self.env.get("PUBSUB_EMULATOR_HOST"), self.env.get("BIGQUERY_EMULATOR_HOST")
+        )
 
     @cached_property
     def bigquery(self) -> "bigquery.Client":
@@ -166,19 +178,6 @@ def open_session(context: typer.Context, target: Target) -> Session:
     return Session(context.obj or Connections(), target)
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Asks a person, unless `--yes` was given.
-
-    Raises:
-        CommandError: nobody is there to be asked.
-    """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise CommandError(f"{question} Say so with --yes.")
-    typer.confirm(question, abort=True, err=True)
-
-
 def answer(response: httpx.Response, service: str) -> dict[str, Any]:
     """The JSON of a good answer.
 
@@ -193,17 +192,3 @@ def answer(response: httpx.Response, service: str) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         message = response.text.strip()[:200] or response.reason_phrase
     raise CommandError(f"{service} answered {response.status_code}: {' '.join(str(message).split())}")
-
-
-def dump(told: Any) -> str:
-    """JSON for programs; times are RFC 3339."""
-    return json.dumps(told, default=_plain)
-
-
-def _plain(value: Any) -> str:
-    return value.strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else str(value)
-
-
-def spinner(*, quiet: bool) -> Console:
-    """Where progress is drawn: standard error, so that output can be read by programs."""
-    return Console(stderr=True, quiet=quiet)

@@ -28,9 +28,6 @@ class Ingestion(StrEnum):
 TargetOption = Annotated[
     Target, typer.Option(help="The emulators, or the project PROJECT_ID with your credentials.")
 ]
-LocationOption = Annotated[
-    str | None, typer.Option(help="Location of new datasets; REGION where it is not given.")
-]
 
 
 def settings(target: Target) -> dict[str, str]:

@@ -14,8 +14,8 @@ from pmp_schema.bigquery.queries import query_client
 from pmp_schema.publisher import Outgoing, PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
-from pmpctl.resources import pubsub_clients
-from pmpctl.warehouse import prepare_warehouse
+from pmpctl.project.resources import pubsub_clients
+from pmpctl.project.warehouse import prepare_warehouse
 from tests.fakes.pubsub_emulator import pubsub_emulator
 from tests.integration.conftest import free_port, serve
 from tests.integration.marts.conftest import Marts

@@ -11,7 +11,7 @@ from pmp_schema.bigquery.channel import storage_write_channel, write_client
 from pmp_schema.bigquery.connection import connector
 from pmp_schema.bigquery.encoders import encoder_for
 from pmp_schema.topology import TOPOLOGY
-from pmpctl import resources
+from pmpctl.project import resources
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 

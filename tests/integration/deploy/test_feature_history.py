@@ -16,9 +16,9 @@ from pmp_schema.events import rfc3339
 from pmp_schema.features import FeatureTables, catalogue
 from pmp_schema.tables import table
 from pmp_schema.topology import TOPOLOGY
-from pmpctl import feature_history
+from pmpctl.features import history as feature_history
+from pmpctl.project.warehouse import prepare_warehouse
 from pmpctl.session import Connections
-from pmpctl.warehouse import prepare_warehouse
 from tests.fakes.bigquery_emulator import bigquery_emulator
 from tests.fakes.feature_oracle import expected_rows, scenario
 from tests.fakes.feature_run import raw_rows

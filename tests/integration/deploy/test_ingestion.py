@@ -10,8 +10,8 @@ from google.pubsub_v1 import PubsubMessage
 
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
-from pmpctl.ingestion import TOPIC, Pace, Switch
-from pmpctl.messaging import PushTarget, prepare_messaging
+from pmpctl.project.ingestion import TOPIC, Pace, Switch
+from pmpctl.project.messaging import PushTarget, prepare_messaging
 from pmpctl.target import Ingestion
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]

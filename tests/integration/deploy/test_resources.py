@@ -6,9 +6,9 @@ from google.cloud import bigquery
 
 from pmp_schema.tables import table
 from pmp_schema.topology import TOPOLOGY
-from pmpctl import changes, resources
 from pmpctl.errors import CommandError
-from pmpctl.messaging import PushTarget
+from pmpctl.project import changes, resources
+from pmpctl.project.messaging import PushTarget
 
 pytestmark = pytest.mark.integration
 

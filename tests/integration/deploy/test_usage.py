@@ -7,9 +7,11 @@ import pytest
 
 from pmp_schema.bigquery.queries import Queries
 from pmp_schema.topology import TOPOLOGY
-from pmpctl import cli, resources, usage
+from pmpctl import cli
+from pmpctl.cost import usage
+from pmpctl.pipeline.status import warehouse_sections
+from pmpctl.project import resources
 from pmpctl.session import Connections
-from pmpctl.status import warehouse_sections
 from tests.integration.deploy.test_resources import query
 
 pytestmark = pytest.mark.integration
@@ -71,7 +73,7 @@ def test_tables_are_measured_where_the_emulator_tells_no_size(used):
 
 def test_a_table_without_rows_has_no_newest_one(used):
 
-    queries = Queries(used.bigquery, "pmpctl", timeout_s=30)
+    queries = Queries(used.bigquery, "pmpctl.cost", timeout_s=30)
     tables, health = warehouse_sections(queries, datetime.now(UTC))
     ages = {row["table"]: row["age_s"] for row in tables.rows}
     assert set(ages) == {

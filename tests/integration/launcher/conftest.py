@@ -5,8 +5,8 @@ import pytest
 from pmp_schema.bigquery.queries import query_client
 from pmp_schema.features import FeatureTables
 from pmp_schema.tables import table, view_sql
-from pmpctl.changes import RETRY
-from pmpctl.warehouse import api_table
+from pmpctl.project.changes import RETRY
+from pmpctl.project.warehouse import api_table
 from tests.fakes.bigquery_emulator import bigquery_emulator
 
 

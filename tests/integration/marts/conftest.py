@@ -10,8 +10,8 @@ import pytest
 from pmp_schema.bigquery.queries import query_client
 from pmp_schema.tables import table
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.changes import RETRY
-from pmpctl.warehouse import prepare_warehouse
+from pmpctl.project.changes import RETRY
+from pmpctl.project.warehouse import prepare_warehouse
 from tests.fakes.bigquery_emulator import bigquery_emulator
 
 DEFAULTS = {

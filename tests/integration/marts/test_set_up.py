@@ -7,7 +7,7 @@ import pytest
 
 from pmp_schema.tables import view_sql
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.warehouse import prepare_warehouse
+from pmpctl.project.warehouse import prepare_warehouse
 from tests.fakes.bigquery_tables import bigquery_tables
 
 pytestmark = pytest.mark.integration

@@ -13,7 +13,7 @@ from pmp_replayer.table import DeadLetterTable
 from pmp_schema import tables
 from pmp_schema.publisher import PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.warehouse import api_table
+from pmpctl.project.warehouse import api_table
 
 TOPICS = TOPOLOGY.topics
 

@@ -45,7 +45,7 @@ def test_env_follows_the_port_base(run, monkeypatch):
         (["local", "up", "--feed", "no/such/folder"], "--feed no/such/folder: neither simulated"),
         (["local", "up", "--without", "x"], "--without x: choose from pubsub"),
         (["local", "logs", "writer"], "no log of writer; there are: none yet"),
-        (["setup", "--target", "cloud"], "unset: PROJECT_ID, WRITER_URL"),
+        (["setup", "--target", "cloud"], "unset: PROJECT_ID, WRITER_URL, PUSH_SERVICE_ACCOUNT"),
         (["tables", "apply", "--target", "cloud"], "unset: PROJECT_ID"),
         (["scheduler", "--service", "nobody=http://x"], "--service nobody: must be KEY=URL"),
     ],

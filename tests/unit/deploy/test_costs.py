@@ -6,10 +6,10 @@ import pytest
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.cloud.dataflow import Job
 from pmpctl.cloud.services import Service
-from pmpctl.costs import Estimate
+from pmpctl.cost.estimate import Estimate
+from pmpctl.cost.prices import load_prices
+from pmpctl.cost.usage import Traffic, Usage
 from pmpctl.errors import CommandError
-from pmpctl.prices import load_prices
-from pmpctl.usage import Traffic, Usage
 
 NOON = datetime(2026, 1, 24, 12, tzinfo=UTC)
 MONTH_DAYS = 730 / 24

@@ -5,9 +5,9 @@ import httpx
 import pytest
 
 from pmpctl.errors import CommandError
-from pmpctl.feature_backfill import ATTEMPTS, CalledLauncher, Report, carry_out
-from pmpctl.feature_runs import Told, filled
-from pmpctl.feature_times import KnownAt
+from pmpctl.features.backfill import ATTEMPTS, CalledLauncher, Report, carry_out
+from pmpctl.features.runs import Told, filled
+from pmpctl.features.times import KnownAt
 
 MINUTE = timedelta(minutes=1)
 AT = datetime(2025, 11, 16, 2, 15, tzinfo=UTC)

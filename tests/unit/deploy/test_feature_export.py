@@ -5,9 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pmpctl.errors import CommandError
-from pmpctl.feature_export import export
-from pmpctl.feature_files import Column, Format, destination
-from pmpctl.feature_times import KnownAt
+from pmpctl.features.export import export
+from pmpctl.features.files import Column, Format, destination
+from pmpctl.features.times import KnownAt
 
 MINUTE = timedelta(minutes=1)
 AT = datetime(2025, 11, 16, 23, 45, tzinfo=UTC)

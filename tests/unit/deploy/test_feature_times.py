@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pmpctl.errors import CommandError
-from pmpctl.feature_times import KnownAt, check_settled, parse_duration, time_range
+from pmpctl.features.times import KnownAt, check_settled, parse_duration, time_range
 
 AT = datetime(2025, 11, 16, 2, 15, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -4,7 +4,7 @@ import pytest
 from google.pubsub_v1.types import ExpirationPolicy, PushConfig, RetryPolicy
 
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.messaging import PushTarget, differing, wire_subscription
+from pmpctl.project.messaging import PushTarget, differing, wire_subscription
 
 PUSH = PushTarget(base_url="http://writer:8082/")
 PUSHED = TOPOLOGY.push_subscription("snapshots")

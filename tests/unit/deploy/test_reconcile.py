@@ -4,8 +4,8 @@ import httpx
 import pytest
 from rich.console import Console
 
+from pmpctl.dead_letters.reconciliation import look, show
 from pmpctl.errors import CommandError
-from pmpctl.reconcile import look, show
 
 
 def hour(topic="pmp-events", at="2026-01-24T10:00:00Z", **numbers):

@@ -179,8 +179,8 @@ def _plan(options: StackOptions, state: StateFolder) -> StackPlan:
 
     def set_up(wait: Callable[[], None]) -> list[str]:
         # Imported while the emulators start: Google's clients take a second.
-        from pmpctl import resources  # noqa: PLC0415
-        from pmpctl.messaging import PushTarget  # noqa: PLC0415
+        from pmpctl.project import resources  # noqa: PLC0415
+        from pmpctl.project.messaging import PushTarget  # noqa: PLC0415
 
         wait()
         clients = resources.connect(

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pmpctl.costs import Estimate
+from pmpctl.cost.estimate import Estimate
 
 
 def as_json(estimate: Estimate) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from rich.console import Console
 
 from pmp_schema import gbfs, tables
 from pmp_schema.events import rfc3339
+from pmpctl.demo.exhibits import EXHIBITS, counts_table, rows_table
+from pmpctl.demo.landed import Landed, Published
 from pmpctl.errors import CommandError
-from pmpctl.exhibits import EXHIBITS, counts_table, rows_table
-from pmpctl.landed import Landed, Published
 from pmpctl.local.environment import LIVE
 
 FEED_TABLES: Final = {"station_status": "feed_snapshots", "station_information": "station_information"}

@@ -2,22 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from pmp_schema.bigquery.queries import Queries
 from pmp_schema.errors import RetryableError
 from pmp_schema.topology import TOPOLOGY
-from pmpctl import power
 from pmpctl.cloud import dataflow, metrics, schedules, services
 from pmpctl.cloud.clients import Google
 from pmpctl.errors import CommandError
 from pmpctl.local import control
 from pmpctl.local.record import StateFolder
+from pmpctl.pipeline.power import job_json
+from pmpctl.terminal import rows_table
 
 QUERY_TIMEOUT_S: Final = 30.0
 Rows = list[dict[str, Any]]
@@ -81,17 +81,6 @@ def show(sections: Sequence[Section], console: Console) -> None:
             console.print(f"{section.name}: none")
 
 
-def rows_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Any rows as a table; a column is as wide as its longest word."""
-    table = Table(title=title, title_justify="left")
-    for name, value in rows[0].items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_text(value) for value in row.values()))
-    return table
-
-
 def _read(name: str, read: Callable[[], Section]) -> Section:
     try:
         return read()
@@ -132,7 +121,7 @@ def _schedules(google: Google) -> Section:
 
 def _jobs(google: Google) -> Section:
     found = dataflow.read_jobs(google, set(TOPOLOGY.jobs.values()))
-    return Section("jobs", [power.job_json(job) for job in found])
+    return Section("jobs", [job_json(job) for job in found])
 
 
 def _backlogs(google: Google, now: datetime) -> Section:
@@ -153,16 +142,3 @@ def _age(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     newest = row["newest_ts"]
     age = None if newest is None else max(0, round((now - newest).total_seconds()))
     return {"table": row["table_id"], "newest": newest, "age_s": age}
-
-
-def _text(value: Any) -> str:
-    match value:
-        case bool():
-            text = "[green]yes[/]" if value else "[red]no[/]"
-        case datetime():
-            text = value.astimezone(UTC).strftime("%F %T")
-        case list() | tuple():
-            text = ", ".join(map(str, value))
-        case _:
-            text = "" if value is None else escape(str(value))
-    return text or "-"

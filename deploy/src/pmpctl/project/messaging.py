@@ -1,10 +1,12 @@
 """Topics and subscriptions, from the topology to a project."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
-from google.api_core.exceptions import AlreadyExists
+from google.api_core.exceptions import AlreadyExists, NotFound
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import (
@@ -17,8 +19,8 @@ from google.pubsub_v1.types import (
 from google.pubsub_v1.types import Subscription as WireSubscription
 from google.pubsub_v1.types import Topic as WireTopic
 
-from pmp_schema.topology import Mode, Subscription, Topology
-from pmpctl.changes import CALL_TIMEOUT_S, RETRY, Change
+from pmp_schema.topology import Mode, Subscription, Topic, Topology
+from pmpctl.project.changes import CALL_TIMEOUT_S, RETRY, Change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,7 @@ class PushTarget:
     audience: str = ""
 
 
-def prepare_messaging(
+def messaging_changes(
     publisher: PublisherClient,
     subscriber: SubscriberClient,
     topology: Topology,
@@ -45,21 +47,18 @@ def prepare_messaging(
     push: PushTarget,
     modes: frozenset[Mode],
     emulated: bool,
-) -> tuple[Change, ...]:
-    """Creates the topics and the subscriptions of some modes; corrects subscriptions that differ.
+) -> Iterator[Change]:
+    """Makes the topics and the subscriptions of some modes; corrects subscriptions that differ.
 
     Raises:
         GoogleAPIError: Pub/Sub refused or did not answer in time.
     """
-    wanted = [
-        wire_subscription(s, topology, project=project, push=push, emulated=emulated)
-        for s in topology.subscriptions
-        if s.mode in modes
-    ]
-    return (
-        *_topics(publisher, topology, project),
-        *(change for subscription in wanted for change in _subscription(subscriber, subscription)),
-    )
+    for topic in topology.topics.values():
+        yield from _topic(publisher, topic, project)
+    for subscription in topology.subscriptions:
+        if subscription.mode in modes:
+            wire = wire_subscription(subscription, topology, project=project, push=push, emulated=emulated)
+            yield from _subscription(subscriber, wire)
 
 
 def wire_subscription(
@@ -113,34 +112,34 @@ def _push_config(push: PushTarget, path: str) -> PushConfig:
     return config
 
 
-def _topics(publisher: PublisherClient, topology: Topology, project: str) -> Iterator[Change]:
-    for topic in topology.topics.values():
-        try:
-            publisher.create_topic(
-                request=WireTopic(name=topic.path(project)), timeout=CALL_TIMEOUT_S, retry=RETRY
-            )
-        except AlreadyExists:
-            continue
-        yield Change("created", f"topic {topic.id}")
+def _topic(publisher: PublisherClient, topic: Topic, project: str) -> Iterator[Change]:
+    wanted = WireTopic(name=topic.path(project))
+    try:
+        publisher.get_topic(topic=wanted.name, timeout=CALL_TIMEOUT_S, retry=RETRY)
+    except NotFound:
+        create = partial(publisher.create_topic, request=wanted, timeout=CALL_TIMEOUT_S, retry=RETRY)
+        yield Change("created", f"topic {topic.id}", partial(_unless_there, create))
 
 
 def _subscription(subscriber: SubscriberClient, wanted: WireSubscription) -> Iterator[Change]:
-    label = f"subscription {wanted.name.rsplit('/', 1)[-1]}"
+    what = f"subscription {wanted.name.rsplit('/', 1)[-1]}"
     try:
-        subscriber.create_subscription(request=wanted, timeout=CALL_TIMEOUT_S, retry=RETRY)
-    except AlreadyExists:
         existing = subscriber.get_subscription(subscription=wanted.name, timeout=CALL_TIMEOUT_S, retry=RETRY)
-    else:
-        yield Change("created", label)
+    except NotFound:
+        create = partial(subscriber.create_subscription, request=wanted, timeout=CALL_TIMEOUT_S, retry=RETRY)
+        yield Change("created", what, partial(_unless_there, create))
         return
     if existing.topic != wanted.topic:
-        yield Change("differs", f"{label} reads {existing.topic}; delete it to have it on {wanted.topic}")
+        yield Change("differs", f"{what} reads {existing.topic}; delete it to have it on {wanted.topic}")
         return
     names = differing(existing, wanted)
     if names:
-        subscriber.update_subscription(
-            request=UpdateSubscriptionRequest(subscription=wanted, update_mask=FieldMask(paths=names)),
-            timeout=CALL_TIMEOUT_S,
-            retry=RETRY,
-        )
-        yield Change("changed", f"{label}: {', '.join(names)}")
+        request = UpdateSubscriptionRequest(subscription=wanted, update_mask=FieldMask(paths=names))
+        update = partial(subscriber.update_subscription, request=request, timeout=CALL_TIMEOUT_S, retry=RETRY)
+        yield Change("changed", f"{what}: {', '.join(names)}", update)
+
+
+def _unless_there(create: Callable[[], object]) -> None:
+    """Somebody else may have been faster."""
+    with suppress(AlreadyExists):
+        create()

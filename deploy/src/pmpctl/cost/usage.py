@@ -5,18 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from google.api_core.exceptions import GoogleAPIError
 from google.cloud import bigquery
-from requests import RequestException
 
-from pmp_schema.bigquery.queries import Queries
+from pmp_schema.bigquery.queries import Queries, transient
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.changes import CALL_TIMEOUT_S, RETRY
 from pmpctl.cloud import dataflow, metrics, schedules, services
 from pmpctl.cloud.clients import Google
 from pmpctl.cloud.dataflow import Job
 from pmpctl.cloud.services import Service
-from pmpctl.errors import CommandError
+from pmpctl.statements import readable_failures, rows
 
 QUERY_TIMEOUT_S: Final = 60.0
 _FEED_TOPICS: Final = {"station_status": "snapshots", "station_information": "station-information"}
@@ -124,19 +121,16 @@ def _tables(client: bigquery.Client) -> list[str]:
 
 
 def _told_bytes(client: bigquery.Client) -> int:
-    try:
-        found = [client.get_table(t, timeout=CALL_TIMEOUT_S, retry=RETRY) for t in _tables(client)]
-    except (GoogleAPIError, RequestException) as error:
-        raise CommandError(f"BigQuery: {error}") from error
+    with readable_failures():
+        found = [
+            client.get_table(table, timeout=QUERY_TIMEOUT_S, retry=transient(QUERY_TIMEOUT_S))
+            for table in _tables(client)
+        ]
     return sum(table.num_bytes or 0 for table in found)
 
 
 def _measured_bytes(client: bigquery.Client) -> int:
     parts = (f"SELECT SUM(LENGTH(TO_JSON_STRING(t))) AS n FROM `{table}` AS t" for table in _tables(client))  # noqa: S608
     sql = f"SELECT SUM(n) AS n FROM ({' UNION ALL '.join(parts)})"  # noqa: S608 - our names
-    try:
-        job = client.query(sql, timeout=CALL_TIMEOUT_S, retry=RETRY, job_retry=None)
-        (row,) = job.result(timeout=CALL_TIMEOUT_S, retry=RETRY, job_retry=None)
-    except (GoogleAPIError, RequestException) as error:
-        raise CommandError(f"BigQuery: {error}") from error
+    (row,) = rows(client, sql, timeout_s=QUERY_TIMEOUT_S)
     return int(row["n"] or 0)

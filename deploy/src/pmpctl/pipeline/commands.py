@@ -1,11 +1,10 @@
-"""Commands that start, end and watch the pipeline: up, down, status, logs, cost."""
+"""Commands that start, end and watch the pipeline: up, down, status, logs."""
 
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,23 +12,12 @@ from rich.console import Console
 
 from pmpctl.calls import Command, Step
 from pmpctl.errors import CommandError
-from pmpctl.session import Session, confirm, dump, open_session, spinner
+from pmpctl.session import Session, open_session
 from pmpctl.target import Target, TargetOption, local_state
+from pmpctl.terminal import DryRunOption, Engine, JsonOption, NoWaitOption, YesOption, confirm, dump, spinner
 
 if TYPE_CHECKING:
-    from pmpctl.power import State
-
-JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Print every call that would be made, and make none but reads.")
-]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Return at once.")]
-
-
-class Engine(StrEnum):
-    SQL = "sql"
-    BEAM = "beam"
+    from pmpctl.pipeline.power import State
 
 
 class Severity(StrEnum):
@@ -42,7 +30,7 @@ class Severity(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to `pmpctl`."""
-    for command in (up, down, status, logs, cost):
+    for command in (up, down, status, logs):
         app.command()(command)
 
 
@@ -63,11 +51,12 @@ def up(
     if session.local:
         _local(session, Command(("up", "--detach")), dry_run=dry_run, as_json=as_json)
         return
-    from pmpctl import power, prices  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl.cost.prices import load_prices  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl.pipeline import power  # noqa: PLC0415
 
     before = power.read_state(session.google)
     steps = power.start(before, engine.value if engine else None)
-    month_usd = prices.load_prices().streaming_job_month_usd
+    month_usd = load_prices().streaming_job_month_usd
     starts = sum(call.method == "run_job" for call in steps)
     if starts and not dry_run:
         confirm(f"This starts {starts} streaming job: about {month_usd:.0f} USD a month each.", yes=yes)
@@ -99,7 +88,7 @@ def down(
     if session.local:
         _local(session, Command(("down",)), dry_run=dry_run, as_json=as_json)
         return
-    from pmpctl import power  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl.pipeline import power  # noqa: PLC0415 - Google's clients take a second to import
 
     state = power.read_state(session.google)
     steps = power.end(session.google, state, cancel=cancel)
@@ -122,9 +111,9 @@ def status(context: typer.Context, as_json: JsonOption = False, target: TargetOp
     """Shows what runs, how far behind it is, and the newest rows; exits 1 where something is wrong."""
     session = open_session(context, target)
     from pmp_schema.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl import status as sections  # noqa: PLC0415
+    from pmpctl.pipeline import status as sections  # noqa: PLC0415
 
-    queries = Queries(session.bigquery, "pmpctl", timeout_s=sections.QUERY_TIMEOUT_S)
+    queries = Queries(session.bigquery, "pmpctl.pipeline", timeout_s=sections.QUERY_TIMEOUT_S)
     now = datetime.now(UTC)
     found = (
         sections.local_sections(local_state(), queries, now)
@@ -168,37 +157,6 @@ def logs(
         return
 
 
-def cost(
-    context: typer.Context,
-    days: Annotated[float, typer.Option(min=0.01, help="That usage is measured over.")] = 7.0,
-    prices: Annotated[
-        Path | None, typer.Option(help="A price table (TOML) instead of the dated one that is built in.")
-    ] = None,
-    as_json: JsonOption = False,
-    target: TargetOption = Target.LOCAL,
-) -> None:
-    """Computes what a month of this costs, by component; locally, what it would cost in the cloud."""
-    from pmp_schema.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl import cost_report, costs, usage  # noqa: PLC0415
-    from pmpctl import prices as price_table  # noqa: PLC0415
-
-    table = price_table.load_prices(prices)
-    session = open_session(context, target)
-    queries = Queries(session.bigquery, "pmpctl", timeout_s=usage.QUERY_TIMEOUT_S)
-    now = datetime.now(UTC)
-    since = now - timedelta(days=days)
-    used = (
-        usage.local_usage(session.bigquery, queries, since, now)
-        if session.local
-        else usage.cloud_usage(session.google, session.bigquery, queries, since, now)
-    )
-    estimate = costs.Estimate(used, table)
-    if as_json:
-        typer.echo(dump(cost_report.as_json(estimate)))
-    else:
-        cost_report.show(estimate, Console())
-
-
 def begin(since: str, now: datetime) -> datetime:
     """The time that an age (`90m`, `24h`, `7d`) or an RFC 3339 time means.
 
@@ -226,7 +184,7 @@ def _local(session: Session, step: Step, *, dry_run: bool, as_json: bool) -> Non
 
 
 def _report(steps: Sequence[Step], state: "State", *, dry_run: bool, as_json: bool) -> None:
-    from pmpctl import power  # noqa: PLC0415
+    from pmpctl.pipeline import power  # noqa: PLC0415
 
     if as_json:
         calls = [str(step) for step in steps]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.prices import Prices
-from pmpctl.usage import Usage
+from pmpctl.cost.prices import Prices
+from pmpctl.cost.usage import Usage
 
 _GIB: Final = 1024**3
 

@@ -18,9 +18,9 @@ from google.pubsub_v1.types import PushConfig, ReceivedMessage
 from google.pubsub_v1.types import Subscription as WireSubscription
 
 from pmp_schema.topology import Subscription, Topology
-from pmpctl.changes import CALL_TIMEOUT_S, RETRY
 from pmpctl.errors import CommandError
-from pmpctl.messaging import PushTarget, wire_subscription
+from pmpctl.project.changes import CALL_TIMEOUT_S, RETRY
+from pmpctl.project.messaging import PushTarget, wire_subscription
 from pmpctl.target import Ingestion
 
 TOPIC: Final = "sensor-events"

@@ -9,11 +9,12 @@ import httpx
 import typer
 from rich.console import Console
 
-from pmpctl import reconcile as reconciliation
-from pmpctl import replay as replayer
+from pmpctl.dead_letters import reconciliation
+from pmpctl.dead_letters import replay as replayer
 from pmpctl.errors import CommandError
 from pmpctl.session import open_session
 from pmpctl.target import Target, TargetOption
+from pmpctl.terminal import JsonOption, dump
 
 
 class Source(StrEnum):
@@ -30,7 +31,6 @@ def register(app: typer.Typer) -> None:
     app.command("dead-letters")(dead_letters)
     app.command()(replay)
     app.command()(reconcile)
-    app.command()(query)
 
 
 def dead_letters(
@@ -39,7 +39,7 @@ def dead_letters(
     source_topic: TopicOption = None,
     since: Annotated[str | None, typer.Option(help="Dead-lettered at this RFC 3339 time or later.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
     """Lists dead letters, newest first."""
@@ -48,7 +48,7 @@ def dead_letters(
     with _replayer(context, target) as http:
         letters = replayer.dead_letters(http, {**filters, "limit": limit})
     if as_json:
-        typer.echo(json.dumps(letters))
+        typer.echo(dump(letters))
     else:
         Console().print(replayer.letters_table(letters))
 
@@ -76,7 +76,7 @@ def replay(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
     """Publishes dead letters to their original topics again; exits 1 where the run stopped early."""
@@ -99,7 +99,7 @@ def replay(
     with _replayer(context, target) as http:
         report = replayer.show(replayer.replay(http, request), limit, Console(stderr=True))
     if as_json:
-        typer.echo(json.dumps(report))
+        typer.echo(dump(report))
     else:
         Console().print(replayer.report_table(report))
     raise typer.Exit(1 if report.get("stopped") else 0)
@@ -114,7 +114,7 @@ def reconcile(
             "--ids", help="Also lists messages that came twice and events published again, the newest 1,000."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
     """Compares what was published with rows and dead letters, by topic and hour; exits 1 where something is missing.
@@ -125,26 +125,10 @@ def reconcile(
     with _replayer(context, target) as http:
         told = reconciliation.look(http, since=since, ids=ids)
     if as_json:
-        typer.echo(json.dumps(told))
+        typer.echo(dump(told))
     else:
         reconciliation.show(told, Console())
     raise typer.Exit(1 if told["missing"] else 0)
-
-
-def query(
-    context: typer.Context,
-    sql: Annotated[str, typer.Argument(help="One statement of BigQuery SQL.")],
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    target: TargetOption = Target.LOCAL,
-) -> None:
-    """Runs a statement and shows its rows."""
-    from pmpctl import query as statement  # noqa: PLC0415 - Google's client takes a second to import
-
-    found = statement.rows(open_session(context, target).bigquery, sql)
-    if as_json:
-        typer.echo(json.dumps(found, default=str))
-    else:
-        Console().print(statement.as_table(found))
 
 
 def _replayer(context: typer.Context, target: Target) -> httpx.Client:

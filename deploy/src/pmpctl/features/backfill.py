@@ -11,10 +11,10 @@ from rich.table import Table
 
 from pmp_schema.events import rfc3339
 from pmp_schema.instants import parse_instant
-from pmpctl import features
 from pmpctl.calls import Request
 from pmpctl.errors import CommandError
-from pmpctl.feature_times import KnownAt
+from pmpctl.features import requests
+from pmpctl.features.times import KnownAt
 from pmpctl.session import Session, answer
 
 ATTEMPTS: Final = 3
@@ -52,7 +52,7 @@ class CalledLauncher:
 
     def request(self, as_of: datetime) -> Request:
         bound = self._known_at.bound(as_of)
-        return features.run_request(
+        return requests.run_request(
             self._session.url("launcher"),
             as_of=rfc3339(as_of),
             known_at=None if bound is None else rfc3339(bound),
@@ -63,7 +63,7 @@ class CalledLauncher:
         return self._ask(self.request(as_of))
 
     def find(self, run: Run) -> Run:
-        return self._ask(features.status_request(self._session.url("launcher"), str(run["run_id"])))
+        return self._ask(requests.status_request(self._session.url("launcher"), str(run["run_id"])))
 
     def _ask(self, request: Request) -> Run:
         for pause_s in _PAUSES_S:

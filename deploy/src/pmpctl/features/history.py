@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pmp_schema.events import rfc3339
-from pmpctl import feature_backfill as filling
 from pmpctl.errors import CommandError
-from pmpctl.feature_files import Format, destination
-from pmpctl.feature_times import KnownAt, check_settled, parse_time, time_range
-from pmpctl.operations import DryRunOption, Engine, JsonOption, YesOption
-from pmpctl.session import Session, confirm, dump, open_session, spinner
+from pmpctl.features import backfill as filling
+from pmpctl.features.files import Format, destination
+from pmpctl.features.times import KnownAt, check_settled, parse_time, time_range
+from pmpctl.session import Session, open_session
 from pmpctl.target import Target, TargetOption
+from pmpctl.terminal import DryRunOption, Engine, JsonOption, YesOption, confirm, dry_calls, dump, spinner
 
 if TYPE_CHECKING:
-    from pmpctl.feature_runs import Told
+    from pmpctl.features.runs import Told
 
 INTERRUPTED: Final = 130
 _QUERY_TIMEOUT_S: Final = 60.0
@@ -67,8 +67,7 @@ def backfill(
     todo = [as_of for as_of in times if as_of not in there]
     launcher = filling.CalledLauncher(session, engine.value if engine else None, bound)
     if dry_run:
-        calls = [str(launcher.request(as_of)) for as_of in todo]
-        typer.echo(dump({"dry_run": True, "calls": calls}) if as_json else "\n".join(calls))
+        typer.echo(dry_calls([launcher.request(as_of) for as_of in todo], as_json=as_json))
         return
     if todo and not session.local:
         confirm(f"This starts {len(todo):,} feature runs.", yes=yes)
@@ -124,7 +123,7 @@ def export(
     All times or none: it refuses where one has no rows yet, or has rows that may know more than --known-at or
     --known-at-delay allow.
     """
-    from pmpctl import feature_export  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl.features import export as training_set  # noqa: PLC0415 - Google's clients take a second to import
 
     times = _times(as_of, first, last, every)
     bound = KnownAt.parse(known_at, known_at_delay)
@@ -132,10 +131,10 @@ def export(
     path = destination(output, kind)
     with _progress(quiet=as_json) as progress:
         task = progress.add_task("", total=len(times))
-        rows = feature_export.export(
+        rows = training_set.export(
             times,
             read_filled=lambda: _filled(session, times, None),
-            read_rows=feature_export.TrainingRows(session.bigquery).read,
+            read_rows=training_set.TrainingRows(session.bigquery).read,
             known_at=bound,
             kind=kind,
             path=path,
@@ -159,9 +158,9 @@ def _times(
 
 def _filled(session: Session, times: Sequence[datetime], engine: str | None) -> dict[datetime, datetime]:
     from pmp_schema.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl.feature_runs import filled, read_runs  # noqa: PLC0415
+    from pmpctl.features.runs import filled, read_runs  # noqa: PLC0415
 
-    queries = Queries(session.bigquery, "pmpctl", timeout_s=_QUERY_TIMEOUT_S)
+    queries = Queries(session.bigquery, "pmpctl.features", timeout_s=_QUERY_TIMEOUT_S)
     told: list[Told] = read_runs(queries, times)
     wanted = set(times)
     return filled((run for run in told if run.as_of in wanted), engine)

@@ -8,9 +8,9 @@ from rich.console import Console
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.calls import Call
 from pmpctl.errors import CommandError
-from pmpctl.operations import DryRunOption, JsonOption, YesOption
-from pmpctl.session import Session, confirm, dump, open_session
+from pmpctl.session import Session, open_session
 from pmpctl.target import Target, TargetOption
+from pmpctl.terminal import DryRunOption, JsonOption, YesOption, confirm, dump, rows_table
 
 if TYPE_CHECKING:
     from pmpctl.cloud.dataflow import Job
@@ -34,8 +34,7 @@ def list_jobs(
 ) -> None:
     """Lists jobs, newest first."""
     session = _cloud(context, target)
-    from pmpctl import power  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl.status import rows_table  # noqa: PLC0415
+    from pmpctl.pipeline import power  # noqa: PLC0415 - Google's clients take a second to import
 
     rows = [power.job_json(job) for job in _read(session, ended=ended)]
     if as_json:
@@ -98,7 +97,7 @@ def update(
     """Replaces a running streaming job by one of the launcher's image; it keeps its state."""
     session = _cloud(context, target)
     from pmpctl.cloud import launchers  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl.power import STREAMING  # noqa: PLC0415
+    from pmpctl.pipeline.power import STREAMING  # noqa: PLC0415
 
     found = _find(session, pipeline)
     known = {TOPOLOGY.jobs[x.pipeline]: x for x in launchers.read_launchers(session.google)}

@@ -4,7 +4,8 @@ The same code prepares the emulators and a real project: clients are arguments. 
 additive; no table is ever dropped.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,10 +20,10 @@ from requests import RequestException
 
 from pmp_schema.bigquery.queries import query_client
 from pmp_schema.topology import Mode, Topology
-from pmpctl.changes import Change
 from pmpctl.errors import CommandError
-from pmpctl.messaging import PushTarget, prepare_messaging
-from pmpctl.warehouse import prepare_warehouse
+from pmpctl.project.changes import Change, carry_out
+from pmpctl.project.messaging import PushTarget, messaging_changes
+from pmpctl.project.warehouse import warehouse_changes
 
 ALWAYS: Final[frozenset[Mode]] = frozenset({"always"})
 # A proxy of the surrounding environment never stands between this process and an emulator.
@@ -76,18 +77,19 @@ def connect(project: str, *, pubsub_emulator: str | None, bigquery_emulator: str
     )
 
 
-def prepare_tables(clients: Clients, topology: Topology, *, location: str) -> tuple[Change, ...]:
+def prepare_tables(
+    clients: Clients, topology: Topology, *, location: str, dry_run: bool = False
+) -> tuple[Change, ...]:
     """Creates or extends datasets, tables and views.
 
     Raises:
         CommandError: BigQuery refused or did not answer in time.
     """
-    return _guarded(
-        "BigQuery",
-        lambda: prepare_warehouse(
-            clients.bigquery, topology, location=location, emulated=clients.bigquery_emulated
-        ),
+    changes = warehouse_changes(
+        clients.bigquery, topology, location=location, emulated=clients.bigquery_emulated
     )
+    with readable_failures("BigQuery"):
+        return carry_out(changes, dry_run=dry_run)
 
 
 def prepare_project(
@@ -97,6 +99,7 @@ def prepare_project(
     location: str,
     push: PushTarget,
     modes: frozenset[Mode] = ALWAYS,
+    dry_run: bool = False,
 ) -> tuple[Change, ...]:
     """Creates or corrects everything that the services need.
 
@@ -105,27 +108,31 @@ def prepare_project(
     Raises:
         CommandError: BigQuery or Pub/Sub refused or did not answer in time.
     """
-    tables = prepare_tables(clients, topology, location=location)
-    messaging = _guarded(
-        "Pub/Sub",
-        lambda: prepare_messaging(
-            clients.publisher,
-            clients.subscriber,
-            topology,
-            project=clients.bigquery.project,
-            push=push,
-            modes=modes,
-            emulated=clients.pubsub_emulated,
-        ),
+    tables = prepare_tables(clients, topology, location=location, dry_run=dry_run)
+    changes = messaging_changes(
+        clients.publisher,
+        clients.subscriber,
+        topology,
+        project=clients.bigquery.project,
+        push=push,
+        modes=modes,
+        emulated=clients.pubsub_emulated,
     )
-    return tables + messaging
+    with readable_failures("Pub/Sub"):
+        return tables + carry_out(changes, dry_run=dry_run)
 
 
-def _guarded(service: str, work: Callable[[], tuple[Change, ...]]) -> tuple[Change, ...]:
+@contextmanager
+def readable_failures(service: str) -> Iterator[None]:
+    """Makes what Google's clients raise one line.
+
+    Raises:
+        CommandError: what the service said, or why it said nothing.
+    """
     try:
-        return work()
+        yield
     except (GoogleAPIError, GoogleAuthError, RequestException) as error:
-        raise CommandError(f"{service} set-up failed: {_one_line(error)}") from error
+        raise CommandError(f"{service}: {_one_line(error)}") from error
 
 
 def _one_line(error: Any) -> str:

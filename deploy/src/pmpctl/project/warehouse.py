@@ -1,35 +1,34 @@
 """Datasets, tables and views, from the schema files to BigQuery: additive, through the API."""
 
 from collections.abc import Iterator
+from functools import partial
 
-from google.api_core.exceptions import Conflict, NotFound
+from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
 from pmp_schema.tables import Column, Table, table, view_sql
 from pmp_schema.topology import Dataset, Topology
-from pmpctl.changes import CALL_TIMEOUT_S, RETRY, Change
+from pmpctl.project.changes import CALL_TIMEOUT_S, RETRY, Change
 
 # The REST API's names, as DDL spells them.
 _SQL_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 
-def prepare_warehouse(
+def warehouse_changes(
     client: bigquery.Client, topology: Topology, *, location: str, emulated: bool
-) -> tuple[Change, ...]:
-    """Creates what is missing; adds missing columns as nullable ones; replaces view texts that differ.
+) -> Iterator[Change]:
+    """Makes what is missing; adds missing columns as nullable ones; replaces view texts that differ.
 
     All tables come before all views, and the views in the topology's order: each after what it reads.
 
     Raises:
         GoogleAPIError, RequestException: BigQuery refused or did not answer in time.
     """
-    changes: list[Change] = []
     for dataset in topology.datasets.values():
-        changes += _dataset(client, dataset, location=location, emulated=emulated)
+        yield from _dataset(client, dataset, location=location, emulated=emulated)
     for dataset in topology.datasets.values():
         for name in dataset.views:
-            changes += _view(client, dataset, name, emulated=emulated)
-    return tuple(changes)
+            yield from _view(client, dataset, name, emulated=emulated)
 
 
 def api_table(schema: Table, project: str) -> bigquery.Table:
@@ -68,10 +67,11 @@ def _dataset(client: bigquery.Client, dataset: Dataset, *, location: str, emulat
     wanted.description = dataset.description
     wanted.location = location
     try:
-        client.create_dataset(wanted, timeout=CALL_TIMEOUT_S, retry=RETRY)
-        yield Change("created", f"dataset {dataset.id}")
-    except Conflict:
-        pass  # it is there; its location can never change
+        # Its location can never change, and is not compared.
+        client.get_dataset(wanted.reference, timeout=CALL_TIMEOUT_S, retry=RETRY)
+    except NotFound:
+        create = partial(client.create_dataset, wanted, exists_ok=True, timeout=CALL_TIMEOUT_S, retry=RETRY)
+        yield Change("created", f"dataset {dataset.id}", create)
     for name in dataset.tables:
         yield from _table(client, table(name), emulated=emulated)
 
@@ -81,20 +81,29 @@ def _table(client: bigquery.Client, schema: Table, *, emulated: bool) -> Iterato
     try:
         existing = client.get_table(wanted, timeout=CALL_TIMEOUT_S, retry=RETRY)
     except NotFound:
-        client.create_table(wanted, exists_ok=True, timeout=CALL_TIMEOUT_S, retry=RETRY)
-        yield Change("created", f"table {schema.id}")
+        yield Change("created", f"table {schema.id}", partial(_create, client, wanted))
         return
     missing = missing_columns(schema, existing)
     if missing:
-        if emulated:
-            _add_to_storage(client, wanted, missing)
-        # BigQuery adds no REQUIRED column to a table that exists.
-        added = [_nullable(column) for column in missing]
-        existing.schema = [*existing.schema, *added]
-        client.update_table(existing, ["schema"], timeout=CALL_TIMEOUT_S, retry=RETRY)
-        yield Change("changed", f"table {schema.id}: added {', '.join(c.name for c in missing)}")
+        names = ", ".join(column.name for column in missing)
+        add = partial(_add_columns, client, existing, missing, emulated=emulated)
+        yield Change("changed", f"table {schema.id}: added {names}", add)
     for difference in differences(schema, existing):
         yield Change("differs", f"table {schema.id}: {difference}")
+
+
+def _create(client: bigquery.Client, wanted: bigquery.Table) -> None:
+    client.create_table(wanted, exists_ok=True, timeout=CALL_TIMEOUT_S, retry=RETRY)
+
+
+def _add_columns(
+    client: bigquery.Client, existing: bigquery.Table, columns: tuple[Column, ...], *, emulated: bool
+) -> None:
+    if emulated:
+        _add_to_storage(client, existing, columns)
+    # BigQuery adds no REQUIRED column to a table that exists.
+    existing.schema = [*existing.schema, *(_nullable(column) for column in columns)]
+    client.update_table(existing, ["schema"], timeout=CALL_TIMEOUT_S, retry=RETRY)
 
 
 def _nullable(column: Column) -> bigquery.SchemaField:
@@ -135,19 +144,18 @@ def api_view(dataset: Dataset, name: str, project: str, *, emulated: bool) -> bi
 
 def _view(client: bigquery.Client, dataset: Dataset, name: str, *, emulated: bool) -> Iterator[Change]:
     view = api_view(dataset, name, client.project, emulated=emulated)
+    what = f"view {dataset.id}.{name}"
     try:
         existing = client.get_table(view, timeout=CALL_TIMEOUT_S, retry=RETRY)
     except NotFound:
-        client.create_table(view, exists_ok=True, timeout=CALL_TIMEOUT_S, retry=RETRY)
-        yield Change("created", f"view {dataset.id}.{name}")
+        yield Change("created", what, partial(_create, client, view))
         return
     if view.mview_query is not None:
         yield from _materialized_view(client, existing, view)
-    # The emulator never tells a view's text; there it is written again, without being counted as a change.
     elif existing.view_query != view.view_query:
-        client.update_table(view, ["view_query"], timeout=CALL_TIMEOUT_S, retry=RETRY)
-        if existing.view_query is not None:
-            yield Change("changed", f"view {dataset.id}.{name}")
+        write = partial(client.update_table, view, ["view_query"], timeout=CALL_TIMEOUT_S, retry=RETRY)
+        # The emulator never tells a view's text: there it is written again each time.
+        yield Change("changed", what, write, told=existing.view_query is not None)
 
 
 def _materialized_view(
@@ -158,6 +166,9 @@ def _materialized_view(
     if existing.table_type == "TABLE":
         yield Change("differs", f"{what}: a table has its name")
     elif existing.mview_query != wanted.mview_query:
-        client.delete_table(existing, not_found_ok=True, timeout=CALL_TIMEOUT_S, retry=RETRY)
-        client.create_table(wanted, exists_ok=True, timeout=CALL_TIMEOUT_S, retry=RETRY)
-        yield Change("changed", what)
+        yield Change("changed", what, partial(_replace, client, existing, wanted))
+
+
+def _replace(client: bigquery.Client, existing: bigquery.Table, wanted: bigquery.Table) -> None:
+    client.delete_table(existing, not_found_ok=True, timeout=CALL_TIMEOUT_S, retry=RETRY)
+    _create(client, wanted)

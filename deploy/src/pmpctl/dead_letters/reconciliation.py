@@ -7,8 +7,8 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from pmpctl.dead_letters.replay import said, unreachable
 from pmpctl.errors import CommandError
-from pmpctl.replay import said, unreachable
 
 # Two queries of two calls each, of 30 s at most unless the service is told otherwise.
 REQUEST_TIMEOUT_S: Final = 150.0

@@ -7,17 +7,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from google.api_core.exceptions import GoogleAPIError
-from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
-from requests import RequestException
 
-from pmp_schema.bigquery.queries import statement
+from pmp_schema.bigquery.queries import statement, transient
 from pmp_schema.events import rfc3339
-from pmpctl.changes import RETRY
 from pmpctl.errors import CommandError
-from pmpctl.feature_files import Column, Format, Page, RowFile, new_file, open_rows
-from pmpctl.feature_times import KnownAt
+from pmpctl.features.files import Column, Format, Page, RowFile, new_file, open_rows
+from pmpctl.features.times import KnownAt
+from pmpctl.statements import readable_failures
 
 CALL_TIMEOUT_S: Final = 60.0
 QUERY_TIMEOUT_S: Final = 600.0
@@ -50,27 +47,25 @@ class TrainingRows:
             ],
             use_query_cache=False,
         )
-        sql = statement("pmpctl", "training_rows", self._client.project)
-        try:
+        sql = statement("pmpctl.features", "training_rows", self._client.project)
+        again = transient(CALL_TIMEOUT_S)
+        with readable_failures():
             job = self._client.query(
-                sql, job_config=config, timeout=CALL_TIMEOUT_S, retry=RETRY, job_retry=None
+                sql, job_config=config, timeout=CALL_TIMEOUT_S, retry=again, job_retry=None
             )
-            found = job.result(page_size=PAGE_ROWS, timeout=QUERY_TIMEOUT_S, retry=RETRY, job_retry=None)
-        except (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError) as error:
-            raise _unreadable(error) from error
+            found = job.result(page_size=PAGE_ROWS, timeout=QUERY_TIMEOUT_S, retry=again, job_retry=None)
         return [Column(one.name, one.field_type) for one in found.schema], _pages(found)
 
 
 def _pages(found: Any) -> Iterator[Page]:
-    try:
-        for page in found.pages:
-            yield [row.values() for row in page]
-    except (GoogleAPIError, GoogleAuthError, RequestException) as error:
-        raise _unreadable(error) from error
-
-
-def _unreadable(error: Exception) -> CommandError:
-    return CommandError(f"BigQuery: {getattr(error, 'message', '') or type(error).__name__}")
+    pages = iter(found.pages)
+    while True:
+        with readable_failures():
+            page = next(pages, None)
+            rows = None if page is None else [row.values() for row in page]
+        if rows is None:
+            return
+        yield rows
 
 
 def export(

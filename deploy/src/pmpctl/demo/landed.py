@@ -3,15 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from google.api_core.exceptions import GoogleAPIError
 from google.cloud import bigquery
-from requests import RequestException
 
 from pmp_schema import tables
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.changes import RETRY
-from pmpctl.errors import CommandError
-from pmpctl.exhibits import Exhibit
+from pmpctl.demo.exhibits import Exhibit
+from pmpctl.statements import Parameter, rows
 
 QUERY_TIMEOUT_S: Final = 20.0
 
@@ -124,14 +121,5 @@ class Landed:
     def _name(self, table: str) -> str:
         return f"`{self._client.project}.{TOPOLOGY.dataset_of(table).id}.{table}`"
 
-    def _query(
-        self, sql: str, *parameters: bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter
-    ) -> list[dict[str, Any]]:
-        config = bigquery.QueryJobConfig(query_parameters=list(parameters), use_query_cache=False)
-        try:
-            job = self._client.query(
-                sql, job_config=config, timeout=QUERY_TIMEOUT_S, retry=RETRY, job_retry=None
-            )
-            return [dict(row) for row in job.result(timeout=QUERY_TIMEOUT_S, retry=RETRY, job_retry=None)]
-        except (GoogleAPIError, RequestException) as error:
-            raise CommandError(f"BigQuery: {error}") from error
+    def _query(self, sql: str, *parameters: Parameter) -> list[dict[str, Any]]:
+        return rows(self._client, sql, *parameters, timeout_s=QUERY_TIMEOUT_S)

@@ -1,0 +1,1 @@
+"""What the collector is asked to do now."""

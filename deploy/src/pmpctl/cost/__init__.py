@@ -1,0 +1,1 @@
+"""What a month costs, from what was used and a table of prices."""

@@ -1,0 +1,49 @@
+"""`pmpctl cost`."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pmpctl.session import open_session
+from pmpctl.target import Target, TargetOption
+from pmpctl.terminal import JsonOption, dump
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to `pmpctl`."""
+    app.command()(cost)
+
+
+def cost(
+    context: typer.Context,
+    days: Annotated[float, typer.Option(min=0.01, help="That usage is measured over.")] = 7.0,
+    prices: Annotated[
+        Path | None, typer.Option(help="A price table (TOML) instead of the dated one that is built in.")
+    ] = None,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Computes what a month of this costs, by component; locally, what it would cost in the cloud."""
+    from pmp_schema.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl.cost import report, usage  # noqa: PLC0415
+    from pmpctl.cost.estimate import Estimate  # noqa: PLC0415
+    from pmpctl.cost.prices import load_prices  # noqa: PLC0415
+
+    table = load_prices(prices)
+    session = open_session(context, target)
+    queries = Queries(session.bigquery, "pmpctl.cost", timeout_s=usage.QUERY_TIMEOUT_S)
+    now = datetime.now(UTC)
+    since = now - timedelta(days=days)
+    used = (
+        usage.local_usage(session.bigquery, queries, since, now)
+        if session.local
+        else usage.cloud_usage(session.google, session.bigquery, queries, since, now)
+    )
+    estimate = Estimate(used, table)
+    if as_json:
+        typer.echo(dump(report.as_json(estimate)))
+    else:
+        report.show(estimate, Console())

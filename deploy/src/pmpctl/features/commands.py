@@ -1,0 +1,105 @@
+"""`pmpctl features`: a run now and how runs went; many points in time are in `history`."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pmpctl.errors import CommandError
+from pmpctl.features import history, requests
+from pmpctl.session import Session, answer, open_session
+from pmpctl.target import Target, TargetOption
+from pmpctl.terminal import (
+    DryRunOption,
+    Engine,
+    JsonOption,
+    YesOption,
+    confirm,
+    dry_calls,
+    dump,
+    fields,
+    rows_table,
+    spinner,
+)
+
+features = typer.Typer(help="Feature runs.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the group to `pmpctl`."""
+    history.register(features)
+    app.add_typer(features, name="features")
+
+
+@features.command("run")
+def run_features(
+    context: typer.Context,
+    as_of: Annotated[
+        str | None, typer.Option(help="RFC 3339; what windows end at. The launcher's now by default.")
+    ] = None,
+    known_at: Annotated[
+        str | None, typer.Option(help="RFC 3339; only what had been ingested by then.")
+    ] = None,
+    engine: Annotated[Engine | None, typer.Option(help="The launcher's own by default.")] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Until it has ended; exits 1 where it failed.")
+    ] = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Starts a feature run, or shows the one that has the same time and engine."""
+    session = open_session(context, target)
+    wanted = engine.value if engine else None
+    request = requests.run_request(session.url("launcher"), as_of=as_of, known_at=known_at, engine=wanted)
+    if dry_run:
+        typer.echo(dry_calls((request,), as_json=as_json))
+        return
+    if engine is Engine.BEAM and not session.local:
+        confirm("This starts a Dataflow batch job, which costs some cents.", yes=yes)
+    told: Any = answer(session.send(request), "launcher")
+    if wait:
+        with spinner(quiet=as_json).status("running") as progress:
+            told = requests.wait(told, lambda run_id: _look(session, run_id), progress.update, session.pause)
+    typer.echo(dump(told) if as_json else fields(told))
+    raise typer.Exit(1 if told["status"] == "failed" else 0)
+
+
+@features.command("status")
+def features_status(
+    context: typer.Context,
+    run_id: Annotated[
+        str | None, typer.Argument(help="A run; the newest ones where it is not given.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Shows one run as the launcher tells it, or lists runs."""
+    session = open_session(context, target)
+    if run_id is not None:
+        told = _look(session, run_id)
+        typer.echo(dump(told) if as_json else fields(told))
+        return
+    rows = _listed(session, limit)
+    if as_json:
+        typer.echo(dump({"runs": rows}))
+    elif rows:
+        Console().print(rows_table("feature runs", rows))
+    else:
+        typer.echo("no runs yet")
+
+
+def _listed(session: Session, limit: int) -> list[dict[str, Any]]:
+    from pmp_schema.bigquery.queries import BigQueryUnavailable, Queries  # noqa: PLC0415
+
+    queries = Queries(session.bigquery, "pmpctl.features", timeout_s=30.0)
+    try:
+        return [dict(row) for row in queries.rows("feature_runs", limit=("INT64", limit))]
+    except BigQueryUnavailable as error:
+        raise CommandError(str(error)) from error
+
+
+def _look(session: Session, run_id: str) -> dict[str, Any]:
+    return answer(session.send(requests.status_request(session.url("launcher"), run_id)), "launcher")

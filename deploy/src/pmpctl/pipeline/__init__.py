@@ -1,0 +1,1 @@
+"""What runs: started, ended and watched."""
