@@ -40,6 +40,9 @@ class BigQueryTables:
             known = name in self.datasets
             self.datasets.add(name)
             return (409, {}) if known else (200, body)
+        if len(path) == 1:
+            reference = {"datasetId": path[0], "projectId": self.client.project}
+            return (200, {"datasetReference": reference}) if path[0] in self.datasets else (404, {})
         if method == "POST":
             return self._insert(f"{path[0]}.{body['tableReference']['tableId']}", body)
         name = f"{path[0]}.{path[2]}"

@@ -38,6 +38,15 @@ def test_second_run_changes_nothing(clients):
     assert prepare(clients) == ()
 
 
+def test_a_dry_run_tells_what_a_run_would_do_and_makes_nothing(clients):
+    push = PushTarget(base_url="http://127.0.0.1:9")
+    planned = resources.prepare_project(clients, TOPOLOGY, location="EU", push=push, dry_run=True)
+    project = f"projects/{clients.bigquery.project}"
+    assert [t.name for t in clients.publisher.list_topics(project=project, timeout=5)] == []
+    assert list(clients.bigquery.list_datasets(timeout=5, retry=changes.RETRY)) == []
+    assert prepare(clients) == planned
+
+
 def test_push_subscriptions_have_endpoint_deadline_and_dead_letter_policy(clients):
     prepare(clients, "http://127.0.0.1:8082")
     project = clients.bigquery.project
@@ -133,6 +142,6 @@ def test_absent_bigquery_is_given_up_in_bounded_time(emulators):
         "pmp-local", pubsub_emulator=emulators.pubsub, bigquery_emulator="http://127.0.0.1:1"
     )
     began = time.monotonic()
-    with pytest.raises(CommandError, match=r"^BigQuery set-up failed: .*[^\n]$"):
+    with pytest.raises(CommandError, match=r"^BigQuery: .*[^\n]$"):
         prepare(absent)
     assert time.monotonic() - began < 60

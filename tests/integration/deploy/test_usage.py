@@ -72,8 +72,7 @@ def test_tables_are_measured_where_the_emulator_tells_no_size(used):
 
 
 def test_a_table_without_rows_has_no_newest_one(used):
-
-    queries = Queries(used.bigquery, "pmpctl.cost", timeout_s=30)
+    queries = Queries(used.bigquery, "pmpctl.pipeline", timeout_s=30)
     tables, health = warehouse_sections(queries, datetime.now(UTC))
     ages = {row["table"]: row["age_s"] for row in tables.rows}
     assert set(ages) == {

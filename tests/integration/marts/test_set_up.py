@@ -25,15 +25,26 @@ def cloud():
         yield running
 
 
-def prepare(cloud):
-    return [
-        str(change) for change in prepare_warehouse(cloud.client, TOPOLOGY, location="EU", emulated=False)
-    ]
+def prepare(cloud, **options):
+    made = prepare_warehouse(cloud.client, TOPOLOGY, location="EU", emulated=False, **options)
+    return [str(change) for change in made]
 
 
 def test_a_second_run_changes_nothing(cloud):
     assert {line.split()[0] for line in prepare(cloud)} == {"created"}
     assert prepare(cloud) == []
+
+
+def test_a_dry_run_tells_what_a_run_would_do_and_makes_nothing(cloud):
+    planned = prepare(cloud, dry_run=True)
+    assert (cloud.datasets, cloud.tables) == (set(), {})
+    assert prepare(cloud) == planned
+    column = cloud.tables["pmp_raw.raw_events"]["schema"]["fields"].pop()["name"]
+    cloud.tables["pmp_raw.systems_seen"]["materializedView"]["query"] = "SELECT 1"
+    before = json.dumps(cloud.tables)
+    told = [f"changed  table pmp_raw.raw_events: added {column}", "changed  view pmp_raw.systems_seen"]
+    assert sorted(prepare(cloud, dry_run=True)) == told
+    assert json.dumps(cloud.tables) == before
 
 
 def test_materialized_views_are_made_as_such(cloud):

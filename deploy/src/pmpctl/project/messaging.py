@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from itertools import chain
 
 from google.api_core.exceptions import AlreadyExists, NotFound
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -20,7 +21,7 @@ from google.pubsub_v1.types import Subscription as WireSubscription
 from google.pubsub_v1.types import Topic as WireTopic
 
 from pmp_schema.topology import Mode, Subscription, Topic, Topology
-from pmpctl.project.changes import CALL_TIMEOUT_S, RETRY, Change
+from pmpctl.project.changes import CALL_TIMEOUT_S, RETRY, Change, carry_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class PushTarget:
     audience: str = ""
 
 
-def messaging_changes(
+def prepare_messaging(
     publisher: PublisherClient,
     subscriber: SubscriberClient,
     topology: Topology,
@@ -47,18 +48,21 @@ def messaging_changes(
     push: PushTarget,
     modes: frozenset[Mode],
     emulated: bool,
-) -> Iterator[Change]:
+    dry_run: bool = False,
+) -> tuple[Change, ...]:
     """Makes the topics and the subscriptions of some modes; corrects subscriptions that differ.
 
     Raises:
         GoogleAPIError: Pub/Sub refused or did not answer in time.
     """
-    for topic in topology.topics.values():
-        yield from _topic(publisher, topic, project)
-    for subscription in topology.subscriptions:
-        if subscription.mode in modes:
-            wire = wire_subscription(subscription, topology, project=project, push=push, emulated=emulated)
-            yield from _subscription(subscriber, wire)
+    wanted = [
+        wire_subscription(s, topology, project=project, push=push, emulated=emulated)
+        for s in topology.subscriptions
+        if s.mode in modes
+    ]
+    topics = (change for topic in topology.topics.values() for change in _topic(publisher, topic, project))
+    subscriptions = (change for one in wanted for change in _subscription(subscriber, one))
+    return carry_out(chain(topics, subscriptions), dry_run=dry_run)
 
 
 def wire_subscription(

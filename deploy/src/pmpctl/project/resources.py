@@ -21,9 +21,9 @@ from requests import RequestException
 from pmp_schema.bigquery.queries import query_client
 from pmp_schema.topology import Mode, Topology
 from pmpctl.errors import CommandError
-from pmpctl.project.changes import Change, carry_out
-from pmpctl.project.messaging import PushTarget, messaging_changes
-from pmpctl.project.warehouse import warehouse_changes
+from pmpctl.project.changes import Change
+from pmpctl.project.messaging import PushTarget, prepare_messaging
+from pmpctl.project.warehouse import prepare_warehouse
 
 ALWAYS: Final[frozenset[Mode]] = frozenset({"always"})
 # A proxy of the surrounding environment never stands between this process and an emulator.
@@ -85,11 +85,14 @@ def prepare_tables(
     Raises:
         CommandError: BigQuery refused or did not answer in time.
     """
-    changes = warehouse_changes(
-        clients.bigquery, topology, location=location, emulated=clients.bigquery_emulated
-    )
     with readable_failures("BigQuery"):
-        return carry_out(changes, dry_run=dry_run)
+        return prepare_warehouse(
+            clients.bigquery,
+            topology,
+            location=location,
+            emulated=clients.bigquery_emulated,
+            dry_run=dry_run,
+        )
 
 
 def prepare_project(
@@ -109,17 +112,17 @@ def prepare_project(
         CommandError: BigQuery or Pub/Sub refused or did not answer in time.
     """
     tables = prepare_tables(clients, topology, location=location, dry_run=dry_run)
-    changes = messaging_changes(
-        clients.publisher,
-        clients.subscriber,
-        topology,
-        project=clients.bigquery.project,
-        push=push,
-        modes=modes,
-        emulated=clients.pubsub_emulated,
-    )
     with readable_failures("Pub/Sub"):
-        return tables + carry_out(changes, dry_run=dry_run)
+        return tables + prepare_messaging(
+            clients.publisher,
+            clients.subscriber,
+            topology,
+            project=clients.bigquery.project,
+            push=push,
+            modes=modes,
+            emulated=clients.pubsub_emulated,
+            dry_run=dry_run,
+        )
 
 
 @contextmanager

@@ -8,22 +8,28 @@ from google.cloud import bigquery
 
 from pmp_schema.tables import Column, Table, table, view_sql
 from pmp_schema.topology import Dataset, Topology
-from pmpctl.project.changes import CALL_TIMEOUT_S, RETRY, Change
+from pmpctl.project.changes import CALL_TIMEOUT_S, RETRY, Change, carry_out
 
 # The REST API's names, as DDL spells them.
 _SQL_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 
-def warehouse_changes(
-    client: bigquery.Client, topology: Topology, *, location: str, emulated: bool
-) -> Iterator[Change]:
+def prepare_warehouse(
+    client: bigquery.Client, topology: Topology, *, location: str, emulated: bool, dry_run: bool = False
+) -> tuple[Change, ...]:
     """Makes what is missing; adds missing columns as nullable ones; replaces view texts that differ.
-
-    All tables come before all views, and the views in the topology's order: each after what it reads.
 
     Raises:
         GoogleAPIError, RequestException: BigQuery refused or did not answer in time.
     """
+    changes = _changes(client, topology, location=location, emulated=emulated)
+    return carry_out(changes, dry_run=dry_run)
+
+
+def _changes(
+    client: bigquery.Client, topology: Topology, *, location: str, emulated: bool
+) -> Iterator[Change]:
+    """All tables come before all views, and the views in the topology's order: each after what it reads."""
     for dataset in topology.datasets.values():
         yield from _dataset(client, dataset, location=location, emulated=emulated)
     for dataset in topology.datasets.values():
