@@ -1,6 +1,7 @@
 """Scheduler, Run, Dataflow, Logging and Monitoring on one loopback port, for Google's own clients."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 import grpc
 from google.cloud import dataflow_v1beta3, monitoring_v3, run_v2, scheduler_v1
 from google.cloud.logging_v2 import types as logging
+from google.logging.type.log_severity_pb2 import LogSeverity
 from google.longrunning.operations_pb2 import Operation
 
 PROJECT, REGION = "pmp-test", "europe-west1"
@@ -124,25 +126,28 @@ class GoogleCloud:
                 if self.launch_outcome == "EXECUTION_SUCCEEDED":
                     self.add_job(launcher.name.rsplit("/", 1)[-1].removesuffix("-launcher"), "PENDING")
 
-    def list_schedules(self, _: Any) -> Any:
-        return scheduler_v1.ListJobsResponse(jobs=list(self.schedules.values()))
+    def list_schedules(self, request: Any) -> Any:
+        return _page(request, scheduler_v1.ListJobsResponse, "jobs", self.schedules.values())
 
     def pause_job(self, request: Any) -> Any:
-        return self._schedule("PauseJob", request.name, "PAUSED")
+        return self._schedule("PauseJob", request.name, "ENABLED", "PAUSED")
 
     def resume_job(self, request: Any) -> Any:
-        return self._schedule("ResumeJob", request.name, "ENABLED")
+        return self._schedule("ResumeJob", request.name, "PAUSED", "ENABLED")
 
-    def _schedule(self, method: str, name: str, state: str) -> Any:
+    def _schedule(self, method: str, name: str, before: str, after: str) -> Any:
+        schedule = self.schedules[name]
+        if schedule.state.name != before:
+            raise Refused(f"{name} is {schedule.state.name}")
         self.changes.append((method, name.rsplit("/", 1)[-1]))
-        self.schedules[name].state = state
-        return self.schedules[name]
+        schedule.state = after
+        return schedule
 
-    def list_services(self, _: Any) -> Any:
-        return run_v2.ListServicesResponse(services=self.services)
+    def list_services(self, request: Any) -> Any:
+        return _page(request, run_v2.ListServicesResponse, "services", self.services)
 
-    def list_launchers(self, _: Any) -> Any:
-        return run_v2.ListJobsResponse(jobs=list(self.launchers.values()))
+    def list_launchers(self, request: Any) -> Any:
+        return _page(request, run_v2.ListJobsResponse, "jobs", self.launchers.values())
 
     def run_job(self, request: Any) -> Any:
         short = request.name.rsplit("/", 1)[-1]
@@ -165,13 +170,18 @@ class GoogleCloud:
         active = request.filter.name == "ACTIVE"
         ended = {JobState.JOB_STATE_DRAINED, JobState.JOB_STATE_CANCELLED, JobState.JOB_STATE_FAILED}
         jobs = [job for job in self.jobs.values() if not (active and job.current_state in ended)]
-        return dataflow_v1beta3.ListJobsResponse(jobs=jobs)
+        if (request.project_id, request.location) != (PROJECT, REGION):
+            raise Refused(f"{request.project_id} {request.location}")
+        return _page(request, dataflow_v1beta3.ListJobsResponse, "jobs", jobs)
 
     def get_dataflow_job(self, request: Any) -> Any:
         return self.jobs[request.job_id]
 
     def update_dataflow_job(self, request: Any) -> Any:
-        wanted = request.job.requested_state
+        wanted, job = request.job.requested_state, self.jobs[request.job_id]
+        drains = job.type_.name == "JOB_TYPE_STREAMING" and job.current_state == JobState.JOB_STATE_RUNNING
+        if wanted == JobState.JOB_STATE_DRAINED and not drains:
+            raise Refused(f"{request.job_id} is {job.current_state.name}: it cannot be drained")
         self.changes.append((wanted.name, request.job_id))
         under_way = {
             JobState.JOB_STATE_DRAINED: "JOB_STATE_DRAINING",
@@ -182,12 +192,40 @@ class GoogleCloud:
 
     def list_entries(self, request: Any) -> Any:
         self.filters.append(request.filter)
-        newest_first = sorted(self.entries, key=lambda entry: entry.timestamp, reverse=True)
-        return logging.ListLogEntriesResponse(entries=newest_first)
+        severity = re.search(r"severity>=(\w+)", request.filter)
+        since = re.search(r'timestamp>="([^"]+)"', request.filter)
+        found = [
+            entry
+            for entry in self.entries
+            if (severity is None or entry.severity >= LogSeverity.Value(severity[1]))
+            and (since is None or entry.timestamp >= datetime.fromisoformat(since[1]))
+        ]
+        descending = {"timestamp desc": True, "timestamp asc": False, "": False}[request.order_by]
+        found.sort(key=lambda entry: entry.timestamp, reverse=descending)
+        return _page(request, logging.ListLogEntriesResponse, "entries", found)
 
     def list_series(self, request: Any) -> Any:
+        if request.name != f"projects/{PROJECT}" or request.interval.start_time >= request.interval.end_time:
+            raise Refused(f"{request.name} {request.interval}")
+        aggregation = request.aggregation
+        if aggregation.per_series_aligner and aggregation.alignment_period < timedelta(minutes=1):
+            raise Refused("alignment_period: a minute at least")
         found = [s for s in self.series if f'"{s.metric.type}"' in request.filter]
-        return monitoring_v3.ListTimeSeriesResponse(time_series=found)
+        return _page(request, monitoring_v3.ListTimeSeriesResponse, "time_series", found)
+
+
+class Refused(Exception):
+    """The real API answers this request with FAILED_PRECONDITION or INVALID_ARGUMENT."""
+
+
+def _page(request: Any, answer: Any, field_name: str, items: Iterable[Any]) -> Any:
+    """Two items at a time, so that whoever reads only the first page is found out."""
+    if getattr(request, "parent", PARENT) != PARENT:
+        raise Refused(request.parent)
+    begin = int(request.page_token or 0)
+    held = list(items)
+    following = str(begin + 2) if len(held) > begin + 2 else ""
+    return answer(**{field_name: held[begin : begin + 2], "next_page_token": following})
 
 
 @contextmanager
@@ -240,7 +278,10 @@ def _handler(fake: GoogleCloud, name: str, answer: Callable[[Any], Any], request
     def call(message: Any, context: grpc.ServicerContext) -> Any:
         if fake.failures.get(name):
             context.abort(fake.failures[name].pop(0), f"{name} was told to fail\nsecond line")
-        return answer(message)
+        try:
+            return answer(message)
+        except Refused as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
 
     return grpc.unary_unary_rpc_method_handler(
         call, request_deserializer=request.deserialize, response_serializer=_serialize

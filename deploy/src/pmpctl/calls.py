@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from pmpctl.errors import CommandError
+
 CALL_TIMEOUT_S: Final = 60.0
 
 
@@ -68,19 +70,34 @@ Step = Call | Request | Command
 
 
 def carry_out(
-    steps: Iterable[Step], perform: Callable[[Step], Any], *, dry_run: bool, tell: Callable[[str], None]
-) -> list[Any]:
+    steps: Iterable[Step],
+    perform: Callable[[Step], Any],
+    *,
+    dry_run: bool,
+    go_on: bool,
+    tell: Callable[[str], None],
+) -> None:
     """Tells every step and performs it, one after the other; a dry run only tells.
 
-    Returns:
-        What each step gave; nothing of a dry run.
+    Args:
+        go_on: a step that fails does not keep the later ones from being tried.
+
+    Raises:
+        CommandError: what failed.
     """
-    given = []
+    failures = []
     for step in steps:
         tell(str(step))
-        if not dry_run:
-            given.append(perform(step))
-    return given
+        if dry_run:
+            continue
+        try:
+            perform(step)
+        except CommandError as error:
+            failures.append(str(error))
+            if not go_on:
+                break
+    if failures:
+        raise CommandError("; ".join(failures))
 
 
 def _compact(value: Any) -> str:

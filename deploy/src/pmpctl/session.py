@@ -165,10 +165,16 @@ class Session:
             case Command():
                 return self._connections.stack(step.arguments)
 
-    def carry_out(self, steps: Sequence[Step], *, dry_run: bool, quiet: bool = False) -> list[Any]:
-        """Tells and performs steps; quietly where the output is for programs, which lists them."""
+    def carry_out(
+        self, steps: Sequence[Step], *, dry_run: bool, quiet: bool = False, go_on: bool = False
+    ) -> None:
+        """Tells and performs steps; quietly where the output is for programs, which lists them.
+
+        Args:
+            go_on: a step that fails does not keep the later ones from being tried.
+        """
         tell = (lambda _: None) if quiet else typer.echo
-        return carry_out(steps, self.perform, dry_run=dry_run, tell=tell)
+        carry_out(steps, self.perform, dry_run=dry_run, go_on=go_on, tell=tell)
 
     def pause(self, seconds: float) -> None:
         self._connections.pause(seconds)

@@ -61,6 +61,19 @@ def test_a_batch_job_cannot_be_drained(pmpctl, cloud):
     )
 
 
+def test_a_feature_run_is_listed_and_cancelled_by_its_pipeline(pmpctl, cloud):
+    job = cloud.add_job("pmp-station-features-features-beam-20260124t120000z-1", batch=True)
+    assert job in pmpctl("jobs", "list", "--json")[1]
+    assert pmpctl("jobs", "cancel", "station_features", "--yes")[0] == 0
+    assert cloud.changes == [("JOB_STATE_CANCELLED", job)]
+
+
+def test_a_pipelines_own_job_is_meant_before_its_backfill(pmpctl, cloud):
+    cloud.add_job("pmp-curate-status-backfill", batch=True)
+    cloud.add_job("pmp-curate-status")
+    assert pmpctl("jobs", "drain", "curate_status", "--dry-run")[1] == STOP % "DRAINED"
+
+
 def test_an_update_runs_the_launcher_with_its_arguments_and_update(pmpctl, deployed):
     deployed.add_job("pmp-curate-status")
     code, out, _ = pmpctl("jobs", "update", "curate_status", "--yes")
@@ -85,5 +98,6 @@ def test_a_name_of_several_jobs_needs_an_id(pmpctl, cloud):
     cloud.add_job("pmp-curate-status")
     cloud.add_job("pmp-curate-status", "DRAINING", number=2)
     assert pmpctl("jobs", "drain", "curate_status")[2] == (
-        "pmpctl: pmp-curate-status is the name of 2 jobs: give an id\n"
+        "pmpctl: pmp-curate-status: there are 2 jobs, give an id: 2026-01-24_pmp-curate-status-1, "
+        "2026-01-24_pmp-curate-status-2\n"
     )

@@ -11,12 +11,15 @@ from tests.fakes.google_cloud import NOON
 def test_lines_are_printed_oldest_first_with_their_fields(pmpctl, cloud):
     cloud.add_entry(2, "ERROR", "b", json_payload={"message": "message.poisoned", "reason": "schema"})
     cloud.add_entry(1, "INFO", "a", text_payload="started")
-    assert pmpctl("logs", "collector") == (
+    cloud.add_entry(3, "DEBUG", "c", text_payload="a detail")
+    cloud.add_entry(-1, "ERROR", "d", text_payload="before")
+    since = ("--since", NOON.isoformat())
+    assert pmpctl("logs", "collector", *since) == (
         0,
         "2026-01-24 12:00:01 INFO     started\n2026-01-24 12:00:02 ERROR    message.poisoned reason=schema\n",
         "",
     )
-    lines = pmpctl("logs", "collector", "--json")[1].splitlines()
+    lines = pmpctl("logs", "collector", *since, "--json")[1].splitlines()
     assert json.loads(lines[1]) == {
         "at": "2026-01-24T12:00:02.000000Z",
         "severity": "ERROR",
@@ -30,7 +33,14 @@ def test_lines_are_printed_oldest_first_with_their_fields(pmpctl, cloud):
     [
         ("writer", 'resource.type="cloud_run_revision" AND resource.labels.service_name="pmp-writer"'),
         ("pmp-writer", 'resource.type="cloud_run_revision" AND resource.labels.service_name="pmp-writer"'),
-        ("curate_status", 'resource.type="dataflow_step" AND resource.labels.job_name="pmp-curate-status"'),
+        (
+            "curate_status",
+            'resource.type="dataflow_step" AND resource.labels.job_name=~"^pmp-curate-status(-|$)"',
+        ),
+        (
+            "station_features_launcher",
+            'resource.type="cloud_run_job" AND resource.labels.job_name="update-station-features-launcher"',
+        ),
     ],
 )
 def test_the_filter_names_source_severity_and_time(pmpctl, cloud, name, source):

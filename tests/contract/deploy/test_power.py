@@ -64,8 +64,8 @@ def test_a_launcher_that_fails_is_told(pmpctl, deployed):
     code, _, err = pmpctl("up", "--yes")
     assert code == 1
     assert err.endswith(
-        f"pmpctl: the launcher of curate_status is FAILED: see the log of {PARENT}/jobs/{LAUNCHER}"
-        f"/executions/{LAUNCHER}-1\n"
+        "pmpctl: the launcher of curate_status is FAILED: see `pmpctl logs curate_status_launcher "
+        "--target cloud`\n"
     )
 
 
@@ -132,6 +132,35 @@ def test_down_interrupts_a_launcher_in_the_act(pmpctl, deployed):
     assert deployed.jobs == {}
 
 
+def test_down_cancels_a_job_that_waits_for_workers_because_it_cannot_be_drained(pmpctl, deployed):
+    job = deployed.add_job("pmp-curate-status", "PENDING")
+    assert pmpctl("down", "--yes")[0] == 0
+    assert deployed.changes == [("JOB_STATE_CANCELLED", job)]
+
+
+def test_down_sees_runs_of_features_and_backfills(pmpctl, deployed):
+    run = deployed.add_job("pmp-station-features-features-beam-20260124t120000z-1", batch=True)
+    backfill = deployed.add_job("pmp-curate-status-backfill", batch=True)
+    code, out, _ = pmpctl("down", "--no-wait")
+    assert code == 0
+    assert f"({run}) is RUNNING" in out
+    assert f"({backfill}) is RUNNING" in out
+
+
+def test_a_backfill_is_no_streaming_job(pmpctl, deployed):
+    deployed.add_job("pmp-curate-status-backfill", batch=True)
+    assert pmpctl("up", "--dry-run")[1] == START + RESUME
+
+
+@pytest.mark.parametrize("state", ["DISABLED", "UPDATE_FAILED"])
+def test_a_schedule_that_cannot_be_resumed_is_told_and_not_asked_for(pmpctl, deployed, state):
+    deployed.schedules[f"{PARENT}/jobs/{DAILY}"].state = state
+    code, out, _ = pmpctl("up", "--yes")
+    assert code == 0
+    assert ("ResumeJob", DAILY) not in deployed.changes
+    assert f"schedule {DAILY} is {state}: delete it and run `terraform apply`\n" in out
+
+
 def test_down_leaves_a_batch_job_to_its_end_unless_it_is_cancelled(pmpctl, deployed):
     deployed.add_job("pmp-station-features", batch=True)
     code, out, _ = pmpctl("down", "--no-wait")
@@ -189,7 +218,7 @@ def test_json_of_a_dry_run_holds_the_calls_and_the_state(pmpctl, deployed):
             {"pipeline": "curate_status", "outcome": None},
             {"pipeline": "station_features", "outcome": None},
         ],
-        "kept": [],
+        "notes": [],
     }
 
 
@@ -206,11 +235,19 @@ def test_a_launch_is_never_repeated(pmpctl, deployed):
 
 
 def test_a_refusal_is_one_line(pmpctl, deployed):
+    deployed.failures = {"ResumeJob": [grpc.StatusCode.PERMISSION_DENIED]}
+    code, out, err = pmpctl("up", "--yes")
+    assert (code, out) == (1, START + RESUME.splitlines(keepends=True)[0])
+    assert err == "pmpctl: scheduler.resume_job: ResumeJob was told to fail\n"
+
+
+def test_down_tries_everything_before_it_says_what_failed(pmpctl, deployed):
     deployed.failures = {"PauseJob": [grpc.StatusCode.PERMISSION_DENIED]}
     running(deployed)
     code, out, err = pmpctl("down", "--yes")
-    assert (code, out) == (1, PAUSE.splitlines(keepends=True)[0])
+    assert (code, out) == (1, PAUSE + DRAIN)
     assert err == "pmpctl: scheduler.pause_job: PauseJob was told to fail\n"
+    assert deployed.changes == [("PauseJob", MINUTELY), ("JOB_STATE_DRAINED", JOB)]
 
 
 @pytest.mark.parametrize("unset", ["PROJECT_ID", "REGION"])

@@ -10,6 +10,8 @@ from pmpctl.cloud.clients import Google
 from pmpctl.errors import CommandError
 
 ENDING: Final = frozenset({"DRAINING", "CANCELLING"})
+# Dataflow drains only what runs; what waits for workers has taken nothing yet.
+_NOT_YET: Final = frozenset({"PENDING", "QUEUED"})
 _ENDED: Final = frozenset({"DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED"})
 _PREFIX: Final = "JOB_STATE_"
 
@@ -41,13 +43,17 @@ class Job:
 
 
 def read_jobs(google: Google, names: Collection[str], *, ended: bool = False) -> tuple[Job, ...]:
-    """Active jobs of these names, newest first; with `ended` also those that were."""
+    """Active jobs of these pipelines, newest first; with `ended` also those that were.
+
+    Args:
+        names: of streaming jobs; a batch job of the same pipeline has its run's name behind it.
+    """
     request = {
         "project_id": google.project,
         "location": google.region,
         "filter": "ALL" if ended else "ACTIVE",
     }
-    jobs = [_job(job) for job in google.read_all("dataflow", "list_jobs", request) if job.name in names]
+    jobs = [_job(job) for job in google.read_all("dataflow", "list_jobs", request) if _is_of(job.name, names)]
     return tuple(sorted(jobs, key=lambda job: job.created, reverse=True))
 
 
@@ -66,16 +72,18 @@ def read_job(google: Google, job_id: str) -> Any:
 
 
 def find(jobs: Sequence[Job], wanted: str) -> Job:
-    """The job of an id, or the active one of a name.
+    """The job of an id, else the active one of a name, else the active one of a pipeline.
 
     Raises:
         CommandError: there is none, or more than one.
     """
-    found = [job for job in jobs if wanted == job.id or (wanted == job.name and job.active)]
+    named = [job for job in jobs if wanted == job.id or (wanted == job.name and job.active)]
+    found = named or [job for job in jobs if job.active and _is_of(job.name, (wanted,))]
     if len(found) == 1:
         return found[0]
     if found:
-        raise CommandError(f"{wanted} is the name of {len(found)} jobs: give an id")
+        ids = ", ".join(job.id for job in found)
+        raise CommandError(f"{wanted}: there are {len(found)} jobs, give an id: {ids}")
     there = ", ".join(f"{job.name} ({job.id})" for job in jobs if job.active) or "none"
     raise CommandError(f"no job {wanted}; active: {there}")
 
@@ -83,12 +91,20 @@ def find(jobs: Sequence[Job], wanted: str) -> Job:
 def stop(google: Google, jobs: Sequence[Job], *, cancel: bool) -> tuple[Call, ...]:
     """Drains jobs, so that what they have taken is written; or cancels them, which loses that.
 
-    A batch job cannot be drained; it ends by itself. What is ending already is left to it, except that a drain can be
-    cut short.
+    A batch job cannot be drained; it ends by itself. What has not begun is cancelled. What is ending already is left
+    to it, except that a drain can be cut short.
     """
     if cancel:
         return tuple(_end(google, j, "CANCELLED") for j in jobs if j.active and j.state != "CANCELLING")
-    return tuple(_end(google, j, "DRAINED") for j in jobs if j.active and j.streaming and not j.ending)
+    return tuple(
+        _end(google, j, "CANCELLED" if j.state in _NOT_YET else "DRAINED")
+        for j in jobs
+        if j.active and j.streaming and not j.ending
+    )
+
+
+def _is_of(job_name: str, names: Collection[str]) -> bool:
+    return any(job_name == name or job_name.startswith(f"{name}-") for name in names)
 
 
 def _end(google: Google, job: Job, state: str) -> Call:

@@ -10,6 +10,7 @@ from google.protobuf.json_format import MessageToDict
 
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.cloud.clients import Google
+from pmpctl.cloud.launchers import launcher_id
 from pmpctl.errors import CommandError
 
 LIMIT: Final = 1000
@@ -29,21 +30,25 @@ class Line:
 
 
 def source_filter(name: str) -> str:
-    """The filter of a service (`collector` or `pmp-collector`) or of a Dataflow job (`curate_status` or its name).
+    """The filter of a service, a pipeline's Dataflow jobs, or the launcher that submits them; by key or name.
 
     Raises:
-        CommandError: neither has this name.
+        CommandError: none has this name.
     """
     jobs = TOPOLOGY.jobs
     services = {key: service.id for key, service in TOPOLOGY.services.items()}
-    for names, kind, label in (
-        (services, "cloud_run_revision", "service_name"),
-        (jobs, "dataflow_step", "job_name"),
+    submitters = {f"{key}_launcher": launcher_id(key) for key in jobs}
+    for names, source in (
+        (services, 'resource.type="cloud_run_revision" AND resource.labels.service_name="{}"'),
+        # A batch job has its run's name behind the pipeline's.
+        (jobs, 'resource.type="dataflow_step" AND resource.labels.job_name=~"^{}(-|$)"'),
+        (submitters, 'resource.type="cloud_run_job" AND resource.labels.job_name="{}"'),
     ):
         found = names.get(name) or (name if name in names.values() else None)
         if found:
-            return f'resource.type="{kind}" AND resource.labels.{label}="{found}"'
-    raise CommandError(f"no service or pipeline {name}; there are: {', '.join([*services, *jobs])}")
+            return source.format(found)
+    known = ", ".join([*services, *jobs, *submitters])
+    raise CommandError(f"no service or pipeline {name}; there are: {known}")
 
 
 def read_lines(google: Google, source: str, *, since: datetime, severity: str) -> list[tuple[str, Line]]:

@@ -39,7 +39,8 @@ def read_schedules(google: Google, known: Collection[str]) -> tuple[Schedule, ..
 
 
 def resume(schedules: Sequence[Schedule]) -> tuple[Call, ...]:
-    return tuple(_call("resume_job", schedule) for schedule in schedules if schedule.state != "ENABLED")
+    """Cloud Scheduler resumes only what is paused."""
+    return tuple(_call("resume_job", schedule) for schedule in schedules if schedule.state == "PAUSED")
 
 
 def pause(schedules: Sequence[Schedule]) -> tuple[Call, ...]:

@@ -1,10 +1,17 @@
 """Cloud Run services of the topology: ready or not, which revision, how many instances always run."""
 
+import string
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pmpctl.cloud.clients import Google
+
+_UNITS: Final[dict[str, int]] = {
+    "": 1,
+    **{prefix: 1000**power for power, prefix in enumerate("kMGT", 1)},
+    **{f"{prefix}i": 1024**power for power, prefix in enumerate("KMGT", 1)},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +63,9 @@ def _cpus(limit: str) -> float:
 
 
 def _gib(limit: str) -> float:
-    sizes = {"Mi": 1 / 1024, "Gi": 1.0}
-    return float(limit[:-2]) * sizes[limit[-2:]]
+    """A quantity of memory as Kubernetes spells it: `512Mi`, `1G`, plain bytes."""
+    number = limit.rstrip(string.ascii_letters)
+    return float(number) * _UNITS[limit[len(number) :]] / 1024**3
 
 
 def _short(name: str) -> str:

@@ -94,7 +94,8 @@ def down(
     steps = power.end(session.google, state, cancel=cancel)
     if steps and not dry_run:
         confirm(f"This stops the pipeline of {session.google.project} ({len(steps)} calls).", yes=yes)
-    session.carry_out(steps, dry_run=dry_run, quiet=as_json)
+    # A schedule that cannot be paused is no reason to let a job go on costing.
+    session.carry_out(steps, dry_run=dry_run, quiet=as_json, go_on=True)
     if not dry_run:
         if no_wait:
             state = power.read_state(session.google)
@@ -194,5 +195,5 @@ def _report(steps: Sequence[Step], state: "State", *, dry_run: bool, as_json: bo
         typer.echo("nothing to do")
     if not dry_run:
         idle = "nothing works; tables, files and undelivered messages are kept"
-        for line in (*(state.working or (idle,)), *state.kept):
+        for line in (*(state.working or (idle,)), *state.notes):
             typer.echo(line)

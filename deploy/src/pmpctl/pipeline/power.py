@@ -47,12 +47,19 @@ class State:
         )
 
     @property
-    def kept(self) -> tuple[str, ...]:
-        """What costs without working, and is not ended by calls of ours."""
-        return tuple(
-            f"service {s.id} keeps {s.min_instances} instances: set `sizes` in terraform.tfvars"
-            for s in self.services
-            if s.min_instances
+    def notes(self) -> tuple[str, ...]:
+        """What no call of ours changes: services that cost without working, schedules that cannot work."""
+        return (
+            *(
+                f"service {s.id} keeps {s.min_instances} instances: set `sizes` in terraform.tfvars"
+                for s in self.services
+                if s.min_instances
+            ),
+            *(
+                f"schedule {s.id} is {s.state}: delete it and run `terraform apply`"
+                for s in self.schedules
+                if s.state not in {"ENABLED", "PAUSED"}
+            ),
         )
 
 
@@ -161,7 +168,7 @@ def as_json(state: State) -> dict[str, object]:
         ],
         "jobs": [job_json(job) for job in state.jobs],
         "launchers": [{"pipeline": x.pipeline, "outcome": x.outcome} for x in state.launchers],
-        "kept": list(state.kept),
+        "notes": list(state.notes),
     }
 
 
@@ -197,7 +204,8 @@ def _raise_failed(state: State, before: Mapping[str, str | None]) -> None:
     for x in state.launchers:
         failed = x.outcome in {"FAILED", "CANCELLED"} and x.latest != before.get(x.pipeline)
         if failed and x.pipeline in STREAMING:
-            raise CommandError(f"the launcher of {x.pipeline} is {x.outcome}: see the log of {x.latest}")
+            command = f"pmpctl logs {x.pipeline}_launcher --target cloud"
+            raise CommandError(f"the launcher of {x.pipeline} is {x.outcome}: see `{command}`")
 
 
 def _time(at: datetime | None) -> str | None:
