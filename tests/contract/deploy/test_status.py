@@ -34,6 +34,7 @@ def test_every_section_is_told_and_one_that_cannot_be_read_says_why(pmpctl, proj
     assert status == {
         "target": "cloud",
         "ok": False,
+        "problems": [],
         "services": [
             {
                 "service": service.id,
@@ -81,3 +82,44 @@ def test_what_is_not_well_is_shown(pmpctl, cloud):
     assert "code 13" in out
     assert "subscriptions: monitoring.list_time_series: ListTimeSeries was told to fail" in out
     assert "jobs: none" in out
+    assert "the last call of pmp-station-status-every-minute failed: code 13" in out
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            lambda project: project.add_schedule(MINUTELY, "ENABLED", code=13),
+            f"the last call of {MINUTELY} failed: code 13",
+        ),
+        (
+            lambda project: (project.jobs.clear(), project.add_schedule(MINUTELY, "ENABLED")),
+            "schedules run, and pmp-curate-status (not submitted) does not: `pmpctl up --target cloud`",
+        ),
+        (
+            lambda project: waits(project, "pmp-ops-events-to-bq-sub", 601),
+            "the oldest message of pmp-ops-events-to-bq-sub has waited 601 s",
+        ),
+        (
+            lambda project: waits(project, "pmp-events-dataflow-sub", 4000),
+            "the oldest message of pmp-events-dataflow-sub has waited 4,000 s",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_as_a_problem(pmpctl, project, change, problem):
+    assert told(pmpctl)[1]["problems"] == []
+    change(project)
+    assert told(pmpctl)[1]["problems"] == [problem]
+
+
+def test_what_is_meant_to_wait_is_no_problem(pmpctl, project):
+    waits(project, "pmp-dead-letters-hold-sub", 86_400)
+    project.jobs.clear()  # everything is down: what is left waits for the next `up`
+    waits(project, "pmp-events-dataflow-sub", 86_400)
+    assert told(pmpctl)[1]["problems"] == []
+
+
+def waits(project, subscription, seconds):
+    labels = {"subscription_id": subscription}
+    project.add_series(BACKLOG, labels, 1)
+    project.add_series(OLDEST, labels, seconds)

@@ -47,6 +47,15 @@ class State:
         )
 
     @property
+    def idle(self) -> tuple[str, ...]:
+        """Streaming jobs that have a launcher and do not run, with what they do instead."""
+        states = {job.name: job.state for job in self.jobs}
+        names = [TOPOLOGY.jobs[x.pipeline] for x in self.launchers if x.pipeline in STREAMING]
+        return tuple(
+            f"{name} ({states.get(name, 'not submitted')})" for name in names if states.get(name) != "RUNNING"
+        )
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What no call of ours changes: services that cost without working, schedules that cannot work."""
         return (
@@ -127,15 +136,12 @@ def wait_until_started(
     latest = {x.pipeline: x.latest for x in before.launchers}
     for _ in range(int(START_TIMEOUT_S / POLL_S)):
         state = read()
-        waiting = _not_running(state)
-        if not waiting:
+        if not state.idle:
             return state
         _raise_failed(state, latest)
-        tell(f"waiting for {', '.join(waiting)}")
+        tell(f"waiting for {', '.join(state.idle)}")
         pause(POLL_S)
-    raise CommandError(
-        f"not running after {START_TIMEOUT_S / 60:.0f} minutes: {', '.join(_not_running(read()))}"
-    )
+    raise CommandError(f"not running after {START_TIMEOUT_S / 60:.0f} minutes: {', '.join(read().idle)}")
 
 
 def wait_until_idle(
@@ -189,14 +195,6 @@ def _to_launch(state: State) -> list[Launcher]:
         x
         for x in state.launchers
         if x.pipeline in STREAMING and not x.running and TOPOLOGY.jobs[x.pipeline] not in active
-    ]
-
-
-def _not_running(state: State) -> list[str]:
-    states = {job.name: job.state for job in state.jobs}
-    names = [TOPOLOGY.jobs[x.pipeline] for x in state.launchers if x.pipeline in STREAMING]
-    return [
-        f"{name} ({states.get(name, 'not submitted')})" for name in names if states.get(name) != "RUNNING"
     ]
 
 

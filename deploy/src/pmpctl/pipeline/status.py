@@ -16,10 +16,11 @@ from pmpctl.cloud.clients import Google
 from pmpctl.errors import CommandError
 from pmpctl.local import control
 from pmpctl.local.record import StateFolder
-from pmpctl.pipeline.power import job_json
+from pmpctl.pipeline.power import job_json, read_state
 from pmpctl.terminal import rows_table
 
 QUERY_TIMEOUT_S: Final = 30.0
+LATE_S: Final = 600  # the alert "A subscription falls behind" begins there too
 Rows = list[dict[str, Any]]
 
 
@@ -28,14 +29,18 @@ class Section:
     """A table of the status.
 
     Attributes:
-        ok: nothing in it is wrong.
+        problems: what in it is wrong, a line each.
         error: why it could not be read, else empty.
     """
 
     name: str
     rows: Rows
-    ok: bool = True
+    problems: Sequence[str] = ()
     error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems and not self.error
 
 
 def cloud_sections(google: Google, queries: Queries, now: datetime) -> list[Section]:
@@ -52,23 +57,28 @@ def local_sections(state: StateFolder, queries: Queries, now: datetime) -> list[
     """The processes, and the tables where there are any."""
     record = control.present(state)
     if record is None:
-        return [Section("processes", [], ok=False, error="not running")]
+        return [Section("processes", [], error="not running")]
     processes = [asdict(process) for process in control.inspect(record)]
-    well = record.status == "ready" and all(p["running"] and p["healthy"] is not False for p in processes)
-    return [Section("processes", processes, ok=well), *warehouse_sections(queries, now)]
+    problems = (
+        [] if record.status == "ready" else [f"the stack is {record.status}: {record.detail}".rstrip(": ")]
+    )
+    problems += [f"{p['name']} has ended" for p in processes if not p["running"]]
+    problems += [f"{p['name']} does not answer" for p in processes if p["running"] and p["healthy"] is False]
+    return [Section("processes", processes, problems), *warehouse_sections(queries, now)]
 
 
 def warehouse_sections(queries: Queries, now: datetime) -> list[Section]:
     """The newest row of each table, and the view on the pipeline's health."""
     return [
         _read("tables", lambda: Section("tables", [_age(row, now) for row in queries.rows("freshness")])),
-        _read("health", lambda: Section("health", [dict(row) for row in queries.rows("health")])),
+        _read("health", lambda: _health(queries)),
     ]
 
 
 def as_json(target: str, sections: Sequence[Section]) -> dict[str, Any]:
     told = {section.name: {"error": section.error} if section.error else section.rows for section in sections}
-    return {"target": target, "ok": all(s.ok for s in sections), **told}
+    problems = [problem for section in sections for problem in section.problems]
+    return {"target": target, "ok": all(s.ok for s in sections), "problems": problems, **told}
 
 
 def show(sections: Sequence[Section], console: Console) -> None:
@@ -79,13 +89,15 @@ def show(sections: Sequence[Section], console: Console) -> None:
             console.print(rows_table(section.name, section.rows))
         else:
             console.print(f"{section.name}: none")
+    for problem in (problem for section in sections for problem in section.problems):
+        console.print(f"[red]{escape(problem)}[/]", highlight=False)
 
 
 def _read(name: str, read: Callable[[], Section]) -> Section:
     try:
         return read()
     except (CommandError, RetryableError) as error:
-        return Section(name, [], ok=False, error=str(error))
+        return Section(name, [], error=str(error))
 
 
 def _services(google: Google) -> Section:
@@ -101,7 +113,8 @@ def _services(google: Google) -> Section:
         }
         for name in wanted
     ]
-    return Section("services", rows, ok=all(row["ready"] for row in rows))
+    problems = [f"{row['service']}: {row['detail'] or 'not ready'}" for row in rows if not row["ready"]]
+    return Section("services", rows, problems)
 
 
 def _schedules(google: Google) -> Section:
@@ -116,17 +129,20 @@ def _schedules(google: Google) -> Section:
         }
         for s in found
     ]
-    return Section("schedules", rows, ok=all(s.last_code == 0 for s in found))
+    problems = [f"the last call of {s.id} failed: code {s.last_code}" for s in found if s.last_code]
+    return Section("schedules", rows, problems)
 
 
 def _jobs(google: Google) -> Section:
-    found = dataflow.read_jobs(google, set(TOPOLOGY.jobs.values()))
-    return Section("jobs", [job_json(job) for job in found])
+    state = read_state(google)
+    called = any(schedule.state == "ENABLED" for schedule in state.schedules)
+    problems = [f"schedules run, and {job} does not: `pmpctl up --target cloud`" for job in state.idle]
+    return Section("jobs", [job_json(job) for job in state.jobs], problems if called else ())
 
 
 def _backlogs(google: Google, now: datetime) -> Section:
     backlogs = metrics.read_backlogs(google, now)
-    rows = [
+    rows: Rows = [
         {
             "subscription": s.id,
             "undelivered": backlogs[s.id][0],
@@ -135,7 +151,25 @@ def _backlogs(google: Google, now: datetime) -> Section:
         for s in TOPOLOGY.subscriptions
         if s.id in backlogs
     ]
-    return Section("subscriptions", rows)
+    read = {s.id for s in TOPOLOGY.subscriptions if s.push_path is not None}
+    if any(job.streaming for job in dataflow.read_jobs(google, set(TOPOLOGY.jobs.values()))):
+        read |= {s.id for s in TOPOLOGY.subscriptions if s.topic.key in {"snapshots", "sensor-events"}}
+    problems = [
+        f"the oldest message of {row['subscription']} has waited {row['oldest_s']:,} s"
+        for row in rows
+        if row["oldest_s"] > LATE_S and row["subscription"] in read
+    ]
+    return Section("subscriptions", rows, problems)
+
+
+def _health(queries: Queries) -> Section:
+    rows = [dict(row) for row in queries.rows("health")]
+    problems = [
+        f"{row['missing_messages']:,} messages of {row['name']} are missing: `pmpctl reconcile`"
+        for row in rows
+        if row["missing_messages"]
+    ]
+    return Section("health", rows, problems)
 
 
 def _age(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
