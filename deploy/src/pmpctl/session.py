@@ -1,7 +1,7 @@
 """What a command works with: its target's variables, and connections that are made when they are first used."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Only where there was no connection: a request that was sent is not sent again.
 _CONNECTS: Final = 3
 _CONNECT_PAUSE_S: Final = 0.5
+CONNECT_TIMEOUT_S: Final = 10.0
 
 
 def _google(project: str, region: str) -> "Google":
@@ -81,6 +82,23 @@ class Connections:
     pause: Callable[[float], None] = time.sleep
 
 
+class Identity(httpx.Auth):
+    """Says who calls, by a token that is asked for once, and again where it is not accepted any more."""
+
+    def __init__(self, token: Callable[[], str]) -> None:
+        self._new = token
+        self._token = ""
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        self._token = self._token or self._new()
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        response = yield request
+        if response.status_code == httpx.codes.UNAUTHORIZED and (renewed := self._new()) != self._token:
+            self._token = renewed
+            request.headers["Authorization"] = f"Bearer {renewed}"
+            yield request
+
+
 class Session:
     """One command's view of its target.
 
@@ -92,6 +110,7 @@ class Session:
         self.target = target
         self.env = settings(target)
         self._connections = connections
+        self._clients: dict[str, httpx.Client] = {}
 
     @property
     def local(self) -> bool:
@@ -119,34 +138,38 @@ class Session:
         (url,) = require(self.env, f"{service.upper()}_URL")
         return url.rstrip("/")
 
-    def http(self, base_url: str, timeout: httpx.Timeout) -> httpx.Client:
-        """A client of a service; in the cloud it says who it is."""
-        headers = {}
-        if not self.local:
-            headers["Authorization"] = f"Bearer {self._connections.token(base_url, self.env)}"
-        return httpx.Client(
-            base_url=base_url,
-            headers=headers,
-            timeout=timeout,
-            # Only the cloud lies behind the surroundings' proxy.
-            trust_env=not self.local,
-        )
+    def http(self, base_url: str) -> httpx.Client:
+        """The client of a service, open until `close`; in the cloud it says who calls."""
+        if base_url not in self._clients:
+            self._clients[base_url] = httpx.Client(
+                base_url=base_url,
+                auth=None if self.local else Identity(lambda: self._connections.token(base_url, self.env)),
+                timeout=CONNECT_TIMEOUT_S,
+                # Only the cloud lies behind the surroundings' proxy.
+                trust_env=not self.local,
+            )
+        return self._clients[base_url]
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
 
     def send(self, request: Request) -> httpx.Response:
         """Sends a request; any answer is one."""
-        timeout = httpx.Timeout(10.0, read=request.timeout_s)
-        with self.http(request.base_url, timeout) as client:
-            try:
-                return self._connected(
-                    lambda: client.request(
-                        request.method, request.path, params=dict(request.query), json=request.body
-                    )
+        client = self.http(request.base_url)
+        timeout = httpx.Timeout(CONNECT_TIMEOUT_S, read=request.timeout_s)
+        try:
+            return self._connected(
+                lambda: client.request(
+                    request.method,
+                    request.path,
+                    params=dict(request.query),
+                    json=request.body,
+                    timeout=timeout,
                 )
-            except httpx.HTTPError as error:
-                cause = type(error).__name__
-                raise CommandError(
-                    f"no answer from {request.service} at {request.base_url}: {cause}"
-                ) from error
+            )
+        except httpx.HTTPError as error:
+            raise unreachable(request.service, request.base_url, error) from error
 
     def _connected(self, send: Callable[[], httpx.Response]) -> httpx.Response:
         for _ in range(_CONNECTS - 1):
@@ -181,7 +204,10 @@ class Session:
 
 
 def open_session(context: typer.Context, target: Target) -> Session:
-    return Session(context.obj or Connections(), target)
+    """A session until the command's end."""
+    session = Session(context.obj or Connections(), target)
+    context.call_on_close(session.close)
+    return session
 
 
 def answer(response: httpx.Response, service: str) -> dict[str, Any]:
@@ -197,4 +223,11 @@ def answer(response: httpx.Response, service: str) -> dict[str, Any]:
         message = response.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):
         message = response.text.strip()[:200] or response.reason_phrase
-    raise CommandError(f"{service} answered {response.status_code}: {' '.join(str(message).split())}")
+    said = f"{service} answered {response.status_code}: {' '.join(str(message).split())}"
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        said += "; a token is good for an hour: export IDENTITY_TOKEN=$(gcloud auth print-identity-token)"
+    raise CommandError(said)
+
+
+def unreachable(service: str, base_url: object, error: httpx.HTTPError) -> CommandError:
+    return CommandError(f"no answer from {service} at {base_url}: {type(error).__name__}")

@@ -1,5 +1,6 @@
 """`pmpctl --target cloud`: Google's own clients against a project on loopback."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,11 +43,12 @@ class Pmpctl:
     capsys: Any
     bigquery: str
     tokens: list[str] = field(default_factory=list)
+    new_token: Callable[[], str] | None = None
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
         def token(audience, env):
             self.tokens.append(audience)
-            return f"token-for-{audience}"
+            return self.new_token() if self.new_token else f"token-for-{audience}"
 
         with grpc.insecure_channel(self.cloud.address) as channel:
             connections = Connections(

@@ -79,8 +79,33 @@ def test_what_the_collector_refuses_is_one_line(pmpctl, service, status, body, s
 
 def test_a_collector_that_is_not_there_is_asked_three_times(pmpctl, monkeypatch, cloud):
     monkeypatch.setenv("COLLECTOR_URL", "http://127.0.0.1:1")
-    cloud.add_job("pmp-curate-status", "PENDING")
+    pauses = []
+    monkeypatch.setattr(cloud, "advance", pauses.append)
     assert pmpctl("collect")[2] == "pmpctl: no answer from collector at http://127.0.0.1:1: ConnectError\n"
+    assert len(pauses) == 2
+
+
+def test_one_token_serves_a_whole_command(pmpctl, service):
+    service.answers["POST /collect/station_status"] = [(200, {"results": [result()]})]
+    service.answers["POST /collect/station_information"] = [(200, {"results": []})]
+    assert pmpctl("collect")[0] == 0
+    assert pmpctl.tokens == [service.url]
+
+
+def test_a_token_that_is_over_is_asked_for_again(pmpctl, service):
+    service.answers["GET /runs/f-1"] = [(401, "expired"), (200, RUN)]
+    pmpctl.new_token = iter(["old", "new"]).__next__
+    assert pmpctl("features", "status", "f-1")[0] == 0
+    assert [seen.headers["Authorization"] for seen in service.seen] == ["Bearer old", "Bearer new"]
+
+
+def test_a_token_that_stays_refused_is_said_with_what_to_do(pmpctl, service):
+    service.answers["GET /runs/f-1"] = [(401, "expired")]
+    assert pmpctl("features", "status", "f-1")[2] == (
+        "pmpctl: launcher answered 401: expired; a token is good for an hour: "
+        "export IDENTITY_TOKEN=$(gcloud auth print-identity-token)\n"
+    )
+    assert len(service.seen) == 1
 
 
 def test_simulate_sends_what_was_given(pmpctl, service):

@@ -116,10 +116,26 @@ def stack(monkeypatch, capsys):
         (("down", "--cancel", "--yes"), ("down",)),
         (("logs", "writer"), ("logs", "writer")),
         (("logs", "writer", "-f"), ("logs", "writer", "--follow")),
+        (("logs", "curate_status"), ("logs", "curation")),
     ],
 )
 def test_the_same_verbs_work_on_the_local_stack(stack, arguments, asked):
     assert stack(*arguments) == (0, "ready\n", [asked])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("up", "--engine", "beam"),
+        ("logs", "writer", "--since", "1h"),
+        ("logs", "writer", "--severity", "ERROR"),
+        ("logs", "writer", "--json"),
+    ],
+)
+def test_what_only_the_cloud_has_is_refused_locally(run, arguments):
+    code, out, err = run(*arguments)
+    assert (code, out) == (1, "")
+    assert err.endswith("for --target cloud\n")
 
 
 @pytest.mark.parametrize("verb", [("up",), ("down",), ("logs", "writer")])

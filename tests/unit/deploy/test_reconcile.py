@@ -68,7 +68,7 @@ def test_an_absent_service_is_one_line():
 
     with (
         httpx.Client(base_url="http://r:1", transport=httpx.MockTransport(transport)) as http,
-        pytest.raises(CommandError, match=r"^no answer from the replayer at http://r:1: ConnectError$"),
+        pytest.raises(CommandError, match=r"^no answer from replayer at http://r:1: ConnectError$"),
     ):
         look(http, since="24h", ids=False)
 

@@ -14,7 +14,7 @@ from pmpctl.dead_letters import replay as replayer
 from pmpctl.errors import CommandError
 from pmpctl.session import open_session
 from pmpctl.target import Target, TargetOption
-from pmpctl.terminal import JsonOption, dump
+from pmpctl.terminal import JsonOption, dump, spinner
 
 
 class Source(StrEnum):
@@ -45,8 +45,7 @@ def dead_letters(
     """Lists dead letters, newest first."""
     given = {"reason": reason, "source_topic": source_topic, "since": since}
     filters: dict[str, str | int] = {name: value for name, value in given.items() if value is not None}
-    with _replayer(context, target) as http:
-        letters = replayer.dead_letters(http, {**filters, "limit": limit})
+    letters = replayer.dead_letters(_replayer(context, target), {**filters, "limit": limit})
     if as_json:
         typer.echo(dump(letters))
     else:
@@ -96,8 +95,8 @@ def replay(
         "fixes": _read_fixes(fixes),
         "dry_run": dry_run,
     }
-    with _replayer(context, target) as http:
-        report = replayer.show(replayer.replay(http, request), limit, Console(stderr=True))
+    lines = replayer.replay(_replayer(context, target), request)
+    report = replayer.show(lines, limit, spinner(quiet=as_json))
     if as_json:
         typer.echo(dump(report))
     else:
@@ -122,8 +121,7 @@ def reconcile(
     Publishers announce numbers, never ids, so a missing message cannot be named: it is on its way, or lost. Messages
     of publishers that do not count are surplus; surplus and duplicates of an hour can hide as many missing ones.
     """
-    with _replayer(context, target) as http:
-        told = reconciliation.look(http, since=since, ids=ids)
+    told = reconciliation.look(_replayer(context, target), since=since, ids=ids)
     if as_json:
         typer.echo(dump(told))
     else:
@@ -133,7 +131,7 @@ def reconcile(
 
 def _replayer(context: typer.Context, target: Target) -> httpx.Client:
     session = open_session(context, target)
-    return session.http(session.url("replayer"), replayer.TIMEOUT)
+    return session.http(session.url("replayer"))
 
 
 def _read_fixes(path: Path | None) -> Any:

@@ -7,8 +7,8 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from pmpctl.dead_letters.replay import said, unreachable
-from pmpctl.errors import CommandError
+from pmpctl.dead_letters.replay import SERVICE
+from pmpctl.session import answer, unreachable
 
 # Two queries of two calls each, of 30 s at most unless the service is told otherwise.
 REQUEST_TIMEOUT_S: Final = 150.0
@@ -26,11 +26,8 @@ def look(http: httpx.Client, *, since: str, ids: bool) -> dict[str, Any]:
     try:
         response = http.get("/reconcile", params=query, timeout=REQUEST_TIMEOUT_S)
     except httpx.HTTPError as error:
-        raise CommandError(unreachable(http, error)) from error
-    if response.is_error:
-        raise CommandError(said(response))
-    told: dict[str, Any] = response.json()
-    return told
+        raise unreachable(SERVICE, http.base_url, error) from error
+    return answer(response, SERVICE)
 
 
 def show(told: Mapping[str, Any], console: Console) -> None:

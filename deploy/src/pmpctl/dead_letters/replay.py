@@ -10,10 +10,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from pmpctl.errors import CommandError
+from pmpctl.session import answer, unreachable
 
-REQUEST_TIMEOUT_S: Final = 60.0
-# The service sends a line about once a second; a longer silence means that it is gone.
-TIMEOUT: Final = httpx.Timeout(REQUEST_TIMEOUT_S, read=60.0)
+SERVICE: Final = "replayer"
+# A replay tells a line about once a second; a longer silence means that it is gone.
+TIMEOUT_S: Final = 60.0
 
 
 def dead_letters(http: httpx.Client, filters: Mapping[str, str | int]) -> list[dict[str, Any]]:
@@ -23,12 +24,10 @@ def dead_letters(http: httpx.Client, filters: Mapping[str, str | int]) -> list[d
         CommandError: no answer, or not a good one.
     """
     try:
-        response = http.get("/dead-letters", params=dict(filters))
+        response = http.get("/dead-letters", params=dict(filters), timeout=TIMEOUT_S)
     except httpx.HTTPError as error:
-        raise CommandError(unreachable(http, error)) from error
-    if response.is_error:
-        raise CommandError(said(response))
-    letters: list[dict[str, Any]] = response.json()["dead_letters"]
+        raise unreachable(SERVICE, http.base_url, error) from error
+    letters: list[dict[str, Any]] = answer(response, SERVICE)["dead_letters"]
     return letters
 
 
@@ -40,18 +39,22 @@ def replay(http: httpx.Client, request: Mapping[str, Any]) -> Iterator[dict[str,
     """
     try:
         with http.stream(
-            "POST", "/replay", json=dict(request), headers={"Accept": "application/x-ndjson"}
+            "POST",
+            "/replay",
+            json=dict(request),
+            headers={"Accept": "application/x-ndjson"},
+            timeout=TIMEOUT_S,
         ) as response:
             if response.is_error:
                 response.read()
-                raise CommandError(said(response))
+                answer(response, SERVICE)
             for line in response.iter_lines():
                 told = json.loads(line)
                 if "error" in told:
                     raise CommandError(f"the run ended early: {told['error']['message']}")
                 yield told
     except httpx.HTTPError as error:
-        raise CommandError(unreachable(http, error)) from error
+        raise unreachable(SERVICE, http.base_url, error) from error
 
 
 def show(lines: Iterator[dict[str, Any]], limit: int, console: Console) -> dict[str, Any]:
@@ -90,15 +93,3 @@ def report_table(report: Mapping[str, Any]) -> Table:
     if report.get("stopped"):
         table.add_row("stopped", str(report["stopped"]))
     return table
-
-
-def said(response: httpx.Response) -> str:
-    try:
-        message = response.json()["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        message = response.text[:200]
-    return f"the replayer answered {response.status_code}: {message}"
-
-
-def unreachable(http: httpx.Client, error: httpx.HTTPError) -> str:
-    return f"no answer from the replayer at {http.base_url}: {type(error).__name__}"

@@ -23,7 +23,6 @@ NAMES: Final = (
     "curation",
     "scheduler",
 )
-EMULATORS: Final = frozenset({"pubsub", "bigquery"})
 _GUNICORN: Final = ("-m", "gunicorn", "-c", "python:pmp_schema.serving")
 
 

@@ -1,11 +1,12 @@
 """Commands that start, end and watch the pipeline: up, down, status, logs."""
 
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -18,6 +19,12 @@ from pmpctl.terminal import DryRunOption, Engine, JsonOption, NoWaitOption, YesO
 
 if TYPE_CHECKING:
     from pmpctl.pipeline.power import State
+
+
+_AGE: Final = re.compile(r"(\d{1,6}(?:\.\d+)?)([mhd])", re.ASCII)
+_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+# What the cloud calls by its pipeline is a process of the local stack.
+LOCAL_PROCESSES: Final = {"curate_status": "curation"}
 
 
 class Severity(StrEnum):
@@ -49,6 +56,8 @@ def up(
     """Starts what is not running: streaming jobs and schedules in the cloud, the stack on this machine."""
     session = open_session(context, target)
     if session.local:
+        if engine:
+            raise CommandError("--engine is for --target cloud")
         _local(session, Command(("up", "--detach")), dry_run=dry_run, as_json=as_json)
         return
     from pmpctl.cost.prices import load_prices  # noqa: PLC0415 - Google's clients take a second to import
@@ -132,8 +141,10 @@ def status(context: typer.Context, as_json: JsonOption = False, target: TargetOp
 def logs(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A service (collector) or a pipeline (curate_status).")],
-    since: Annotated[str, typer.Option(help="An age (90m, 24h, 7d) or an RFC 3339 time.")] = "1h",
-    severity: Annotated[Severity, typer.Option(help="At least.")] = Severity.INFO,
+    since: Annotated[
+        str | None, typer.Option(help="In the cloud: an age (90m, 24h, 7d) or an RFC 3339 time; 1h.")
+    ] = None,
+    severity: Annotated[Severity | None, typer.Option(help="In the cloud: at least; INFO.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
@@ -141,15 +152,19 @@ def logs(
     """Prints log lines, in the cloud the newest 1,000 of them; locally the whole log of a process."""
     session = open_session(context, target)
     if session.local:
-        raise typer.Exit(session.perform(Command(("logs", name, *(["--follow"] if follow else [])))))
+        if since or severity or as_json:
+            raise CommandError("--since, --severity and --json are for --target cloud")
+        process = LOCAL_PROCESSES.get(name, name)
+        raise typer.Exit(session.perform(Command(("logs", process, *(["--follow"] if follow else [])))))
     from pmpctl.cloud import logs as cloud_logs  # noqa: PLC0415 - Google's clients take a second to import
 
     source = cloud_logs.source_filter(name)
 
     def read(at: datetime) -> list[tuple[str, cloud_logs.Line]]:
-        return cloud_logs.read_lines(session.google, source, since=at, severity=severity.value)
+        return cloud_logs.read_lines(session.google, source, since=at, severity=least.value)
 
-    start = begin(since, datetime.now(UTC))
+    least = severity or Severity.INFO
+    start = begin(since or "1h", datetime.now(UTC))
     lines = cloud_logs.follow(read, start, session.pause) if follow else (line for _, line in read(start))
     try:
         for line in lines:
@@ -164,10 +179,10 @@ def begin(since: str, now: datetime) -> datetime:
     Raises:
         CommandError: it is neither.
     """
-    units = {"m": "minutes", "h": "hours", "d": "days"}
+    age = _AGE.fullmatch(since)
     try:
-        if since[-1:] in units:
-            return now - timedelta(**{units[since[-1]]: float(since[:-1])})
+        if age:
+            return now - float(age[1]) * _UNITS[age[2]]
         at = datetime.fromisoformat(since)
     except (ValueError, OverflowError):
         raise CommandError(f"--since {since}: an age such as 90m, 24h or 7d, or an RFC 3339 time") from None
