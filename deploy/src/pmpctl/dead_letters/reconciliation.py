@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pmpctl.dead_letters.replay import SERVICE
@@ -69,7 +70,8 @@ def _repeats_table(repeats: Sequence[Mapping[str, Any]]) -> Table:
         what = ["published again"] * repeat["published_again"]
         what += [f"delivered {repeat['deliveries']} times"] * (repeat["deliveries"] > 1)
         published = _time(repeat["publish_ts"], 19)
-        table.add_row(repeat["topic"], published, repeat["message_id"], repeat["event"], ", ".join(what))
+        row = (repeat["topic"], published, repeat["message_id"], repeat["event"], ", ".join(what))
+        table.add_row(*map(escape, row))
     return table
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -87,7 +88,7 @@ def rows_table(exhibit: Exhibit, rows: list[dict[str, Any]]) -> Table:
     for column in rows[0] if rows else ():
         shown.add_column(column, overflow="ellipsis", no_wrap=True, max_width=46)
     for row in rows:
-        shown.add_row(*(str(value) for value in row.values()))
+        shown.add_row(*(escape(str(value)) for value in row.values()))
     return shown
 
 

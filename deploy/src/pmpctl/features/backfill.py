@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 import httpx
+from rich.markup import escape
 from rich.table import Table
 
 from pmp_schema.events import rfc3339
@@ -179,7 +180,9 @@ def problems_table(report: Report) -> Table:
     """The times that are not as they were asked for."""
     table = Table("as_of", "problem")
     for as_of, run in report.failed.items():
-        table.add_row(rfc3339(as_of), f"{run['run_id']} failed: {run.get('error', 'it does not say why')}")
+        table.add_row(
+            rfc3339(as_of), escape(f"{run['run_id']} failed: {run.get('error', 'it does not say why')}")
+        )
     for as_of, known_at in report.later.items():
         table.add_row(rfc3339(as_of), f"its rows were made with what was known at {rfc3339(known_at)}")
     return table
