@@ -3,3 +3,9 @@
 
 class CommandError(Exception):
     """One line for the person at the terminal; the command exits 1 without a traceback."""
+
+
+def one_line(error: object) -> str:
+    """The first line of what an error says, or its name where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

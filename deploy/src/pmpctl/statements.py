@@ -7,7 +7,7 @@ from typing import Any
 from google.cloud import bigquery
 
 from pmp_schema.bigquery.queries import FAILURES, transient
-from pmpctl.errors import CommandError
+from pmpctl.errors import CommandError, one_line
 
 Parameter = bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter
 
@@ -38,5 +38,4 @@ def readable_failures() -> Iterator[None]:
     try:
         yield
     except FAILURES as error:
-        said = str(getattr(error, "message", "") or error).strip().splitlines()
-        raise CommandError(f"BigQuery: {said[0] if said else type(error).__name__}") from error
+        raise CommandError(f"BigQuery: {one_line(getattr(error, 'message', '') or error)}") from error

@@ -8,7 +8,7 @@ from google.api_core import exceptions, retry
 from google.auth.exceptions import GoogleAuthError
 
 from pmpctl.calls import Call
-from pmpctl.errors import CommandError
+from pmpctl.errors import CommandError, one_line
 
 CALL_TIMEOUT_S: Final = 20.0
 _RETRY: Final = retry.Retry(
@@ -78,9 +78,9 @@ class Google:
         try:
             return work()
         except exceptions.GoogleAPICallError as error:
-            raise CommandError(f"{api}.{method}: {_one_line(error.message)}") from error
+            raise CommandError(f"{api}.{method}: {one_line(error.message)}") from error
         except (exceptions.RetryError, GoogleAuthError) as error:
-            raise CommandError(f"{api}.{method}: {_one_line(error)}") from error
+            raise CommandError(f"{api}.{method}: {one_line(error)}") from error
 
 
 def connect(project: str, region: str, *, channel: grpc.Channel | None = None) -> Google:
@@ -121,8 +121,3 @@ def _kinds() -> dict[str, Any]:
         "logging": LoggingServiceV2Client,
         "monitoring": MetricServiceClient,
     }
-
-
-def _one_line(error: object) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -7,7 +7,7 @@ additive; no table is ever dropped.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import grpc
 from google.api_core.exceptions import GoogleAPIError
@@ -20,7 +20,7 @@ from requests import RequestException
 
 from pmp_schema.bigquery.queries import query_client
 from pmp_schema.topology import Mode, Topology
-from pmpctl.errors import CommandError
+from pmpctl.errors import CommandError, one_line
 from pmpctl.project.changes import Change
 from pmpctl.project.messaging import PushTarget, prepare_messaging
 from pmpctl.project.warehouse import prepare_warehouse
@@ -67,7 +67,7 @@ def connect(project: str, *, pubsub_emulator: str | None, bigquery_emulator: str
         publisher, subscriber = pubsub_clients(pubsub_emulator)
         bigquery = query_client(project, bigquery_emulator)
     except GoogleAuthError as error:
-        raise CommandError(f"no Google credentials: {_one_line(error)}") from error
+        raise CommandError(f"no Google credentials: {one_line(error)}") from error
     return Clients(
         publisher=publisher,
         subscriber=subscriber,
@@ -135,9 +135,4 @@ def readable_failures(service: str) -> Iterator[None]:
     try:
         yield
     except (GoogleAPIError, GoogleAuthError, RequestException) as error:
-        raise CommandError(f"{service}: {_one_line(error)}") from error
-
-
-def _one_line(error: Any) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+        raise CommandError(f"{service}: {one_line(error)}") from error
