@@ -281,3 +281,37 @@ def test_the_table_of_permissions_is_that_of_terraform():
 @pytest.mark.parametrize("page", ["00-bootstrap.md", "07-demo-and-cost-control.md", "12-scaling-plan.md"])
 def test_the_price_of_a_streaming_job_is_that_of_the_price_table(page):
     assert f"{load_prices().streaming_job_month_usd:,.2f}" in (ROOT / "docs" / page).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "page", ["01-pipeline.md", "02-operations-and-troubleshooting.md", "09-reliability-and-replay.md"]
+)
+def test_how_long_a_message_is_delivered_again_is_computed(page):
+    policy = TOPOLOGY.push_policy
+    waits = [
+        min(policy.min_backoff_s * 2**n, policy.max_backoff_s)
+        for n in range(policy.max_delivery_attempts - 1)
+    ]
+    assert f"about {sum(waits) / 3600:.0f} hours" in (ROOT / "docs" / page).read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/09-reliability-and-replay.md", "dlq-replayer/README.md"])
+def test_how_often_reconciliation_runs_is_that_of_the_topology(page):
+    [schedule] = [s for s in TOPOLOGY.schedules if s.path == "/reconcile"]
+    words = {1: "once an hour", 6: "every six hours"}
+    told = set(re.findall("|".join(words.values()), (ROOT / page).read_text("utf-8")))
+    assert told == {words[schedule.every_s // 3600]}
+
+
+def test_the_readme_of_pmpctl_has_the_port_of_every_service():
+    text = (ROOT / "deploy/README.md").read_text("utf-8")
+    ports = [
+        f"{service.id.removeprefix('pmp-')} +{service.local_port - 8080}"
+        for service in TOPOLOGY.services.values()
+    ]
+    assert [port for port in ports if port not in " ".join(text.split())] == []
+
+
+def test_titles_of_the_guides_begin_with_their_number():
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert page.read_text("utf-8").startswith(f"# {page.name[:2]} - "), page.name
