@@ -10,6 +10,7 @@ from pmp_collector.poll import Poller, PollResult, UnknownSystem
 from pmp_collector.simulation import Simulate, SimulationRequest
 from pmp_schema.errors import PublishFailed
 from pmp_schema.service import create_service, error, read_body
+from pmp_schema.topology import SCHEDULE_TIME_HEADER
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -35,7 +36,7 @@ def create_app(
     @app.post("/collect/<any(station_status, station_information):feed>")
     def collect(feed: str) -> ResponseReturnValue:
         system = request.args.get("system")
-        scheduled = "X-CloudScheduler-ScheduleTime" in request.headers
+        scheduled = SCHEDULE_TIME_HEADER in request.headers
         try:
             results = poller.poll(feed, system, only_due=scheduled and system is None)
         except UnknownSystem:

@@ -17,12 +17,11 @@ from pmp_replayer.reconciliation import parse_since
 from pmp_replayer.report import Tally
 from pmp_schema.errors import RetryableError
 from pmp_schema.instants import parse_instant
-from pmp_schema.service import create_service, error, read_body
+from pmp_schema.service import RETRY_AFTER_S, create_service, error, read_body
 
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 256 * 1024
-RETRY_AFTER_S = 5
 NDJSON = "application/x-ndjson"
 LINE_S = 1.0  # between two progress lines
 

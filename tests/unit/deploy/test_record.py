@@ -3,9 +3,10 @@ import subprocess
 
 import pytest
 
+from pmp_schema.processes import ProcessId
 from pmpctl.errors import CommandError
 from pmpctl.local import control
-from pmpctl.local.record import ProcessId, ProcessRecord, Record, StateFolder
+from pmpctl.local.record import ProcessRecord, Record, StateFolder
 
 
 @pytest.fixture

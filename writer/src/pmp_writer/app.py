@@ -11,14 +11,13 @@ from werkzeug.exceptions import NotFound
 
 from pmp_schema import logs, push, rows
 from pmp_schema.errors import MalformedPush, RetryableError
-from pmp_schema.service import create_service, error, read_body
+from pmp_schema.service import RETRY_AFTER_S, create_service, error, read_body
 from pmp_writer.auth import Forbidden, TokenVerifier, Unauthenticated
 from pmp_writer.handler import Handler
 
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 14 * 1024 * 1024  # a message of 10 MB in base64 fits
-RETRY_AFTER_S = 5
 REFUSALS_S = 1.0  # between two log lines: a line each would be part of the overload
 LOGGED_ID_CHARS = 64  # Pub/Sub's own ids are shorter
 

@@ -1,14 +1,11 @@
 """Cloud Run jobs that submit the pipelines to Dataflow."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.calls import Call
 from pmpctl.cloud.clients import Google
-
-# As deploy/terraform/jobs.tf names them.
-_FEATURES: Final = "update-station-features-launcher"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,18 +31,14 @@ class Launcher:
         return self.outcome in {"RUNNING", "PENDING"}
 
 
-def launcher_id(pipeline: str) -> str:
-    return _FEATURES if pipeline == "station_features" else f"{TOPOLOGY.jobs[pipeline]}-launcher"
-
-
 def read_launchers(google: Google) -> tuple[Launcher, ...]:
     """Those of the topology's pipelines that exist, in the topology's order."""
     jobs = google.read_all("run.jobs", "list_jobs", {"parent": google.parent})
     by_id = {job.name.rsplit("/", 1)[-1]: job for job in jobs}
     return tuple(
-        _launcher(pipeline, by_id[launcher_id(pipeline)])
+        _launcher(pipeline, by_id[TOPOLOGY.launchers[pipeline]])
         for pipeline in TOPOLOGY.jobs
-        if launcher_id(pipeline) in by_id
+        if TOPOLOGY.launchers[pipeline] in by_id
     )
 
 

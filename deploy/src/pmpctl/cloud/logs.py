@@ -10,7 +10,6 @@ from google.protobuf.json_format import MessageToDict
 
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.cloud.clients import Google
-from pmpctl.cloud.launchers import launcher_id
 from pmpctl.errors import CommandError
 
 LIMIT: Final = 1000
@@ -37,7 +36,7 @@ def source_filter(name: str) -> str:
     """
     jobs = TOPOLOGY.jobs
     services = {key: service.id for key, service in TOPOLOGY.services.items()}
-    submitters = {f"{key}_launcher": launcher_id(key) for key in jobs}
+    submitters = {f"{key}_launcher": name for key, name in TOPOLOGY.launchers.items()}
     for names, source in (
         (services, 'resource.type="cloud_run_revision" AND resource.labels.service_name="{}"'),
         # A batch job has its run's name behind the pipeline's.

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from pmp_schema.processes import ProcessId
 from pmpctl.errors import CommandError
-from pmpctl.local.record import ProcessId, Record, StateFolder
+from pmpctl.local.record import Record, StateFolder
 from pmpctl.local.stack import healthy
 
 _POLL_S: Final = 0.1

@@ -2,36 +2,14 @@
 
 import fcntl
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
+from pmp_schema.processes import ProcessId
 from pmpctl.errors import CommandError
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessId:
-    """A process that cannot be mistaken for a later one with the same number.
-
-    Attributes:
-        pid: its number; also of its process group where it leads one.
-        started: when it started, in the system's own form.
-    """
-
-    pid: int
-    started: str
-
-    @classmethod
-    def of(cls, pid: int) -> Self | None:
-        """The identity of a running process, None where none runs under the number."""
-        started = _started(pid)
-        return None if started is None else cls(pid, started)
-
-    def alive(self) -> bool:
-        return _started(self.pid) == self.started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,18 +108,3 @@ class StateFolder:
         if record is None:
             return "a stack was killed and has left processes behind: run `pmpctl local down`"
         return f"already running (pid {record.supervisor.pid}); stop it with `pmpctl local down`"
-
-
-def _started(pid: int) -> str | None:
-    try:
-        # Fields 3 (state) and 22 (start time in ticks) of proc(5); the name before them may hold anything.
-        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None if Path("/proc/self").exists() else _started_by_ps(pid)
-    return None if fields[0] in {"Z", "X"} else fields[19]
-
-
-def _started_by_ps(pid: int) -> str | None:
-    command = ["ps", "-o", "lstart=", "-p", str(pid)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-    return done.stdout.strip() or None

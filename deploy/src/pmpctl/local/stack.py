@@ -11,10 +11,11 @@ from typing import Any, BinaryIO, Final
 
 import httpx
 
+from pmp_schema.processes import ProcessId
 from pmpctl.errors import CommandError
 from pmpctl.local.ports import require_free
 from pmpctl.local.processes import ProcessSpec
-from pmpctl.local.record import ProcessId, ProcessRecord, Record, StateFolder
+from pmpctl.local.record import ProcessRecord, Record, StateFolder
 from pmpctl.local.supervisor import LogPrinter, Supervisor
 
 READY_TIMEOUT_S: Final = 90.0
