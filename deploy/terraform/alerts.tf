@@ -7,6 +7,15 @@ locals {
   working      = [for id, s in local.wanted : id if id != local.hold && s.mode != "debug"]
   dataflow_job = "(${join("|", values(local.topology.jobs))}).*"
 
+  # How long a push is tried: a wait before each attempt but the first, doubled until it is the longest.
+  attempts_last_h = floor(sum([
+    for n in range(local.policy.max_delivery_attempts - 1) :
+    min(local.policy.min_backoff_s * pow(2, min(n, 30)), local.policy.max_backoff_s)
+  ]) / 3600 + 0.5)
+
+  poll_every_s = one([for s in values(local.schedules) : s.every_s if s.path == "/collect/station_status"])
+  polls_over_s = 900
+
   # Thresholds over a metric of one resource. `over` in the metric's own unit, `for_s` and `window_s` in seconds.
   threshold_alerts = {
     backlog = {
@@ -16,7 +25,7 @@ locals {
       over     = 600
       window_s = 60
       for_s    = 300
-      text     = "The oldest message of a subscription has waited for more than 10 minutes. A push subscription: see the writer's log for `503` and BigQuery's state. A `dataflow` one: see whether its job runs (`pmpctl status --target cloud`). Nothing is lost for 7 days, and 100 attempts."
+      text     = "The oldest message of a subscription has waited for more than 10 minutes. A push subscription: see the writer's log for `503` and BigQuery's state. A `dataflow` one: see whether its job runs (`pmpctl status --target cloud`). A push is tried ${local.policy.max_delivery_attempts} times, for about ${local.attempts_last_h} hours: then the message becomes a dead letter, held for 7 more days. A pull subscription keeps a message for 7 days."
     }
     dead_letters = {
       title    = "Messages became dead letters"
@@ -50,14 +59,23 @@ locals {
   run_requests = "run_googleapis_com:request_count{monitored_resource=\"cloud_run_revision\""
   query_alerts = {
     freshness = {
-      title = "A feed is stale"
+      title = "No feed publishes"
       # Silent while the schedules are paused: then the collector gets no requests either.
       query = join(" ", [
         "sum(increase(${local.run_requests},service_name=\"${local.services["collector"].id}\"}[15m])) > 0 unless",
         "sum(increase(pubsub_googleapis_com:topic_send_request_count{monitored_resource=\"pubsub_topic\",topic_id=\"${local.topics["snapshots"].id}\"}[15m])) > 0",
       ])
       for_s = 300
-      text  = "The collector is called but has published no snapshot for 15 minutes: the feeds do not answer or do not change. `pmpctl logs collector` shows `poll.failed` with its cause; `pmp_marts.pipeline_health` shows which system."
+      text  = "The collector is called but has published no snapshot of any system for 15 minutes: the feeds do not answer or do not change. `pmpctl logs collector --target cloud` shows `poll.failed` with its cause; `pmp_marts.pipeline_health` shows how old each system is."
+    }
+    polls = {
+      title = "A system's polls fail"
+      query = join(" ", [
+        "sum by (system) (increase(logging_googleapis_com:user_${google_logging_metric.poll_failed.name}{monitored_resource=\"cloud_run_revision\"}[${local.polls_over_s}s]))",
+        "> ${local.polls_over_s / local.poll_every_s / 2}",
+      ])
+      for_s = 0
+      text  = "More than half of the status polls that fit into 15 minutes have failed for the system that the incident names: its feed does not answer, or not with a feed. `pmpctl logs collector --target cloud` shows `poll.failed` with its cause. It is counted from the collector's log, so with `log_level` ERROR it never fires. It does not see a feed that answers and never changes, nor one whose server has asked not to be polled for a while (`Retry-After`): `pmp_marts.pipeline_health` shows how old each system is."
     }
     errors = {
       title = "A service fails"
@@ -69,6 +87,28 @@ locals {
       text  = "More than 5 % of a service's requests were answered 5xx for 5 minutes. 503 of the writer: BigQuery or Pub/Sub refuse, Pub/Sub delivers again. 500: a bug, with its stack trace in the log."
     }
   }
+}
+
+resource "google_logging_metric" "poll_failed" {
+  name        = "pmp_poll_failed"
+  description = "Status polls that failed, by system"
+  filter = join(" AND ", [
+    "resource.type=\"cloud_run_revision\"",
+    "resource.labels.service_name=\"${local.services["collector"].id}\"",
+    "jsonPayload.message=\"poll.failed\"",
+    "jsonPayload.feed=\"station_status\"",
+  ])
+  label_extractors = { system = "EXTRACT(jsonPayload.system)" }
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+    labels {
+      key = "system"
+    }
+  }
+
+  depends_on = [google_project_service.api]
 }
 
 resource "google_monitoring_notification_channel" "email" {
@@ -102,6 +142,11 @@ resource "google_monitoring_alert_policy" "threshold" {
     }
   }
 
+  # The next trouble is told again: without it, an incident whose metric falls silent stays open for 7 days.
+  alert_strategy {
+    auto_close = "1800s"
+  }
+
   documentation {
     mime_type = "text/markdown"
     content   = each.value.text
@@ -123,7 +168,15 @@ resource "google_monitoring_alert_policy" "query" {
       query               = each.value.query
       duration            = "${each.value.for_s}s"
       evaluation_interval = "60s"
+
+      # A metric of the log is known some minutes after it was made.
+      disable_metric_validation = true
     }
+  }
+
+  # The next trouble is told again: without it, an incident whose metric falls silent stays open for 7 days.
+  alert_strategy {
+    auto_close = "1800s"
   }
 
   documentation {

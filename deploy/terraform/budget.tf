@@ -26,9 +26,13 @@ resource "google_billing_budget" "monthly" {
     spend_basis       = "FORECASTED_SPEND"
   }
 
-  all_updates_rule {
-    monitoring_notification_channels = values(google_monitoring_notification_channel.email)[*].id
-    disable_default_iam_recipients   = false
+  # Without channels the billing account's administrators are told, who are told besides in any case.
+  dynamic "all_updates_rule" {
+    for_each = length(local.channels) > 0 ? [slice(local.channels, 0, min(5, length(local.channels)))] : []
+    content {
+      monitoring_notification_channels = all_updates_rule.value # at most 5, says the API
+      disable_default_iam_recipients   = false
+    }
   }
 
   depends_on = [google_project_service.api]

@@ -21,21 +21,23 @@ resource "google_monitoring_dashboard" "pipeline" {
     mosaicLayout = {
       columns = 48
       tiles = [
-        for index, title in keys(local.charts) : {
-          xPos   = 24 * (index % 2)
-          yPos   = 16 * floor(index / 2)
-          width  = 24
-          height = 16
-          widget = {
-            title = title
-            xyChart = {
-              dataSets = [{
-                plotType        = "LINE"
-                timeSeriesQuery = { prometheusQuery = local.charts[title] }
-              }]
+        for index, title in keys(local.charts) : merge(
+          # Cloud Monitoring leaves a position of 0 out of what it keeps, and every plan would put it back.
+          { for axis, at in { xPos = 24 * (index % 2), yPos = 16 * floor(index / 2) } : axis => at if at > 0 },
+          {
+            width  = 24
+            height = 16
+            widget = {
+              title = title
+              xyChart = {
+                dataSets = [{
+                  plotType        = "LINE"
+                  timeSeriesQuery = { prometheusQuery = local.charts[title] }
+                }]
+              }
             }
-          }
-        }
+          },
+        )
       ]
     }
   })

@@ -12,6 +12,15 @@ resource "google_artifact_registry_repository" "images" {
       keep_count = 10
     }
   }
+  # A worker of a running Dataflow job pulls the image that the job was started with, however many came after it.
+  cleanup_policies {
+    id     = "keep-pipelines"
+    action = "KEEP"
+    most_recent_versions {
+      package_name_prefixes = ["pmp-beam"]
+      keep_count            = 100
+    }
+  }
   cleanup_policies {
     id     = "delete-old"
     action = "DELETE"
