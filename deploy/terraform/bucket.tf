@@ -1,4 +1,4 @@
-# Staging and temporary files of Dataflow, and the debug output of feature runs.
+# Staging and temporary files of Dataflow, and the debug output of feature runs that are asked for it.
 resource "google_storage_bucket" "dataflow" {
   #checkov:skip=CKV_GCP_62:only the pipelines' own accounts use it; an access log would cost more than its content
   #checkov:skip=CKV_GCP_78:everything in it can be made again; versions would only be billed

@@ -72,7 +72,7 @@ resource "google_pubsub_subscription" "this" {
   # A push that arrives before its tables or permissions exist is only delayed, but it counts as an attempt.
   depends_on = [
     google_bigquery_table.this,
-    google_bigquery_table_iam_member.appender,
+    google_bigquery_table_iam_member.this,
     google_cloud_run_v2_service_iam_member.invoker,
     google_pubsub_topic_iam_member.agent_publishes_dead_letters,
     google_service_account_iam_member.agent_signs_pushes,

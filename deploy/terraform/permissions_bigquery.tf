@@ -1,23 +1,59 @@
+# A table is granted by itself. A dataset is granted where views in it are read: a materialized view whose text changes is
+# made anew, without the grants that it had. Views are read together with their sources, in whatever dataset.
 locals {
-  # Account -> tables that it only appends to, datasets that it reads, datasets that it changes by DML.
-  appenders = {
-    writer = ["feed_snapshots", "raw_events", "station_information", "dead_letters", "events"]
-    worker = ["station_status", "feed_polls", "raw_events"]
+  reads   = "roles/bigquery.dataViewer"
+  changes = "roles/bigquery.dataEditor"
+
+  # Account -> tables.
+  table_grants = {
+    append = {
+      role = google_project_iam_custom_role.appender.id
+      to = {
+        writer = ["feed_snapshots", "raw_events", "station_information", "dead_letters", "events"]
+        worker = concat(["station_status", "feed_polls"], var.sensor_ingestion == "push" ? [] : ["raw_events"])
+      }
+    }
+    read = {
+      role = local.reads
+      to = {
+        replayer  = ["feed_snapshots", "raw_events", "station_information"]
+        launcher  = ["raw_events"]
+        submitter = ["raw_events"]
+        worker = [
+          "feed_snapshots", "raw_events", "station_status", "feed_polls", "station_daily_counts", "dead_letters",
+        ]
+        dashboard = ["station_features", "dead_letters", "events"]
+      }
+    }
+    change = {
+      role = local.changes
+      to = {
+        # Merged by feature runs, outside their own dataset.
+        launcher  = ["station_daily_counts"]
+        submitter = ["station_daily_counts"]
+      }
+    }
   }
-  readers = {
-    replayer  = ["pmp_raw", "pmp_curated", "pmp_ops"]
-    launcher  = ["pmp_raw", "pmp_curated", "pmp_ops"]
-    submitter = ["pmp_raw", "pmp_curated", "pmp_ops"]
-    worker    = ["pmp_raw", "pmp_curated"]
-    dashboard = keys(local.topology.datasets) # a view is read together with its sources
+  # Account -> datasets.
+  dataset_grants = {
+    read = {
+      role = local.reads
+      to = {
+        replayer  = ["pmp_ops"]
+        launcher  = ["pmp_ops"]
+        dashboard = ["pmp_raw", "pmp_curated", "pmp_marts"]
+      }
+    }
+    change = {
+      role = local.changes
+      to = {
+        # Feature runs make and drop staging tables, append to them, and merge.
+        launcher  = ["pmp_features"]
+        submitter = ["pmp_features"]
+        worker    = ["pmp_features"]
+      }
+    }
   }
-  editors = {
-    launcher  = ["pmp_features"]
-    submitter = ["pmp_features"]
-    worker    = ["pmp_features"]
-  }
-  daily_counts = "station_daily_counts" # merged by feature runs, outside their own dataset
-  merging      = ["launcher", "submitter"]
 
   querying = ["replayer", "launcher", "dashboard", "submitter", "worker"]
 }
@@ -28,47 +64,37 @@ resource "google_project_iam_custom_role" "appender" {
   title       = "Mobility Pulse: append rows"
   description = "Appends through the Storage Write API; reads, changes and deletes nothing"
   permissions = ["bigquery.tables.get", "bigquery.tables.updateData"]
+
+  depends_on = [google_project_service.api]
 }
 
-resource "google_bigquery_table_iam_member" "appender" {
-  for_each = merge([
-    for account, tables in local.appenders : { for table in tables : "${account}/${table}" => [account, table] }
-  ]...)
+resource "google_bigquery_table_iam_member" "this" {
+  for_each = merge(flatten([
+    for verb, grant in local.table_grants : [
+      for account, tables in grant.to : {
+        for table in tables : "${account}/${verb}/${table}" => { role = grant.role, account = account, table = table }
+      }
+    ]
+  ])...)
 
-  dataset_id = google_bigquery_table.this[each.value[1]].dataset_id
-  table_id   = google_bigquery_table.this[each.value[1]].table_id
-  role       = google_project_iam_custom_role.appender.id
-  member     = local.members[each.value[0]]
+  dataset_id = google_bigquery_table.this[each.value.table].dataset_id
+  table_id   = google_bigquery_table.this[each.value.table].table_id
+  role       = each.value.role
+  member     = local.members[each.value.account]
 }
 
-resource "google_bigquery_dataset_iam_member" "reader" {
-  for_each = merge([
-    for account, datasets in local.readers : { for id in datasets : "${account}/${id}" => [account, id] }
-  ]...)
+resource "google_bigquery_dataset_iam_member" "this" {
+  for_each = merge(flatten([
+    for verb, grant in local.dataset_grants : [
+      for account, datasets in grant.to : {
+        for id in datasets : "${account}/${verb}/${id}" => { role = grant.role, account = account, dataset = id }
+      }
+    ]
+  ])...)
 
-  dataset_id = google_bigquery_dataset.this[each.value[1]].dataset_id
-  role       = "roles/bigquery.dataViewer"
-  member     = local.members[each.value[0]]
-}
-
-# Feature runs make and drop staging tables, and merge.
-resource "google_bigquery_dataset_iam_member" "editor" {
-  for_each = merge([
-    for account, datasets in local.editors : { for id in datasets : "${account}/${id}" => [account, id] }
-  ]...)
-
-  dataset_id = google_bigquery_dataset.this[each.value[1]].dataset_id
-  role       = "roles/bigquery.dataEditor"
-  member     = local.members[each.value[0]]
-}
-
-resource "google_bigquery_table_iam_member" "merging" {
-  for_each = toset(local.merging)
-
-  dataset_id = google_bigquery_table.this[local.daily_counts].dataset_id
-  table_id   = google_bigquery_table.this[local.daily_counts].table_id
-  role       = "roles/bigquery.dataEditor"
-  member     = local.members[each.value]
+  dataset_id = google_bigquery_dataset.this[each.value.dataset].dataset_id
+  role       = each.value.role
+  member     = local.members[each.value.account]
 }
 
 # Jobs and read sessions belong to the project, not to a dataset.
@@ -80,10 +106,9 @@ resource "google_project_iam_member" "querying" {
   member  = local.members[each.value]
 }
 
+# Dataflow's workers read the tables of a feature run through the Storage Read API.
 resource "google_project_iam_member" "read_sessions" {
-  for_each = toset(["submitter", "worker"])
-
   project = var.project_id
   role    = "roles/bigquery.readSessionUser"
-  member  = local.members[each.value]
+  member  = local.members.worker
 }

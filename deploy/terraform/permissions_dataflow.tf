@@ -6,6 +6,25 @@ resource "google_project_iam_member" "submitter" {
   member  = local.members.submitter
 }
 
+# Whoever makes a job has Google look machine types, zones and regions up; roles/compute.viewer would show all machines.
+resource "google_project_iam_custom_role" "machine_types" {
+  role_id     = "pmpMachineTypes"
+  title       = "Mobility Pulse: look machine types up"
+  description = "What Dataflow asks for when it makes a job"
+  permissions = [
+    "compute.machineTypes.get", "compute.machineTypes.list", "compute.projects.get", "compute.regions.list",
+    "compute.zones.list",
+  ]
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_project_iam_member" "machine_types" {
+  project = var.project_id
+  role    = google_project_iam_custom_role.machine_types.id
+  member  = local.members.submitter
+}
+
 resource "google_project_iam_member" "worker" {
   project = var.project_id
   role    = "roles/dataflow.worker"

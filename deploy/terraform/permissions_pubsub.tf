@@ -4,7 +4,7 @@ locals {
     collector = ["snapshots", "station-information", "sensor-events", "ops-events"]
     writer    = ["dead-letters", "ops-events"]
     replayer  = [for key, _ in local.topics : key if key != "dead-letters"]
-    launcher  = ["dead-letters", "ops-events"]
+    launcher  = ["ops-events"]
     submitter = ["ops-events"]
     worker    = ["sensor-events", "ops-events", "dead-letters"]
   }

@@ -24,15 +24,16 @@ resource "google_cloud_run_v2_service_iam_member" "invoker" {
   member   = each.value[1]
 }
 
-# The launcher names the run in the job's arguments, and asks the execution how it went.
+# The launcher names the run in the job's arguments, finds its execution by them, and ends it at the deadline.
 resource "google_project_iam_custom_role" "starter" {
   role_id     = "pmpFeatureStarter"
   title       = "Mobility Pulse: start feature runs"
-  description = "Runs a Cloud Run job with other arguments and reads its executions"
+  description = "Runs a Cloud Run job with other arguments, lists and cancels its executions"
   permissions = [
-    "run.executions.cancel", "run.executions.get", "run.executions.list", "run.jobs.get", "run.jobs.run",
-    "run.jobs.runWithOverrides",
+    "run.executions.cancel", "run.executions.list", "run.jobs.get", "run.jobs.run", "run.jobs.runWithOverrides",
   ]
+
+  depends_on = [google_project_service.api]
 }
 
 resource "google_cloud_run_v2_job_iam_member" "starter" {

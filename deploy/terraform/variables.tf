@@ -104,6 +104,16 @@ variable "sizes" {
     condition     = alltrue([for size in values(var.sizes) : try(size.min <= size.max, true)])
     error_message = "sizes: min is at most max."
   }
+  validation {
+    condition = alltrue([
+      for key, size in var.sizes : try(
+        !can(regex("^(0?\\.[0-9]+|[0-9]{1,3}m)$", coalesce(size.cpu, local.sizes[key].cpu))) ||
+        coalesce(size.concurrency, local.sizes[key].concurrency) == 1,
+        true,
+      )
+    ])
+    error_message = "sizes: less than one CPU takes one request at a time: concurrency = 1."
+  }
 }
 
 variable "sensor_ingestion" {
@@ -205,7 +215,7 @@ variable "budget_currency" {
 }
 
 variable "alert_emails" {
-  description = "Addresses that alerts and the budget alert go to"
+  description = "Addresses that alerts go to, and the budget alert to the first 5 of them by name"
   type        = list(string)
   default     = []
   validation {

@@ -37,24 +37,20 @@ class Terraform:
 
     def apply(self, **variables: Any) -> dict[str, dict[str, Any]]:
         """Values of every resource by address, after an apply with these variables."""
-        state = self.folder / "terraform.tfstate"
+        return self._apply(self.folder / "terraform.tfstate", variables)
+
+    def new(self, **variables: Any) -> dict[str, dict[str, Any]]:
+        """The same of a project of its own."""
+        with tempfile.TemporaryDirectory() as folder:
+            return self._apply(Path(folder) / "terraform.tfstate", variables)
+
+    def _apply(self, state: Path, variables: dict[str, Any]) -> dict[str, dict[str, Any]]:
         applied = self.run(
             "apply", "-auto-approve", "-input=false", "-no-color", f"-state={state}", *given(variables)
         )
         assert applied.returncode == 0, applied.stderr + applied.stdout[-4000:]
         shown = self.run("show", "-json", str(state))
         root = json.loads(shown.stdout)["values"]["root_module"]
-        return {one["address"]: one["values"] for one in root["resources"]}
-
-    def plan(self, **variables: Any) -> dict[str, dict[str, Any]]:
-        """What is known of every resource by address, in the plan of a new project with these variables."""
-        with tempfile.TemporaryDirectory() as folder:
-            plan, state = f"{folder}/plan", f"{folder}/state"
-            made = self.run(
-                "plan", "-input=false", "-no-color", f"-state={state}", f"-out={plan}", *given(variables)
-            )
-            assert made.returncode == 0, made.stderr
-            root = json.loads(self.run("show", "-json", plan).stdout)["planned_values"]["root_module"]
         return {one["address"]: one["values"] for one in root["resources"]}
 
     def changes(self) -> str:
@@ -99,3 +95,31 @@ def terraform(provider, tmp_path_factory):
 def resources(terraform):
     """Values of every resource of a project with the defaults, by address."""
     return terraform.apply()
+
+
+@pytest.fixture(scope="session")
+def switching(terraform, tmp_path_factory):
+    """Everything on, sensor events on their way to high volume."""
+    feeds = tmp_path_factory.mktemp("feeds") / "feeds.toml"
+    feeds.write_text("[[systems]]\nid = 'oslo'\n", "utf-8")
+    return terraform.new(
+        sensor_ingestion="both",
+        debug_subscriptions=True,
+        feeds_file=str(feeds),
+        operators=["user:ada@example.com"],
+        dashboard_viewers=["allUsers"],
+        alert_emails=[f"{name}@example.com" for name in ("ada", "bob", "cyd", "dan", "eve", "fay")],
+        sizes={"writer": {"min": 1, "max": 20}, "dashboard": {"cpu": "0.5", "concurrency": 1}},
+    )
+
+
+@pytest.fixture(scope="session")
+def switched(terraform):
+    """High volume, features by Dataflow, a test environment without a budget."""
+    return terraform.new(
+        sensor_ingestion="pull",
+        feature_engine="beam",
+        environment="test",
+        monthly_budget=0,
+        subnetwork="regions/europe-west1/subnetworks/workers",
+    )

@@ -1,6 +1,7 @@
 """The module applied by Terraform to a stand-in of Google: what it makes is what the topology names."""
 
 import json
+from base64 import b64decode
 
 import pytest
 
@@ -9,6 +10,7 @@ from pmp_beam.settings import Settings
 from pmp_schema import tables
 from pmp_schema.topology import TOPOLOGY
 from pmp_writer.sinks import WRITTEN
+from tests.contract.terraform.conftest import given
 
 TABLES = [name for dataset in TOPOLOGY.datasets.values() for name in dataset.tables]
 VIEWS = [name for dataset in TOPOLOGY.datasets.values() for name in dataset.views]
@@ -24,8 +26,26 @@ def test_a_second_apply_changes_nothing(terraform, resources):
     assert terraform.changes() == ""
 
 
+def test_the_registry_can_be_made_alone_and_tells_where_images_go(terraform, tmp_path):
+    state = f"-state={tmp_path}/terraform.tfstate"
+    alone = ("-target=google_artifact_registry_repository.images", "-auto-approve", "-input=false")
+    applied = terraform.run("apply", *alone, state, *given({}))
+    assert applied.returncode == 0, applied.stderr
+    made = set(terraform.run("state", "list", state).stdout.split())
+    told = terraform.run("output", "-raw", state, "registry").stdout
+    assert told == "europe-west1-docker.pkg.dev/my-project/pmp"
+    assert {one for one in made if not one.startswith("google_project_service.")} == {
+        "google_artifact_registry_repository.images"
+    }
+    assert 'google_project_service.api["pubsub"]' in made
+
+
 def test_the_files_are_formatted(terraform):
     assert terraform.run("fmt", "-check").stdout == ""
+
+
+def test_the_api_by_which_pmpctl_acts_as_another_account_is_enabled(resources):
+    assert 'google_project_service.api["iamcredentials"]' in resources
 
 
 def test_every_topic_is_made(resources):
@@ -137,23 +157,36 @@ def test_only_pubsub_reaches_the_writer(resources):
 
 
 def test_schedules_call_their_services_with_a_token_for_them(resources):
-    wanted = {s.id: s for s in TOPOLOGY.schedules}
+    wanted = {s.id: s for s in TOPOLOGY.schedules_of("sql")}
     made = {j["name"]: j for j in of(resources, "google_cloud_scheduler_job")}
-    assert set(made) <= set(wanted)
+    assert set(made) == set(wanted)
     for name, job in made.items():
         schedule, (target,) = wanted[name], job["http_target"]
         url = resources[f'google_cloud_run_v2_service.this["{schedule.service}"]']["uri"]
         assert (target["uri"], target["http_method"]) == (url + schedule.path, schedule.method)
         assert target["oidc_token"][0]["audience"] == url
+        assert json.loads(b64decode(target["body"])) == (schedule.body or {})
         assert job["paused"] is True
-    for name in set(wanted) - set(made):
-        assert wanted[name].service == "launcher"  # the other engine's
 
 
 def test_schedules_are_written_as_cloud_scheduler_takes_them(resources):
     made = {j["name"]: (j["schedule"], j["time_zone"]) for j in of(resources, "google_cloud_scheduler_job")}
-    assert made["pmp-station-status-every-minute"] == ("*/1 * * * *", "Etc/UTC")
-    assert made["pmp-station-information-daily"] == ("10 3 * * *", "Europe/Paris")
+    assert made == {
+        "pmp-station-status-every-minute": ("*/1 * * * *", "Etc/UTC"),
+        "pmp-station-information-daily": ("10 3 * * *", "Europe/Paris"),
+        "pmp-reconcile": ("every 360 minutes", "Etc/UTC"),
+        "pmp-features-every-30-minutes": ("*/30 * * * *", "Etc/UTC"),
+    }
+
+
+def test_bigquery_computes_features(resources):
+    assert executor(resources) == "sql"
+
+
+def executor(resources):
+    """Where the launcher runs features."""
+    launcher = resources['google_cloud_run_v2_service.this["launcher"]']["template"][0]["containers"][0]
+    return {v["name"]: v["value"] for v in launcher["env"]}["LAUNCHER_EXECUTOR"]
 
 
 def test_the_feature_job_submits_to_dataflow_as_the_workers_account(resources):
@@ -187,39 +220,17 @@ def test_debug_output_is_deleted_and_what_running_jobs_need_is_kept(resources):
         rule["condition"][0]["matches_prefix"][0]: rule["condition"][0]["age"]
         for rule in resources["google_storage_bucket.dataflow"]["lifecycle_rule"]
     }
-    assert rules["feature-debug/"] == 14
+    assert rules == {"feature-debug/": 14, "dataflow/temp/": 7, "dataflow/features/": 7}
     streaming = resources['google_cloud_run_v2_job.pipeline["curate_status"]']["template"][0]["template"][0]
     (staging,) = [a for a in streaming["containers"][0]["args"] if a.startswith("--staging_location=")]
     kept = staging.split("/", 3)[3] + "/"
     assert not any(kept.startswith(prefix) for prefix in rules)
 
 
-def test_the_budget_alert_is_for_forty_dollars_a_month(resources):
-    budget = resources["google_billing_budget.monthly[0]"]
-    assert budget["amount"][0]["specified_amount"] == [{"currency_code": "USD", "nanos": None, "units": "40"}]
-
-
-@pytest.mark.parametrize(
-    "alert",
-    ['threshold["backlog"]', 'threshold["dead_letters"]', 'threshold["hold_expires"]',
-     'threshold["dataflow_lag"]', 'query["freshness"]', 'query["errors"]'],
-)  # fmt: skip
-def test_an_alert_says_what_to_do(resources, alert):
-    policy = resources[f"google_monitoring_alert_policy.{alert}"]
-    assert len(policy["documentation"][0]["content"]) > 100
-
-
-def test_the_dashboard_is_json_with_a_query_in_every_tile(resources):
-    dashboard = json.loads(resources["google_monitoring_dashboard.pipeline"]["dashboard_json"])
-    tiles = dashboard["mosaicLayout"]["tiles"]
-    assert len(tiles) >= 10
-    assert all(t["widget"]["xyChart"]["dataSets"][0]["timeSeriesQuery"]["prometheusQuery"] for t in tiles)
-
-
 def test_the_writer_may_append_to_exactly_the_tables_that_it_writes(resources):
     made = [
         m["table_id"]
-        for m in of(resources, "google_bigquery_table_iam_member", "appender")
+        for m in of(resources, "google_bigquery_table_iam_member")
         if m["member"].startswith(f"serviceAccount:{TOPOLOGY.services['writer'].id}@")
     ]
     assert sorted(made) == sorted(WRITTEN)

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from pmp_schema.topology import TOPOLOGY
 from tests.contract.terraform.conftest import MODULE, SCHEMA
 from tests.contract.terraform.hcl import arguments, blocks, labelled, load
 from tests.contract.terraform.plugin import SOURCE
@@ -16,9 +17,13 @@ RESOURCES = {labels: body for document in DOCUMENTS for labels, body in labelled
 DATA = {labels: body for document in DOCUMENTS for labels, body in labelled(document, "data")}
 VARIABLES = {name: body for document in DOCUMENTS for (name,), body in labelled(document, "variable")}
 OUTPUTS = {name: body for document in DOCUMENTS for (name,), body in labelled(document, "output")}
-LOCALS = {
-    name for document in DOCUMENTS for _, body in labelled(document, "locals") for name in arguments(body)
+LOCAL_VALUES = {
+    name: value
+    for document in DOCUMENTS
+    for _, body in labelled(document, "locals")
+    for name, value in arguments(body).items()
 }
+LOCALS = set(LOCAL_VALUES)
 TYPES = SCHEMA["provider_schemas"][SOURCE]
 META = {"for_each", "count", "depends_on", "lifecycle", "provider"}
 
@@ -80,6 +85,26 @@ def test_the_module_asks_for_the_provider_that_it_was_checked_against():
     assert f'version = "~> {major}.{minor}"' in CODE
 
 
+def test_topics_and_subscriptions_are_those_of_the_topology():
+    made = {
+        labels: (body["for_each"], body["name"])
+        for labels, body in RESOURCES.items()
+        if labels[0] in ("google_pubsub_topic", "google_pubsub_subscription")
+    }
+    assert made == {
+        ("google_pubsub_topic", "this"): ("${local.topics}", "${each.value.id}"),
+        ("google_pubsub_subscription", "this"): ("${local.wanted}", "${each.key}"),
+    }
+    names = [one.id for one in (*TOPOLOGY.topics.values(), *TOPOLOGY.subscriptions)]
+    assert [name for name in names if f'"{name}"' in CODE] == []
+
+
+def test_the_ack_deadline_is_that_of_the_topology_and_longer_than_a_handlers_budget():
+    subscription = RESOURCES["google_pubsub_subscription", "this"]
+    assert subscription["ack_deadline_seconds"] == "${local.policy.ack_deadline_s}"
+    assert TOPOLOGY.push_policy.handler_budget_s < TOPOLOGY.push_policy.ack_deadline_s <= 600
+
+
 def test_every_variable_and_local_exists_and_is_used():
     assert set(re.findall(r"\bvar\.(\w+)", CODE)) == set(VARIABLES)
     assert set(re.findall(r"\blocal\.(\w+)", CODE)) == LOCALS
@@ -99,6 +124,20 @@ def test_each_and_count_are_used_only_where_they_are_set():
         text = str(arguments(body))
         assert ("each." in text) <= ("for_each" in body), labels
         assert ("count.index" in text) <= ("count" in body), labels
+
+
+def references(value, seen=frozenset()):
+    """Resources that a value names, by way of locals as well."""
+    text = str(value)
+    found = set(re.findall(r"(?<!data\.)\bgoogle_\w+\.\w+", text))
+    named = set(re.findall(r"\blocal\.(\w+)", text)) - seen
+    return found.union(*(references(LOCAL_VALUES[name], seen | named) for name in named))
+
+
+def test_what_is_made_of_nothing_else_waits_for_the_apis():
+    for labels, body in RESOURCES.items():
+        if labels[0] != "google_project_service":
+            assert references(arguments(body)) - {".".join(labels)}, labels
 
 
 @pytest.mark.parametrize("name", VARIABLES)

@@ -3,6 +3,7 @@
 import pytest
 
 from pmp_schema.topology import TOPOLOGY
+from tests.contract.terraform.test_applied import executor
 
 SENSORS = {s.id for s in TOPOLOGY.subscriptions if s.topic.key == "sensor-events"}
 PUSHED = TOPOLOGY.push_subscription("sensor-events").id
@@ -10,34 +11,6 @@ PUSHED = TOPOLOGY.push_subscription("sensor-events").id
 
 def ids(plan, kind):
     return {values["name"] for address, values in plan.items() if address.startswith(f"{kind}.")}
-
-
-@pytest.fixture(scope="module")
-def switching(terraform, tmp_path_factory):
-    """Everything on, sensor events on their way to high volume."""
-    feeds = tmp_path_factory.mktemp("feeds") / "feeds.toml"
-    feeds.write_text("[[systems]]\nid = 'oslo'\n", "utf-8")
-    return terraform.plan(
-        sensor_ingestion="both",
-        debug_subscriptions=True,
-        feeds_file=str(feeds),
-        operators=["user:ada@example.com"],
-        dashboard_viewers=["allUsers"],
-        alert_emails=["ada@example.com"],
-        sizes={"writer": {"min": 1, "max": 20}},
-    )
-
-
-@pytest.fixture(scope="module")
-def switched(terraform):
-    """High volume, features by Dataflow, a test environment without a budget."""
-    return terraform.plan(
-        sensor_ingestion="pull",
-        feature_engine="beam",
-        environment="test",
-        monthly_budget=0,
-        subnetwork="regions/europe-west1/subnetworks/workers",
-    )
 
 
 def test_while_switching_both_subscriptions_of_the_sensors_exist(switching):
@@ -88,8 +61,24 @@ def test_only_the_dashboard_can_be_public(switching):
     assert public == ['google_cloud_run_v2_service_iam_member.invoker["dashboard/viewer/allUsers"]']
 
 
+def test_features_by_dataflow_have_the_other_schedule(switched):
+    made = {
+        v["name"]: v["schedule"] for a, v in switched.items() if a.startswith("google_cloud_scheduler_job.")
+    }
+    assert set(made) == {s.id for s in TOPOLOGY.schedules_of("beam")}
+    assert made["pmp-features-every-25-minutes"] == "every 25 minutes"
+    assert executor(switched) == "cloud-run-job"
+
+
 def test_without_a_budget_there_is_no_budget_alert(switched):
     assert not any(address.startswith("google_billing_budget") for address in switched)
+
+
+def test_everybody_gets_the_alerts_and_as_many_the_budget_alert_as_google_takes(switching):
+    policies = [v for a, v in switching.items() if a.startswith("google_monitoring_alert_policy.")]
+    assert {len(policy["notification_channels"]) for policy in policies} == {6}
+    (rule,) = switching["google_billing_budget.monthly[0]"]["all_updates_rule"]
+    assert len(rule["monitoring_notification_channels"]) == 5
 
 
 def test_outside_production_tables_can_be_removed(switched):
@@ -130,3 +119,16 @@ def test_wrong_values_are_refused_with_what_would_be_right(terraform):
     }
     answer = terraform.refused(**wrong)
     assert [name for name in wrong if f"{name}:" not in answer and f"{name}." not in answer] == []
+
+
+@pytest.mark.parametrize(
+    "size", [{"cpu": "0.5"}, {"cpu": "500m", "concurrency": 2}, {"cpu": ".08"}], ids=lambda size: size["cpu"]
+)
+def test_less_than_one_cpu_is_refused_with_more_than_one_request_at_a_time(terraform, size):
+    assert "sizes: less than one CPU takes one request" in terraform.refused(sizes={"dashboard": size})
+
+
+def test_less_than_one_cpu_takes_one_request_at_a_time(switching):
+    small = switching['google_cloud_run_v2_service.this["dashboard"]']["template"][0]
+    assert small["max_instance_request_concurrency"] == 1
+    assert small["containers"][0]["resources"][0]["limits"]["cpu"] == "0.5"
