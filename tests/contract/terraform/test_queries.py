@@ -1,4 +1,7 @@
-"""What each account reads and changes in BigQuery, from the SQL of the code that runs as it: granted, and no more."""
+"""What each account reads and changes in BigQuery, from the SQL of the code that runs as it: granted, and no more.
+
+`test_permissions.py` compares the same grants with what Terraform makes.
+"""
 
 import ast
 import re
@@ -8,7 +11,7 @@ import pytest
 
 from pmp_schema import tables
 from pmp_schema.topology import TOPOLOGY
-from tests.contract.terraform.test_permissions import granted
+from tests.contract.terraform.test_permissions import GRANTS
 
 ROOT = Path(__file__).parents[3]
 VIEWS = {name for dataset in TOPOLOGY.datasets.values() for name in dataset.views}
@@ -77,24 +80,19 @@ def least(account):
     return edited, whole | {name for name in left if home(name) not in whole}
 
 
-@pytest.fixture(scope="module")
-def grants(resources):
-    return granted(resources)
-
-
 @pytest.mark.parametrize("account", RUN_AS)
-def test_an_account_may_read_and_change_what_its_code_does_and_no_more(grants, account):
-    edits, reads = (grants[account].get(f"bigquery.data{role}", set()) for role in ("Editor", "Viewer"))
+def test_an_account_may_read_and_change_what_its_code_does_and_no_more(account):
+    edits, reads = (GRANTS[account].get(f"bigquery.data{role}", set()) for role in ("Editor", "Viewer"))
     assert (edits, reads) == least(account)
 
 
-def test_only_who_runs_sql_may_query(grants):
-    assert {account for account, roles in grants.items() if "bigquery.jobUser" in roles} == set(RUN_AS)
+def test_only_who_runs_sql_may_query():
+    assert {account for account, roles in GRANTS.items() if "bigquery.jobUser" in roles} == set(RUN_AS)
 
 
-def test_only_the_workers_open_read_sessions(grants):
+def test_only_the_workers_open_read_sessions():
     assert read_by_storage_api() == {"raw_events", "station_daily_counts"}
-    assert [account for account, roles in grants.items() if "bigquery.readSessionUser" in roles] == [
+    assert [account for account, roles in GRANTS.items() if "bigquery.readSessionUser" in roles] == [
         "pmp-dataflow-worker"
     ]
 
