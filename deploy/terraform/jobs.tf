@@ -5,11 +5,6 @@ locals {
   pipelines = {
     for key, name in local.topology.jobs : key => name if key != "ingest_events" || var.sensor_ingestion != "push"
   }
-  submissions = {
-    for key, name in local.pipelines : key => (
-      key == "station_features" ? "update-station-features-launcher" : "${name}-launcher"
-    )
-  }
   gs         = "gs://${google_storage_bucket.dataflow.name}"
   beam_image = "${local.registry}/pmp-beam:${var.image_tag}"
 
@@ -33,14 +28,15 @@ locals {
   })
 
   launcher_variables = {
-    LAUNCHER_EXECUTOR = var.feature_engine == "beam" ? "cloud-run-job" : "sql"
+    LAUNCHER_EXECUTOR   = var.feature_engine == "beam" ? "cloud-run-job" : "sql"
+    LAUNCHER_DEADLINE_S = tostring(coalesce(var.feature_deadline_s, var.feature_engine == "beam" ? 1500 : 900))
   }
 }
 
 resource "google_cloud_run_v2_job" "pipeline" {
   for_each = local.pipelines
 
-  name                = local.submissions[each.key]
+  name                = local.topology.launchers[each.key]
   location            = var.region
   deletion_protection = false
 

@@ -18,7 +18,7 @@ resource "google_cloud_scheduler_job" "this" {
   region           = var.region
   schedule         = local.times[each.key]
   time_zone        = try(each.value.time_zone, "Etc/UTC")
-  attempt_deadline = "${min(local.services[each.value.service].timeout_s, 1800)}s" # Cloud Scheduler's longest
+  attempt_deadline = "${each.value.timeout_s}s"
   paused           = var.schedules_paused
 
   http_target {
@@ -39,6 +39,10 @@ resource "google_cloud_scheduler_job" "this" {
 
   lifecycle {
     ignore_changes = [paused] # `pmpctl up` and `pmpctl down` resume and pause
+    precondition {
+      condition     = each.value.timeout_s <= local.services[each.value.service].timeout_s
+      error_message = "Cloud Run would end the request before Cloud Scheduler's deadline."
+    }
   }
 
   depends_on = [google_project_service.api]

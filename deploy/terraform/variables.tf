@@ -142,6 +142,16 @@ variable "feature_engine" {
   }
 }
 
+variable "feature_deadline_s" {
+  description = "Seconds after which a feature run is ended; null for 900 (sql) or 1500 (beam: the time between two runs)"
+  type        = number
+  default     = null
+  validation {
+    condition     = try(var.feature_deadline_s >= 60 && var.feature_deadline_s <= 1500, var.feature_deadline_s == null)
+    error_message = "feature_deadline_s: 60 to 1500: Cloud Scheduler waits 1800 s for a run and its submission."
+  }
+}
+
 variable "dataflow" {
   description = "Machine type of Dataflow's workers and how many a job may have"
   type = object({

@@ -1,12 +1,6 @@
-import re
 import subprocess
 import sys
-from pathlib import Path
 
-from pmp_schema.topology import TOPOLOGY
-from pmpctl.cloud.launchers import launcher_id
-
-ROOT = Path(__file__).parents[3]
 WITHOUT_EXTRA = """
 import sys
 
@@ -42,13 +36,3 @@ def test_without_the_extra_one_line_names_it():
 def test_local_commands_do_without_the_extra():
     done = run("up", "--dry-run")
     assert (done.returncode, done.stdout, done.stderr) == (0, "pmpctl local up --detach\n", "")
-
-
-def test_launchers_have_the_names_that_terraform_gives_them():
-    text = (ROOT / "deploy/terraform/jobs.tf").read_text("utf-8")
-    features, other = re.search(
-        r'key => \(\s*key == "station_features" \? "([^"]+)" : "\$\{name\}([^"]+)"', text
-    ).groups()
-    assert {key: launcher_id(key) for key in TOPOLOGY.jobs} == {
-        key: features if key == "station_features" else name + other for key, name in TOPOLOGY.jobs.items()
-    }

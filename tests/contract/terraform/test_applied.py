@@ -166,6 +166,7 @@ def test_schedules_call_their_services_with_a_token_for_them(resources):
         assert (target["uri"], target["http_method"]) == (url + schedule.path, schedule.method)
         assert target["oidc_token"][0]["audience"] == url
         assert json.loads(b64decode(target["body"])) == (schedule.body or {})
+        assert job["attempt_deadline"] == f"{schedule.timeout_s:g}s"
         assert job["paused"] is True
 
 
@@ -180,13 +181,14 @@ def test_schedules_are_written_as_cloud_scheduler_takes_them(resources):
 
 
 def test_bigquery_computes_features(resources):
-    assert executor(resources) == "sql"
+    assert executor(resources) == ("sql", "900")
 
 
 def executor(resources):
-    """Where the launcher runs features."""
+    """Where the launcher runs features, and after how many seconds it ends a run."""
     launcher = resources['google_cloud_run_v2_service.this["launcher"]']["template"][0]["containers"][0]
-    return {v["name"]: v["value"] for v in launcher["env"]}["LAUNCHER_EXECUTOR"]
+    variables = {v["name"]: v["value"] for v in launcher["env"]}
+    return variables["LAUNCHER_EXECUTOR"], variables["LAUNCHER_DEADLINE_S"]
 
 
 def test_the_feature_job_submits_to_dataflow_as_the_workers_account(resources):

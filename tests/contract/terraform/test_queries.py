@@ -28,7 +28,7 @@ RUN_AS = {
     "pmp-dashboard": ["dashboard/src/**/sql/*.sql"],
 }
 # Run as the person who calls, or made by Terraform.
-OF_NO_ACCOUNT = ["deploy/src/pmpctl/sql/*.sql", "shared/src/pmp_schema/views/*.sql"]
+OF_NO_ACCOUNT = ["deploy/src/pmpctl/**/sql/*.sql", "shared/src/pmp_schema/views/*.sql"]
 
 
 def files_of(patterns):

@@ -67,7 +67,7 @@ def test_features_by_dataflow_have_the_other_schedule(switched):
     }
     assert set(made) == {s.id for s in TOPOLOGY.schedules_of("beam")}
     assert made["pmp-features-every-25-minutes"] == "every 25 minutes"
-    assert executor(switched) == "cloud-run-job"
+    assert executor(switched) == ("cloud-run-job", "1500")
 
 
 def test_without_a_budget_there_is_no_budget_alert(switched):
@@ -109,6 +109,7 @@ def test_wrong_values_are_refused_with_what_would_be_right(terraform):
         "sizes": {"writr": {}},
         "sensor_ingestion": "none",
         "feature_engine": "spark",
+        "feature_deadline_s": 1600,
         "dataflow": {"max_workers": 0},
         "subnetwork": "workers",
         "operators": ["allUsers"],
