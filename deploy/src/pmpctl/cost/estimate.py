@@ -186,7 +186,7 @@ class Estimate:
         measured = self.usage.instance_seconds
         if measured is None:
             seconds = self._month(self._requests() * self.prices.assumed("request_seconds"))
-            return seconds, seconds
+            return seconds, seconds * self.prices.assumed("request_gib")
         found = [(s, self._month(measured[s.id])) for s in self.usage.services if s.id in measured]
         cpu = sum(seconds * service.cpus for service, seconds in found)
         return cpu, sum(seconds * service.memory_gib for service, seconds in found)

@@ -1,0 +1,26 @@
+"""A container's health check: `python -m pmp_schema.probe` exits 0 where the service on PORT answers /healthz.
+
+Not curl, which a slim image lacks; not urllib, which would ask a proxy of the environment.
+"""
+
+import os
+import sys
+from http.client import HTTPConnection, HTTPException
+
+TIMEOUT_S = 3.0
+
+
+def answers(port: int) -> bool:
+    """Whether what listens on a port of this machine says that it is up."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(0 if answers(int(os.environ["PORT"])) else 1)
