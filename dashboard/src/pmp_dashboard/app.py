@@ -4,14 +4,14 @@ import gzip
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, Protocol, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from flask import Flask, Response, request, send_from_directory
 from flask.typing import ResponseReturnValue
 
-from pmp_dashboard.answers import Answers
-from pmp_dashboard.marts import System, UnknownStation
+from pmp_dashboard.answers import TooManyQuestions
+from pmp_dashboard.board import PERIODS, Answer, Answering, Board, UnknownStation, UnknownSystem
 from pmp_schema.errors import RetryableError
 from pmp_schema.service import create_service, error
 
@@ -19,7 +19,6 @@ logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = 1024  # no request has a body
 RETRY_AFTER_S: Final = 10
-SLOWER: Final = 3  # totals are of hours, features come twice an hour; and so often does a page ask
 PAGE: Final = Path(__file__).parent / "static"
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -34,94 +33,16 @@ SystemId = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^
 Q = TypeVar("Q", bound="SystemQuery")
 
 
-class Answering(Protocol):
-    """Every method raises `RetryableError` where the marts do not answer."""
-
-    def health(self) -> dict[str, Any]: ...
-
-    def stations(self, system: System) -> dict[str, Any]: ...
-
-    def totals(self, system: System, hours: int) -> dict[str, Any]: ...
-
-    def station(self, system: System, station_id: str) -> dict[str, Any]:
-        """Raises:
-        UnknownStation: nothing is known of it.
-        """
-
-    def features(self, system: System) -> dict[str, Any]: ...
-
-
 class SystemQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     system: SystemId
 
 
 class TotalsQuery(SystemQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    hours: Annotated[int, msgspec.Meta(ge=1, le=744)] = 24
+    hours: Annotated[int, msgspec.Meta(ge=1, le=PERIODS[-1])] = 24
 
 
 class StationQuery(SystemQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     station: SystemId
-
-
-class UnknownSystem(LookupError):
-    """The pipeline has never seen it."""
-
-
-class Board:
-    """The answers, kept: as they go out, compressed.
-
-    Args:
-        fresh_s: seconds that answers of the live tables are kept, the slower ones three times as long.
-    """
-
-    def __init__(self, marts: Answering, *, fresh_s: float) -> None:
-        self._marts = marts
-        self._fresh_s = fresh_s
-        self._healths: Answers[dict[str, Any]] = Answers()
-        self._bodies: Answers[bytes] = Answers()
-
-    def health(self) -> bytes:
-        return _packed(self._health() | {"refresh_s": SLOWER * self._fresh_s})
-
-    def stations(self, query: SystemQuery) -> bytes:
-        return self._body(("stations", query), self._fresh_s, query, self._marts.stations)
-
-    def totals(self, query: TotalsQuery) -> bytes:
-        return self._body(
-            ("totals", query),
-            SLOWER * self._fresh_s,
-            query,
-            lambda system: self._marts.totals(system, query.hours),
-        )
-
-    def station(self, query: StationQuery) -> bytes:
-        return self._body(
-            ("station", query),
-            self._fresh_s,
-            query,
-            lambda system: self._marts.station(system, query.station),
-        )
-
-    def features(self, query: SystemQuery) -> bytes:
-        return self._body(("features", query), SLOWER * self._fresh_s, query, self._marts.features)
-
-    def _health(self) -> dict[str, Any]:
-        return self._healths.get("health", self._fresh_s, self._marts.health)
-
-    def _body(
-        self,
-        question: tuple[str, SystemQuery],
-        fresh_s: float,
-        query: SystemQuery,
-        ask: Callable[[System], dict[str, Any]],
-    ) -> bytes:
-        return self._bodies.get(question, fresh_s, lambda: _packed(ask(self._system(query.system))))
-
-    def _system(self, system_id: str) -> System:
-        for row in self._health()["systems"]:
-            if row["system_id"] == system_id:
-                return System.from_health(row)
-        raise UnknownSystem(system_id)
 
 
 def create_app(
@@ -152,19 +73,20 @@ def create_app(
 
     @app.get("/api/stations")
     def stations() -> ResponseReturnValue:
-        return _answered(lambda: board.stations(_read(SystemQuery)))
+        return _asked(SystemQuery, lambda asked: board.stations(asked.system))
 
     @app.get("/api/totals")
     def totals() -> ResponseReturnValue:
-        return _answered(lambda: board.totals(_read(TotalsQuery)))
+        return _asked(TotalsQuery, lambda asked: board.totals(asked.system, asked.hours))
 
     @app.get("/api/station/<system>/<path:station>")
     def station(system: str, station: str) -> ResponseReturnValue:
-        return _answered(lambda: board.station(_read(StationQuery, system=system, station=station)))
+        path = {"system": system, "station": station}
+        return _asked(StationQuery, lambda asked: board.station(asked.system, asked.station), path)
 
     @app.get("/api/features")
     def features() -> ResponseReturnValue:
-        return _answered(lambda: board.features(_read(SystemQuery)))
+        return _asked(SystemQuery, lambda asked: board.features(asked.system))
 
     @app.after_request
     def protect(response: Response) -> Response:
@@ -174,19 +96,21 @@ def create_app(
     return app
 
 
-def _read(kind: type[Q], **path: str) -> Q:
-    return msgspec.convert(request.args.to_dict() | path, kind, strict=False)
+def _asked(kind: type[Q], ask: Callable[[Q], Answer], path: dict[str, str] | None = None) -> Response:
+    return _answered(lambda: ask(msgspec.convert(request.args.to_dict() | (path or {}), kind, strict=False)))
 
 
-def _answered(ask: Callable[[], bytes]) -> Response:
+def _answered(ask: Callable[[], Answer]) -> Response:
     try:
-        body = ask()
+        body = ask().body
     except msgspec.ValidationError as cause:
         return error(400, "bad_request", str(cause))
     except UnknownSystem:
         return error(404, "unknown_system", "no system of this name; see /api/health")
     except UnknownStation:
         return error(404, "unknown_station", "no station of this name")
+    except TooManyQuestions as cause:
+        return error(429, "too_many_questions", str(cause), retry_after_s=RETRY_AFTER_S)
     except RetryableError as cause:
         logger.warning("request.unavailable", extra={"cause": f"{type(cause).__name__}: {cause}"})
         return error(503, "unavailable", str(cause), retry_after_s=RETRY_AFTER_S)
@@ -199,7 +123,3 @@ def _answered(ask: Callable[[], bytes]) -> Response:
     else:
         response.set_data(gzip.decompress(body))
     return response
-
-
-def _packed(answer: dict[str, Any]) -> bytes:
-    return gzip.compress(msgspec.json.encode(answer), compresslevel=6)

@@ -12,13 +12,10 @@ from pmp_dashboard.sums import FLOW, Flow, Row, summary
 from pmp_schema.bigquery.queries import Queries
 
 HISTORY: Final = timedelta(hours=24)
+KNOWN: Final = timedelta(days=3)
 FEATURES_BEFORE: Final = timedelta(days=3)
 FEATURES_AFTER: Final = timedelta(days=1)
 PAGE_ROWS: Final = 10_000  # rows here are small
-
-
-class UnknownStation(LookupError):
-    """No station information and no row of the last hours names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,31 +91,31 @@ class Marts:
         rows = self._rows("totals", system=("STRING", system.id), **_between(until, timedelta(hours=hours)))
         return self._answer(system, hours=rows)
 
-    def station(self, system: System, station_id: str) -> dict[str, Any]:
-        """What is known of one station, its last 24 hours and its features.
-
-        Raises:
-            UnknownStation: nothing is.
-        """
-        asked = {"system": ("STRING", system.id), "station": ("STRING", station_id)}
-        known = self._rows("station", **asked)
-        until = system.newest_feed_at or self._now()
-        history = self._rows("history", **asked, **_between(until, HISTORY))
-        if not known and not history:
-            raise UnknownStation(station_id)
-        as_of, features = self._features(system, station_id)
-        return self._answer(
-            system,
-            station_id=station_id,
-            information=known[0] if known else None,
-            history=history,
-            features={"as_of": as_of, "values": features.get(station_id, {})},
-        )
-
     def features(self, system: System) -> dict[str, Any]:
         """The features of every station of the system's city, by `name_window`."""
-        as_of, features = self._features(system, None)
-        return self._answer(system, as_of=as_of, features=features)
+        until = (system.newest_feed_at or self._now()) + FEATURES_AFTER
+        rows = self._rows(
+            "features",
+            city=("STRING", system.city_id),
+            **_between(until, FEATURES_BEFORE + FEATURES_AFTER),
+        )
+        found: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        for row in rows:
+            found[row["station_id"]][f"{row['feature_name']}_{row['window_len']}"] = row["value"]
+        return self._answer(system, as_of=rows[0]["as_of"] if rows else None, features=dict(found))
+
+    def known(self, system: System) -> dict[str, dict[str, Any] | None]:
+        """The stations that the information lists, with it, and those with a row of 3 days only."""
+        until = system.newest_feed_at or self._now()
+        rows = self._rows("known", system=("STRING", system.id), **_between(until, KNOWN))
+        return {row["station_id"]: row if row.pop("has_information") else None for row in rows}
+
+    def history(self, system: System, station_id: str) -> dict[str, Any]:
+        """The rows of one station of the last 24 hours."""
+        until = system.newest_feed_at or self._now()
+        asked = {"system": ("STRING", system.id), "station": ("STRING", station_id)}
+        rows = self._rows("history", **asked, **_between(until, HISTORY))
+        return self._answer(system, station_id=station_id, history=rows)
 
     def ping(self) -> None:
         """Raises:
@@ -126,7 +123,7 @@ class Marts:
         """
         self._queries.ping("latest_state_enriched")
 
-    def _rows(self, name: str, **parameters: tuple[str, Any]) -> list[Row]:
+    def _rows(self, name: str, **parameters: tuple[str, Any]) -> list[dict[str, Any]]:
         return [dict(row) for row in self._queries.rows(name, page_rows=PAGE_ROWS, **parameters)]
 
     def _answer(self, system: System, **parts: Any) -> dict[str, Any]:
@@ -144,21 +141,6 @@ class Marts:
             return Flow(None, {})
         rows = self._rows("flow", city=("STRING", system.city_id), **_between(until, FLOW))
         return Flow(until, {row["station_id"]: (row["pickups"], row["dropoffs"]) for row in rows})
-
-    def _features(
-        self, system: System, station_id: str | None
-    ) -> tuple[datetime | None, dict[str, dict[str, float]]]:
-        until = (system.newest_feed_at or self._now()) + FEATURES_AFTER
-        rows = self._rows(
-            "features",
-            city=("STRING", system.city_id),
-            station=("STRING", station_id),
-            **_between(until, FEATURES_BEFORE + FEATURES_AFTER),
-        )
-        found: defaultdict[str, dict[str, float]] = defaultdict(dict)
-        for row in rows:
-            found[row["station_id"]][f"{row['feature_name']}_{row['window_len']}"] = row["value"]
-        return (rows[0]["as_of"] if rows else None), dict(found)
 
 
 def _between(until: datetime, length: timedelta) -> dict[str, tuple[str, datetime]]:

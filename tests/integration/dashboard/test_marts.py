@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pmp_dashboard.marts import Marts, UnknownStation
+from pmp_dashboard.marts import Marts
 from pmp_schema.bigquery.queries import BigQueryUnavailable, query_client
 from tests.integration.dashboard.conftest import DAY, HOUR, MINUTE, NEWEST, NOW
 
@@ -172,12 +172,13 @@ def test_an_old_capture_has_totals_and_history_and_no_present(city):
     now = city.asked.stations(system)
     assert (now["stations"], now["flow"], now["newest_feed_ts"]) == ([], None, newest)
     assert now["summary"]["bikes"] is None
-    history = city.asked.station(system, "a")["history"]
+    assert city.asked.known(system)["a"]["name"] == "Bastille"
+    history = city.asked.history(system, "a")["history"]
     assert [(row["feed_ts"], row["bikes"]) for row in history] == [(newest - HOUR, 5)]
 
 
-def test_a_station_has_what_is_known_its_history_once_and_its_features(city):
-    city.known(A | {"station_code": "11001"})
+def test_a_station_has_its_history_once_and_its_features(city):
+    city.known(A)
     city.polled({"feed_ts": NEWEST})
     row = stand("a", NEWEST - HOUR, 5, 15, event_id="s-1")
     city.stood(row, row | {"ingest_ts": NOW}, stand("a", NEWEST, 4, 16), stand("b", NEWEST, 1, 1))
@@ -192,11 +193,10 @@ def test_a_station_has_what_is_known_its_history_once_and_its_features(city):
         feature | at | {"station_id": "b", "window_len": "30m", "value": 1.0},
     )
     system = city.system()
-    answer = city.asked.station(system, "a")
-    assert answer["information"] == A | {"station_code": "11001", "address": None, "region_id": None}
+    answer = city.asked.history(system, "a")
+    assert answer["station_id"] == "a"
     assert [(row["feed_ts"], row["bikes"]) for row in answer["history"]] == [(NEWEST - HOUR, 5), (NEWEST, 4)]
     values = {"pickup_count_30m": 7.0, "pickup_count_2h": 9.0}
-    assert answer["features"] == {"as_of": NEWEST, "values": values}
     everyone = city.asked.features(system)
     assert (everyone["as_of"], everyone["features"]) == (
         NEWEST,
@@ -204,11 +204,26 @@ def test_a_station_has_what_is_known_its_history_once_and_its_features(city):
     )
 
 
-def test_a_station_that_nobody_knows_is_unknown(city):
+def test_stations_are_known_by_their_information_or_by_a_row_of_three_days(city):
+    city.known(A | {"station_code": "11001"}, B)
+    city.polled({"feed_ts": NEWEST})
+    city.stood(
+        stand("a", NEWEST, 5, 15),
+        stand("without information", NEWEST - 3 * DAY + MINUTE, 1, 1),
+        stand("gone", NEWEST - 3 * DAY, 1, 1),
+    )
+    none = {"station_code": None, "address": None, "region_id": None}
+    assert city.asked.known(city.system()) == {
+        "a": A | none | {"station_code": "11001"},
+        "b": B | none,
+        "without information": None,
+    }
+
+
+def test_an_id_is_a_value_and_no_part_of_the_statement(city):
     city.known(A)
     city.polled({"feed_ts": NEWEST})
-    with pytest.raises(UnknownStation):
-        city.asked.station(city.system(), "a'; DROP TABLE x --")
+    assert city.asked.history(city.system(), "a'; DROP TABLE x --")["history"] == []
 
 
 def test_health_has_a_row_per_system_and_topic(city):

@@ -1,12 +1,11 @@
 """Marts that answer from memory, record what they are asked and can be told to fail."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pmp_dashboard.app import create_app
-from pmp_dashboard.marts import UnknownStation
 
 NEWEST = datetime(2026, 1, 24, 22, 28, tzinfo=UTC)
 HEALTH = {
@@ -22,6 +21,7 @@ HEALTH = {
     ],
     "topics": [],
 }
+KNOWN = {"1": {"name": "Bastille"}, "a é/b": None} | {str(number): None for number in range(2, 200)}
 
 
 @dataclass
@@ -41,15 +41,19 @@ class RecordingMarts:
         return self._answer("stations", {"stations": [{"name": "<b>Bastille</b>", "lat": 48.85}]}, system)
 
     def totals(self, system, hours):
-        return self._answer("totals", {"hours": []}, system, hours)
-
-    def station(self, system, station_id):
-        if station_id == "nowhere":
-            raise UnknownStation(station_id)
-        return self._answer("station", {"station_id": station_id, "history": []}, system, station_id)
+        rows = [{"hour_ts": NEWEST.replace(minute=0) - timedelta(hours=ago)} for ago in range(hours)]
+        answer = {"newest_feed_ts": system.newest_feed_at, "hours": rows[::-1]}
+        return self._answer("totals", answer, system, hours)
 
     def features(self, system):
-        return self._answer("features", {"as_of": NEWEST, "features": {}}, system)
+        features = {"1": {"turnover_24h": 7.0}}
+        return self._answer("features", {"as_of": NEWEST, "features": features}, system)
+
+    def known(self, system):
+        return self._answer("known", KNOWN, system)
+
+    def history(self, system, station_id):
+        return self._answer("history", {"station_id": station_id, "history": []}, system, station_id)
 
     def questions(self):
         return [question for question, *_ in self.asked]

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pmp_dashboard.answers import Answers
+from pmp_dashboard.answers import Answers, TooManyQuestions
 
 
 class Clock:
@@ -34,7 +34,7 @@ class Source:
 
 def test_an_answer_is_given_again_until_its_time_is_over():
     clock, source = Clock(), Source()
-    answers = Answers(monotonic=clock)
+    answers = Answers(room=1, monotonic=clock)
     found = []
     for now_s in (100.0, 109.9, 110.0, 119.9, 120.0):
         clock.now_s = now_s
@@ -44,7 +44,7 @@ def test_an_answer_is_given_again_until_its_time_is_over():
 
 def test_who_comes_while_a_question_is_asked_waits_for_the_same_answer():
     source = Source(is_open=False)
-    answers = Answers()
+    answers = Answers(room=2)
     with ThreadPoolExecutor(8) as viewers:
         first = viewers.submit(answers.get, "q", 10.0, source)
         assert source.began.wait(20)
@@ -56,7 +56,7 @@ def test_who_comes_while_a_question_is_asked_waits_for_the_same_answer():
 
 def test_another_question_does_not_wait():
     slow, quick = Source(is_open=False), Source()
-    answers = Answers()
+    answers = Answers(room=2)
     with ThreadPoolExecutor(1) as viewers:
         waiting = viewers.submit(answers.get, "slow", 10.0, slow)
         assert slow.began.wait(20)
@@ -67,7 +67,7 @@ def test_another_question_does_not_wait():
 
 def test_a_failure_goes_to_all_who_wait_and_is_not_kept():
     source = Source(is_open=False)
-    answers = Answers()
+    answers = Answers(room=2)
 
     def fail():
         source()
@@ -84,9 +84,35 @@ def test_a_failure_goes_to_all_who_wait_and_is_not_kept():
     assert answers.get("q", 10.0, lambda: "better") == "better"
 
 
-def test_there_is_room_for_so_many_and_the_longest_unused_goes_first():
-    sources = {name: Source() for name in "abc"}
-    answers = Answers(room=2)
-    for name in "abacab":
-        answers.get(name, 10.0, sources[name])
-    assert {name: source.asked for name, source in sources.items()} == {"a": 1, "b": 2, "c": 1}
+def test_no_fresh_answer_gives_way_to_another():
+    clock, sources = Clock(), {name: Source() for name in "abc"}
+    answers = Answers(room=2, monotonic=clock)
+    answers.get("a", 10.0, sources["a"])
+    answers.get("b", 20.0, sources["b"])
+    with pytest.raises(TooManyQuestions):
+        answers.get("c", 10.0, sources["c"])
+    assert answers.get("a", 10.0, sources["a"]) == 1
+    clock.now_s += 10.0
+    assert answers.get("c", 10.0, sources["c"]) == 1
+    with pytest.raises(TooManyQuestions):
+        answers.get("a", 10.0, sources["a"])
+    assert {name: source.asked for name, source in sources.items()} == {"a": 1, "b": 1, "c": 1}
+
+
+def test_a_question_that_is_being_asked_takes_its_room_and_one_that_failed_none():
+    slow, quick = Source(is_open=False), Source()
+    answers = Answers(room=1)
+
+    def fail():
+        slow()
+        raise LookupError("no")
+
+    with ThreadPoolExecutor(1) as viewers:
+        waiting = viewers.submit(answers.get, "slow", 10.0, fail)
+        assert slow.began.wait(20)
+        with pytest.raises(TooManyQuestions):
+            answers.get("quick", 10.0, quick)
+        slow.gate.set()
+        with pytest.raises(LookupError):
+            waiting.result(20)
+    assert answers.get("quick", 10.0, quick) == 1

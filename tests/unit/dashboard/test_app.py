@@ -2,10 +2,12 @@
 
 import gzip
 import json
+from datetime import timedelta
 
 import pytest
 
 from pmp_dashboard.app import create_app
+from pmp_dashboard.board import STATIONS_ROOM
 from pmp_dashboard.marts import System
 from pmp_schema.bigquery.queries import BigQueryUnavailable
 from tests.unit.dashboard.conftest import NEWEST
@@ -50,17 +52,10 @@ def test_health_is_what_the_marts_say(http):
             ("stations", VELIB),
             {"stations": [{"name": "<b>Bastille</b>", "lat": 48.85}]},
         ),
-        ("/api/totals?system=velib", ("totals", VELIB, 24), {"hours": []}),
-        ("/api/totals?system=velib&hours=168", ("totals", VELIB, 168), {"hours": []}),
-        (
-            "/api/station/velib/a%20%C3%A9%2Fb",
-            ("station", VELIB, "a é/b"),
-            {"station_id": "a é/b", "history": []},
-        ),
         (
             "/api/features?system=velib",
             ("features", VELIB),
-            {"as_of": "2026-01-24T22:28:00Z", "features": {}},
+            {"as_of": "2026-01-24T22:28:00Z", "features": {"1": {"turnover_24h": 7.0}}},
         ),
     ],
 )
@@ -68,6 +63,78 @@ def test_a_question_goes_to_the_marts_with_what_is_known_of_its_system(http, mar
     answer = http.get(path)
     assert (answer.status_code, answer.json) == (200, body)
     assert marts.asked == [("health",), question]
+
+
+@pytest.mark.parametrize(
+    ("hours", "asked"),
+    [
+        ("", 24),
+        ("&hours=1", 24),
+        ("&hours=24", 24),
+        ("&hours=25", 168),
+        ("&hours=168", 168),
+        ("&hours=169", 744),
+        ("&hours=744", 744),
+    ],
+)
+def test_totals_are_those_of_the_hours_asked_for_cut_from_a_longer_period(http, marts, hours, asked):
+    answer = http.get(f"/api/totals?system=velib{hours}").json
+    length = int(hours.removeprefix("&hours=") or 24)
+    newest = NEWEST.replace(minute=0)
+    expected = [f"{newest - timedelta(hours=ago):%Y-%m-%dT%H:%M:%SZ}" for ago in range(length)]
+    assert answer["hours"] == [{"hour_ts": hour} for hour in reversed(expected)]
+    assert marts.asked == [("health",), ("totals", VELIB, asked)]
+
+
+@pytest.mark.parametrize(
+    ("path", "station", "information", "values"),
+    [
+        ("1", "1", {"name": "Bastille"}, {"turnover_24h": 7.0}),
+        ("a%20%C3%A9%2Fb", "a é/b", None, {}),
+    ],
+)
+def test_a_station_has_its_own_history_and_its_part_of_what_is_known_of_all(
+    http, marts, path, station, information, values
+):
+    answer = http.get(f"/api/station/velib/{path}")
+    assert (answer.status_code, answer.json) == (
+        200,
+        {
+            "station_id": station,
+            "history": [],
+            "information": information,
+            "features": {"as_of": "2026-01-24T22:28:00Z", "values": values},
+        },
+    )
+    assert marts.asked == [("health",), ("known", VELIB), ("features", VELIB), ("history", VELIB, station)]
+
+
+def test_unknown_stations_and_systems_cost_no_query_each(http, marts):
+    for number in range(500):
+        assert http.get(f"/api/station/velib/nowhere-{number}").status_code == 404
+        assert http.get(f"/api/stations?system=nowhere-{number}").status_code == 404
+    assert marts.questions() == ["health", "known"]
+
+
+def test_all_lengths_of_totals_cost_three_queries(http, marts):
+    for hours in range(1, 745):
+        assert http.get(f"/api/totals?system=velib&hours={hours}").status_code == 200
+    assert marts.questions() == ["health", "totals", "totals", "totals"]
+
+
+def test_who_asks_for_all_stations_is_refused_and_takes_nothing_from_the_others(http, marts):
+    for path in ROUTES:
+        http.get(path)
+    first = len(marts.asked)
+    answers = [http.get(f"/api/station/velib/{number}") for number in range(1, 200)]
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert len(answers) - len(refused) == STATIONS_ROOM
+    assert {
+        (answer.status_code, answer.headers["Retry-After"], answer.json["error"]["reason"])
+        for answer in refused
+    } == {(429, "10", "too_many_questions")}
+    assert [http.get(path).status_code for path in ROUTES] == [200] * len(ROUTES)
+    assert marts.questions()[first:] == ["history"] * (STATIONS_ROOM - 1)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +212,7 @@ def test_answers_are_kept_apart_by_their_parameters(http, marts):
         "/api/station/velib/2",
     ):
         http.get(path)
-    assert marts.questions() == ["health", "totals", "totals", "station", "station"]
+    assert marts.questions() == ["health", "totals", "totals", "known", "features", "history", "history"]
 
 
 def test_an_answer_is_compressed_where_the_viewer_takes_that(http):

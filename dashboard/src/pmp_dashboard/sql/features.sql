@@ -1,4 +1,4 @@
--- The newest run near the data: all stations of the city, or one.
+-- The newest run near the data, of all stations of the city.
 WITH newest AS (
   SELECT MAX(as_of) AS as_of
   FROM `{station_features}`
@@ -7,7 +7,5 @@ WITH newest AS (
 SELECT features.station_id, features.feature_name, features.window_len, features.value, features.as_of
 FROM `{station_features}` AS features
 INNER JOIN newest ON newest.as_of = features.as_of
-WHERE features.event_date BETWEEN DATE(@since) AND DATE(@until)
-  AND features.city_id = @city
-  AND (@station IS NULL OR features.station_id = @station)
+WHERE features.event_date BETWEEN DATE(@since) AND DATE(@until) AND features.city_id = @city
 ORDER BY features.station_id, features.feature_name, features.window_len
