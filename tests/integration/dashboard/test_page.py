@@ -7,6 +7,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from flask import Response, request
 from werkzeug.serving import make_server
 
 from pmp_dashboard.app import create_app
@@ -85,13 +86,15 @@ class City:
     def totals(self, system, hours):
         return self._answer(hours=[HOUR | BIKES | {"hour_ts": self.newest.replace(minute=0, second=0)}])
 
-    def station(self, system, station_id):
+    def known(self, system):
+        return {row["station_id"]: None for row in self.rows}
+
+    def history(self, system, station_id):
         history = [{"feed_ts": NOW - timedelta(hours=2), "bikes": 4}, {"feed_ts": NOW, "bikes": 0}]
-        features = {"as_of": NOW, "values": {MARKUP: 1.5}}
-        return self._answer(station_id=station_id, information=None, history=history, features=features)
+        return self._answer(station_id=station_id, history=history)
 
     def features(self, system):
-        return self._answer(as_of=NOW, features={})
+        return self._answer(as_of=NOW, features={MARKUP: {MARKUP: 1.5}})
 
     def _answer(self, **parts):
         answer = {"timezone": "Europe/Paris", "newest_feed_ts": self.newest, "generated_ts": NOW} | parts
@@ -102,8 +105,9 @@ class City:
 def browse(tmp_path):
     """Opens the page over marts; what the browser then has as its document, and what it complained of."""
 
-    def open_page(marts, query=None):
-        app = create_app(marts, project="p", check_ready=lambda: None)
+    def open_page(marts, query=None, change_app=lambda app: None):
+        app = create_app(marts, project="p", check_ready=lambda: None, fresh_s=1.0)
+        change_app(app)
         server = make_server("127.0.0.1", 0, app, threaded=True)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -112,7 +116,7 @@ def browse(tmp_path):
                 [
                     BROWSER,
                     *("--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
-                    *(f"--user-data-dir={tmp_path}", "--virtual-time-budget=10000", "--dump-dom"),
+                    *(f"--user-data-dir={tmp_path}", "--virtual-time-budget=15000", "--dump-dom"),
                     f"http://127.0.0.1:{server.server_port}/{query or ''}",
                 ],
                 capture_output=True,
@@ -171,3 +175,89 @@ def test_a_warehouse_that_does_not_answer_is_told(browse):
     document, _ = browse(City(fail_with=BigQueryUnavailable("BigQuery: health: ServiceUnavailable")))
     assert text_of(document, "notice") == "The warehouse does not answer; trying again."
     assert text_of(document, "freshness") == "Waiting for data"
+
+
+class Spoiling:
+    """Changes the first answer to a path.
+
+    Attributes:
+        told: answers to this path.
+    """
+
+    def __init__(self, path, spoil):
+        self.path, self.spoil, self.told = path, spoil, 0
+
+    def __call__(self, app):
+        app.after_request(self._answered)
+
+    def _answered(self, response):
+        if request.path == self.path:
+            self.told += 1
+            if self.told == 1:
+                self.spoil(response)
+        return response
+
+
+def cut(response):
+    length = len(response.get_data())
+    response.set_data(response.get_data()[:-20])
+    response.headers["Content-Length"] = str(length)
+
+
+def empty(response):
+    response.set_data(b"{}")
+    del response.headers["Content-Encoding"]
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/api/stations"])
+def test_after_an_answer_that_was_cut_the_page_asks_again(browse, path):
+    spoiling = Spoiling(path, cut)
+    document, _ = browse(City(), change_app=spoiling)
+    assert spoiling.told > 1
+    assert text_of(document, "freshness").startswith("Live: feed ")
+    assert "Stations reporting 1 of 2" in text_of(document, "kpis")
+    assert text_of(document, "notice") == ""
+
+
+def test_a_fault_of_the_page_is_loud_and_not_its_end(browse):
+    document, complaints = browse(City(), change_app=Spoiling("/api/stations", empty))
+    assert [line for line in complaints if "Uncaught" in line]
+    assert "Stations reporting 1 of 2" in text_of(document, "kpis")
+
+
+DRAWER = """
+import { Clock } from "./static/format.js";
+import { Colours } from "./static/colours.js";
+import { Drawer } from "./static/drawer.js";
+
+const waiting = new Map();
+window.fetch = (path) => new Promise((answer) => waiting.set(path, answer));
+const answer = (system) => waiting.get(`api/station/${system}/7`)(new Response(JSON.stringify(
+  { history: [], features: { as_of: null, values: { [`of ${system}`]: 1 } } })));
+const view = (system) => ({ system, newestS: 0, colours: new Colours(), clock: new Clock("UTC"), station:
+  { station_id: "7", name: `Square of ${system}`, is_reporting: true, quality: [], feed_ts: null } });
+const drawer = new Drawer(() => {});
+const opened = [drawer.open(view("first")), drawer.open(view("second"))];
+answer("second");
+await opened[1];
+answer("first");
+await opened[0];
+document.getElementById("order").textContent = "second, first";
+"""
+STAGE = """<!doctype html><link rel="icon" href="static/icon.svg"><script defer src="static/vendor/leaflet.js"></script>
+<script defer src="static/vendor/uPlot.iife.min.js"></script><script type="module" src="drawer-alone.js"></script>
+<aside id="drawer" hidden></aside><p id="order"></p>"""
+
+
+def test_an_answer_that_comes_late_is_not_shown_for_a_station_of_the_same_id(browse):
+    def stage(app):
+        app.add_url_rule("/drawer-alone", view_func=lambda: STAGE)
+        script = Response(DRAWER, mimetype="text/javascript")
+        app.add_url_rule("/drawer-alone.js", "script", view_func=lambda: script)
+
+    document, complaints = browse(City(), "drawer-alone", change_app=stage)
+    assert complaints == []
+    assert text_of(document, "order") == "second, first"
+    assert text_of(document, "drawer-title") == "Square of second"
+    assert "of second" in text_of(document, "drawer").split("Features")[1]
+    assert "of first" not in text_of(document, "drawer")

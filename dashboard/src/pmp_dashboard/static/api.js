@@ -12,20 +12,27 @@ export class Unavailable extends Error {
   }
 }
 
+const TROUBLE = { 429: "Too many stations are being looked at", 503: "The warehouse does not answer" };
+
 async function ask(path) {
   let response;
+  let answer;
   try {
     response = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT_MS), headers: { Accept: "application/json" } });
+    setClock(response.headers.get("Date"));
+    answer = response.ok ? await response.json() : null;
   } catch (cause) {
-    throw new Unavailable("The dashboard does not answer", { cause });
+    throw new Unavailable("The dashboard does not answer", { cause }); // or its answer was cut
   }
-  const date = Date.parse(response.headers.get("Date"));
+  if (response.ok) return answer;
+  throw new Unavailable(TROUBLE[response.status] ?? `The dashboard answered ${response.status}`, {
+    retryAfterS: Number(response.headers.get("Retry-After")) || 10,
+  });
+}
+
+function setClock(text) {
+  const date = Date.parse(text);
   if (!Number.isNaN(date)) skewMs = date - Date.now();
-  if (response.ok) return response.json();
-  throw new Unavailable(
-    response.status === 503 ? "The warehouse does not answer" : `The dashboard answered ${response.status}`,
-    { retryAfterS: Number(response.headers.get("Retry-After")) || 10 },
-  );
 }
 
 const query = (values) => new URLSearchParams(values).toString();

@@ -4,9 +4,10 @@ import { number } from "./format.js";
 
 const uPlot = window.uPlot;
 const HOUR_S = 3600;
+export const METRICS = { bikes: "bikes", docks: "free docks" };
 
 // A grid without holes: an hour without a poll is a gap in the line, not a slope across it.
-export function hourly(rows, metric) {
+function hourly(rows, metric) {
   const byHour = new Map(rows.map((row) => [Date.parse(row.hour_ts) / 1000, row]));
   const hours = [...byHour.keys()].sort((a, b) => a - b);
   const columns = [[], [], [], []];
@@ -25,22 +26,23 @@ export class HourChart {
     new ResizeObserver(() => this.plot?.setSize(size(container))).observe(container);
   }
 
-  show(rows, metric, colours, clock) {
+  // period: {endS, hours}; all of it is drawn, whatever part of it has rows.
+  show(rows, metric, period, colours, clock) {
     this.plot?.destroy();
     this.plot = null;
     const data = hourly(rows, metric);
     const isDrawn = data[0].length > 0;
-    if (isDrawn) this.plot = new uPlot(this._options(colours, clock), data, this.container);
+    if (isDrawn) this.plot = new uPlot(this._options(period, colours, clock), data, this.container);
     const means = data[1].filter((value) => value !== null);
     this.container.setAttribute(
       "aria-label",
       isDrawn
-        ? `Hourly means of ${metric}: ${number(Math.min(...means))} to ${number(Math.max(...means))}, last ${number(means.at(-1))}`
+        ? `Hourly means of ${METRICS[metric]}: ${number(Math.min(...means))} to ${number(Math.max(...means))}, last ${number(means.at(-1))}`
         : "No data",
     );
   }
 
-  _options(colours, clock) {
+  _options(period, colours, clock) {
     const edge = { stroke: "transparent", points: { show: false } };
     const axis = { stroke: colours.muted, grid: { stroke: colours.line, width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     return {
@@ -49,6 +51,7 @@ export class HourChart {
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       tzDate: (s) => uPlot.tzDate(new Date(s * 1000), clock.zone),
+      scales: { x: { range: () => span(period) } },
       series: [{}, { stroke: colours.series, width: 2, points: { size: 5, fill: colours.series } }, edge, edge],
       bands: [{ series: [3, 2], fill: colours.band }],
       axes: [
@@ -78,11 +81,11 @@ export class Sparkline {
       {
         width: this.container.clientWidth,
         height: this.container.clientHeight,
-        padding: [8, 8, 0, 0],
+        padding: [8, 16, 0, 0],
         legend: { show: false },
         cursor: { show: false },
         tzDate: (s) => uPlot.tzDate(new Date(s * 1000), clock.zone),
-        scales: { y: { range: (_, __, max) => [0, Math.max(4, max)] } },
+        scales: { x: { range: () => span({ endS, hours: 24 }) }, y: { range: (_, __, max) => [0, Math.max(4, max)] } },
         series: [
           {},
           { stroke: colours.series, width: 1.75, fill: colours.band, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
@@ -99,4 +102,5 @@ export class Sparkline {
   }
 }
 
+const span = ({ endS, hours }) => [endS - hours * HOUR_S, endS];
 const size = (container) => ({ width: container.clientWidth, height: container.clientHeight });

@@ -17,48 +17,48 @@ export class Drawer {
     });
   }
 
-  get isOpen() {
-    return !this.node.hidden;
-  }
-
   // view: {system, station, newestS, colours, clock}
   async open(view) {
-    const { station } = view;
-    if (this.shown === station.station_id) {
+    const { system, station } = view;
+    if (this.shown?.system === system && this.shown.id === station.station_id) {
       this.node.querySelector(".badge").replaceWith(badge(station));
       this.node.querySelector(".facts").replaceWith(facts(view));
     } else {
-      this.shown = station.station_id;
+      this.shown = { system, id: station.station_id, isLoaded: false };
       this.more = el("div", { class: "more" }, el("p", { class: "nothing" }, "Loading …"));
       this.node.replaceChildren(this._head(station), facts(view), this.more);
       this.node.hidden = false;
       this.node.querySelector("h2").focus();
     }
-    await this._load(view);
+    await this._load(view, this.shown);
   }
 
   close() {
-    const closed = this.shown;
+    const { id } = this.shown;
     this.node.hidden = true;
     this.node.replaceChildren();
     this.shown = null;
-    this.onClose(closed);
+    this.onClose(id);
   }
 
-  async _load({ system, station, newestS, colours, clock }) {
+  // What comes late, when another station is shown, is dropped; trouble takes nothing away that was loaded.
+  async _load({ system, station, newestS, colours, clock }, shown) {
     let answer;
     try {
       answer = await api.station(system, station.station_id);
     } catch (error) {
       if (!(error instanceof api.Unavailable)) throw error;
-      if (this.shown === station.station_id) this.more.replaceChildren(el("p", { class: "nothing" }, `${error.message}.`));
+      if (this.shown === shown && !shown.isLoaded) {
+        this.more.replaceChildren(el("p", { class: "nothing" }, `${error.message}; trying again.`));
+      }
       return;
     }
-    if (this.shown !== station.station_id) return; // another one was opened meanwhile
+    if (this.shown !== shown) return;
+    shown.isLoaded = true;
     const spark = el("div", { class: "spark", role: "img" });
     this.more.replaceChildren(el("h3", {}, "Bikes, last 24 hours"), spark, ...features(answer.features, clock));
     if (answer.history.length) new Sparkline(spark).show(answer.history, newestS, colours, clock);
-    else spark.replaceWith(el("p", { class: "nothing" }, "No row of the last 24 hours."));
+    else spark.replaceWith(el("p", { class: "nothing" }, "Nothing was recorded in the last 24 hours."));
   }
 
   _head(station) {
@@ -78,7 +78,7 @@ function facts({ station, newestS, clock }) {
     ["Free docks", number(station.docks)],
     ["Capacity", number(station.capacity)],
     ["Net flow, 30 min", change(station.net_flow)],
-    ["Newest row", clock.time(station.feed_ts)],
+    ["Last recorded", clock.time(station.feed_ts)],
   ];
   if (station.other_vehicles) lines.splice(2, 0, ["Other vehicles", number(station.other_vehicles)]);
   if (since !== null) {
@@ -99,7 +99,7 @@ function features({ as_of: asOf, values }, clock) {
     el("tr", {}, el("th", { scope: "row" }, name.replaceAll("_", " ")), el("td", {}, decimal(value))),
   );
   const body = rows.length
-    ? el("table", { class: "features" }, el("tbody", {}, ...rows))
+    ? el("table", { class: "features", "aria-label": "Features" }, el("tbody", {}, ...rows))
     : el("p", { class: "nothing" }, "No features have been computed for this station.");
   return [el("h3", {}, "Features", asOf ? el("small", {}, ` as of ${clock.time(asOf)}`) : ""), body];
 }

@@ -27,6 +27,7 @@ export class StationList {
     const found = search ? matching(stations, search) : ordered(stations, order, features, newestS);
     const rows = found.slice(0, SHOWN).map(({ station, note }) => item(station, note));
     const focused = document.activeElement?.closest("#list button")?.dataset.station;
+    if (found.length > SHOWN) rows.push(el("li", { class: "nothing" }, `${number(found.length - SHOWN)} more; search for a name.`));
     byId("list").replaceChildren(...rows);
     if (focused !== undefined) this.focus(focused);
     showEmpty("list-empty", rows.length ? "" : nothing(stations, order, search, features));

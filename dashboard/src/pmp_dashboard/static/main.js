@@ -1,7 +1,7 @@
 // Keeps the page true: asks, shows, asks again while someone looks.
 
 import * as api from "./api.js";
-import { HourChart } from "./chart.js";
+import { HourChart, METRICS } from "./chart.js";
 import { Colours } from "./colours.js";
 import { Drawer } from "./drawer.js";
 import { byId, el, onChoice, showEmpty } from "./dom.js";
@@ -20,9 +20,9 @@ const state = {
   health: null,
   stations: null,
   totals: null,
+  period: null,
   features: null,
   trouble: "",
-  askedS: 0,
 };
 
 let colours = new Colours();
@@ -35,20 +35,20 @@ const drawer = new Drawer((stationId) => {
   list.focus(stationId);
 });
 
-const everyS = () => state.health?.refresh_s ?? 60;
 const system = () => state.health?.systems.find((row) => row.system_id === state.systemId);
 const shown = () => state.stations?.stations ?? [];
 const newestS = () => seconds(state.stations?.newest_feed_ts);
 
 let turn = 0;
 let timer = 0;
+let isDue = false;
 
 async function refresh() {
   clearTimeout(timer);
+  isDue = false;
   const mine = ++turn;
   const isCurrent = () => mine === turn;
-  let waitS = everyS();
-  state.askedS = api.nowS();
+  let waitS = null;
   try {
     const health = await api.health();
     if (!isCurrent()) return;
@@ -60,21 +60,28 @@ async function refresh() {
     if (!(error instanceof api.Unavailable)) throw error;
     state.trouble = error.message;
     waitS = error.retryAfterS;
+  } finally {
+    if (isCurrent()) timer = setTimeout(refreshWhenSeen, (waitS ?? state.health?.refresh_s ?? 60) * 1000);
   }
   if (!isCurrent()) return;
   byId("board").setAttribute("aria-busy", "false");
   show();
-  timer = setTimeout(() => document.hidden || refresh(), waitS * 1000);
+}
+
+function refreshWhenSeen() {
+  isDue = document.hidden;
+  if (!isDue) refresh();
 }
 
 async function load(isCurrent) {
+  const { hours } = state;
   const isWanted = state.order === "busiest";
   const [stations, totals, features] = await Promise.all([
     api.stations(state.systemId),
-    api.totals(state.systemId, state.hours),
+    api.totals(state.systemId, hours),
     isWanted ? api.features(state.systemId) : state.features,
   ]);
-  if (isCurrent()) Object.assign(state, { stations, totals, features });
+  if (isCurrent()) Object.assign(state, { stations, totals, features, period: { endS: seconds(totals.newest_feed_ts ?? totals.generated_ts), hours } });
 }
 
 function chooseSystem() {
@@ -92,20 +99,25 @@ function chooseSystem() {
   select.disabled = systems.length < 2;
 }
 
-function show({ fit = false } = {}) {
+function show() {
   const row = system();
   clock = new Clock(row?.timezone ?? "UTC");
   tick();
-  if (!row) return;
+  if (!row) return showNothing();
+  byId("zone").textContent = clock.zone;
   showQuality(row, state.health.topics, clock);
-  if (!state.stations) return;
+  if (!state.stations) return showNothing();
   showKpis(state.stations.summary, state.stations.flow);
-  map.show(shown(), colours, { fit });
+  map.show(shown(), colours);
   byId("legend").replaceChildren(...legend(map.mode, colours));
   showEmpty("map-empty", emptyMap(row));
   showList();
   showChart();
   if (state.stationId) openDrawer();
+}
+
+function showNothing() {
+  for (const id of ["map-empty", "chart-empty", "list-empty"]) showEmpty(id, "Nothing to show yet.");
 }
 
 function emptyMap(row) {
@@ -117,6 +129,7 @@ function emptyMap(row) {
 }
 
 function showList() {
+  if (!state.stations) return;
   const search = byId("search").value.trim();
   list.show({ stations: shown(), order: state.order, search, features: state.features, newestS: newestS() });
 }
@@ -124,21 +137,23 @@ function showList() {
 function showChart() {
   if (!state.totals) return;
   const rows = state.totals.hours;
-  chart.show(rows, state.metric, colours, clock);
+  chart.show(rows, state.metric, state.period, colours, clock);
   showEmpty("chart-empty", rows.length ? "" : "No hour of this period has a snapshot.");
   showReadout(chart.plot?.data.map((column) => column.at(-1)) ?? []);
 }
 
 function showReadout([hour, mean, low, high]) {
   byId("chart-readout").textContent =
-    mean === null || mean === undefined ? "\u00a0" : `${clock.hour(hour)}: mean ${number(mean)}, ${number(low)} to ${number(high)}`;
+    mean === null || mean === undefined ? "\u00a0" : `${clock.hour(hour)}: mean ${number(mean)} ${METRICS[state.metric]}, ${number(low)} to ${number(high)}`;
 }
 
 function tick() {
   const row = system();
   if (row) showFreshness(row);
   const notice = byId("notice");
-  const since = state.stations ? ` Shown is what was known ${duration(api.nowS() - seconds(state.stations.generated_ts))} ago.` : "";
+  const ageS = api.nowS() - seconds(state.stations?.generated_ts);
+  // Not the seconds: the notice is read out whenever it changes.
+  const since = state.stations ? ` Shown is what was known ${ageS < 60 ? "less than a minute" : duration(ageS)} ago.` : "";
   let text = "";
   if (state.trouble) text = `${state.trouble}; trying again.${since}`;
   else if (row) text = staleNotice(row, clock);
@@ -170,13 +185,10 @@ function remember() {
   history.replaceState(null, "", address);
 }
 
-byId("system").addEventListener("change", async (event) => {
-  if (drawer.isOpen) drawer.close();
-  Object.assign(state, { systemId: event.target.value, stations: null, totals: null, features: null });
-  remember();
-  map.isPlaced = false;
-  byId("board").setAttribute("aria-busy", "true");
-  await refresh();
+// Another system is another page: nothing of this one can be taken for its own.
+byId("system").addEventListener("change", (event) => {
+  address.search = new URLSearchParams({ system: event.target.value });
+  location.assign(address);
 });
 byId("search").addEventListener("input", showList);
 onChoice("map-colour", (mode) => {
@@ -202,7 +214,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   show();
 });
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && api.nowS() - state.askedS > everyS()) refresh();
+  if (isDue) refreshWhenSeen();
 });
 setInterval(tick, 1000);
 refresh();

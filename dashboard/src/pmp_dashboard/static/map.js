@@ -4,6 +4,7 @@ import { el } from "./dom.js";
 import { change, number, percent } from "./format.js";
 
 const L = window.L;
+const USUAL_SPACING = 26;
 const FLOW_AT_END = 8; // bikes in half an hour that have the scale's last colour
 
 export class StationMap {
@@ -13,7 +14,7 @@ export class StationMap {
       preferCanvas: true,
       attributionControl: false,
       zoomControl: false,
-      zoomSnap: 0.5,
+      zoomSnap: 0.25,
       zoomAnimation: !isCalm,
       fadeAnimation: !isCalm,
       maxZoom: 18,
@@ -28,16 +29,17 @@ export class StationMap {
     this.onSelect = onSelect;
     this.mode = "fullness";
     this.map.on("zoomend", () => this._restyle());
-    new ResizeObserver(() => this.map.invalidateSize({ animate: false })).observe(container);
+    this.map.on("movestart", () => (this.isFitted = false));
+    new ResizeObserver(() => this._resize()).observe(container);
   }
 
-  show(stations, colours, { fit }) {
+  show(stations, colours) {
     const placed = stations.filter((station) => station.lat !== null && station.lon !== null);
     this.colours = colours;
     const layout = placed.map((station) => `${station.station_id}@${station.lat},${station.lon}`).join();
     const isMoved = layout !== this.layout;
     this.layout = layout;
-    if (placed.length && (fit || !this.isPlaced)) this._fit(placed);
+    if (placed.length && !this.bounds) this._fit(placed);
     if (isMoved || this.groundColour !== colours.land) this._drawGround(placed);
     const gone = new Set(this.markers.keys());
     for (const station of placed) {
@@ -65,11 +67,24 @@ export class StationMap {
     if (!this.map.getBounds().pad(-0.1).contains(marker.getLatLng())) this.map.panTo(marker.getLatLng());
   }
 
+  // All stations, until somebody moves the map.
   _fit(placed) {
-    const bounds = L.latLngBounds(placed.map((station) => [station.lat, station.lon]));
-    this.map.fitBounds(bounds, { padding: [18, 18], animate: false, maxZoom: 16 });
+    this.bounds = L.latLngBounds(placed.map((station) => [station.lat, station.lon]));
+    this._fitBounds();
+  }
+
+  _fitBounds() {
+    this.map.fitBounds(this.bounds, { padding: [18, 18], animate: false, maxZoom: 16 });
     this.fitZoom = this.map.getZoom();
-    this.isPlaced = true;
+    this.isFitted = true;
+  }
+
+  _resize() {
+    const { isFitted } = this;
+    this.map.invalidateSize({ animate: false });
+    if (!isFitted) return;
+    this._fitBounds();
+    this._restyle();
   }
 
   _place(station) {
@@ -86,7 +101,9 @@ export class StationMap {
 
   _restyle() {
     const grow = 1.3 ** (this.map.getZoom() - this.fitZoom);
-    const dense = Math.min(1.6, Math.max(0.75, Math.sqrt(700 / (this.markers.size || 1))));
+    const { x: width, y: height } = this.map.getSize();
+    const spacing = Math.sqrt((width * height) / (this.markers.size || 1)); // pixels from one to the next
+    const dense = Math.min(1.6, Math.max(0.5, spacing / USUAL_SPACING));
     for (const marker of this.markers.values()) {
       const { station } = marker;
       const capacity = station.capacity ?? (station.bikes ?? 0) + (station.docks ?? 0);

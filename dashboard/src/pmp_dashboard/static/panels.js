@@ -4,10 +4,10 @@ import { nowS } from "./api.js";
 import { byId, el } from "./dom.js";
 import { change, duration, number, percent, plural, seconds } from "./format.js";
 
-export const STALE_FEED_S = 10 * 60;
-export const STALE_POLL_S = 10 * 60;
+const STALE_FEED_S = 10 * 60;
+const STALE_POLL_S = 10 * 60;
 
-export function freshness(system) {
+function freshness(system) {
   const feedS = seconds(system?.newest_feed_ts);
   const pollS = seconds(system?.last_poll_ts);
   const feedAge = feedS === null ? null : nowS() - feedS;
@@ -26,7 +26,6 @@ export function showFreshness(system) {
   byId("freshness").dataset.state = found.state;
   byId("freshness-text").textContent = `${{ live: "Live", silent: "No polls", stale: "Stale" }[found.state]}: ${found.text}`;
   byId("board").classList.toggle("is-stale", found.isStale);
-  return found;
 }
 
 export function staleNotice(system, clock) {
@@ -75,9 +74,9 @@ function split({ bikes, mechanical, ebikes, other_vehicles: other }) {
   if (!bikes || (mechanical === null && ebikes === null)) return "types unknown";
   const bar = el("span", { class: "split", "aria-hidden": "true" }, el("i"));
   bar.style.setProperty("--share", (mechanical ?? 0) / bikes);
-  const parts = [`${number(mechanical)} mechanical`, `${number(ebikes)} e-bikes`];
-  if (other) parts.push(`${number(other)} other`);
-  return el("span", {}, bar, parts.join(" · "));
+  const parts = [`${number(mechanical)} mechanical`, ` · ${number(ebikes)} e-bikes`];
+  if (other) parts.push(` · ${number(other)} other`);
+  return el("span", {}, bar, ...parts.map((part) => el("span", { class: "part" }, part)));
 }
 
 export function showQuality(system, topics, clock) {
@@ -107,7 +106,8 @@ export function showQuality(system, topics, clock) {
   );
 }
 
-const row = (cell, texts) => el("tr", {}, ...texts.map((text) => el(cell, cell === "th" ? { scope: "col" } : {}, text)));
+const row = (cell, [name, ...texts]) =>
+  el("tr", {}, el("th", { scope: cell === "th" ? "col" : "row" }, name), ...texts.map((text) => el(cell, cell === "th" ? { scope: "col" } : {}, text)));
 
 function fact(label, value, detail, isOdd = false) {
   return el(
