@@ -225,6 +225,43 @@ def test_a_fault_of_the_page_is_loud_and_not_its_end(browse):
     assert "Stations reporting 1 of 2" in text_of(document, "kpis")
 
 
+HIDING = """
+let isHidden = false;
+Object.defineProperty(document, "hidden", { get: () => isHidden });
+setTimeout(() => (isHidden = true), 5000);
+setTimeout(() => {
+  isHidden = false;
+  document.dispatchEvent(new Event("visibilitychange"));
+}, 12000);
+"""
+
+
+def test_a_page_that_was_hidden_when_it_was_to_try_again_does_so_when_it_is_seen(browse):
+    asked = []
+
+    def hide(app):
+        script = Response(HIDING, mimetype="text/javascript")
+        app.add_url_rule("/hiding.js", "script", view_func=lambda: script)
+
+        @app.after_request
+        def watch(response):
+            if request.path == "/":
+                response.direct_passthrough = False
+                tag = b'<script src="hiding.js"></script><script defer'
+                response.set_data(response.get_data().replace(b"<script defer", tag, 1))
+            asked.extend([1] if request.path == "/api/health" else [])
+            return response
+
+    marts = City(fail_with=BigQueryUnavailable("BigQuery: health: ServiceUnavailable"))
+    browse(marts, change_app=hide)
+    assert len(asked) == 2
+
+
+def test_the_list_says_how_many_it_leaves_out(browse):
+    document, _ = browse(City(stations=[STATION | {"station_id": str(number)} for number in range(45)]))
+    assert text_of(document, "list").endswith("5 more; search for a name.")
+
+
 DRAWER = """
 import { Clock } from "./static/format.js";
 import { Colours } from "./static/colours.js";

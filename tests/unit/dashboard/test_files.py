@@ -62,6 +62,22 @@ def test_modules_import_files_that_are_there():
     assert [name for name in imported if not (PAGE / name).is_file()] == []
 
 
+def test_what_a_module_exports_is_used_by_another():
+    texts = {path.name: path.read_text("utf-8") for path in SCRIPTS}
+    exported = {
+        (file, name)
+        for file, text in texts.items()
+        for name in re.findall(r"^export (?:async )?(?:const|function|class) (\w+)", text, re.MULTILINE)
+    }
+    assert exported
+    unused = {
+        (file, name)
+        for file, name in exported
+        if not any(re.search(rf"\b{name}\b", text) for other, text in texts.items() if other != file)
+    }
+    assert unused == set()
+
+
 @pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)
 def test_no_file_of_ours_names_another_host(path):
     assert re.findall(r"(?:https?:)?//[\w-]+\.\w+[^\s\"']*", path.read_text("utf-8")) == []

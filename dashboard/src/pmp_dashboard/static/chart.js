@@ -47,7 +47,7 @@ export class HourChart {
     const axis = { stroke: colours.muted, grid: { stroke: colours.line, width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     return {
       ...size(this.container),
-      padding: [8, 8, 0, 0],
+      padding: [8, 20, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       tzDate: (s) => uPlot.tzDate(new Date(s * 1000), clock.zone),

@@ -8,7 +8,7 @@ const ratio = new Intl.NumberFormat("en", { style: "percent", maximumFractionDig
 const known = (format) => (value) => (value === null || value === undefined ? "–" : format.format(value));
 
 export const number = known(whole);
-export const decimal = known(precise);
+export const decimal = (value) => known(precise)(value).replace("-", "−");
 export const change = (value) => known(signed)(value).replace("-", "−");
 export const percent = known(ratio);
 

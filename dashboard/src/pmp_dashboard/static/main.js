@@ -54,6 +54,7 @@ async function refresh() {
     if (!isCurrent()) return;
     state.health = health;
     chooseSystem();
+    showHealth();
     if (system()) await load(isCurrent);
     state.trouble = "";
   } catch (error) {
@@ -99,18 +100,22 @@ function chooseSystem() {
   select.disabled = systems.length < 2;
 }
 
-function show() {
+function showHealth() {
   const row = system();
   clock = new Clock(row?.timezone ?? "UTC");
   tick();
-  if (!row) return showNothing();
+  if (!row) return;
   byId("zone").textContent = clock.zone;
   showQuality(row, state.health.topics, clock);
+}
+
+function show() {
+  showHealth();
   if (!state.stations) return showNothing();
   showKpis(state.stations.summary, state.stations.flow);
   map.show(shown(), colours);
   byId("legend").replaceChildren(...legend(map.mode, colours));
-  showEmpty("map-empty", emptyMap(row));
+  showEmpty("map-empty", emptyMap(system()));
   showList();
   showChart();
   if (state.stationId) openDrawer();
@@ -137,6 +142,7 @@ function showList() {
 function showChart() {
   if (!state.totals) return;
   const rows = state.totals.hours;
+  byId("chart").setAttribute("aria-busy", state.period.hours !== state.hours);
   chart.show(rows, state.metric, state.period, colours, clock);
   showEmpty("chart-empty", rows.length ? "" : "No hour of this period has a snapshot.");
   showReadout(chart.plot?.data.map((column) => column.at(-1)) ?? []);
@@ -201,6 +207,7 @@ onChoice("chart-metric", (metric) => {
 });
 onChoice("chart-hours", (hours) => {
   state.hours = Number(hours);
+  showChart();
   refresh();
 });
 onChoice("list-order", (order) => {

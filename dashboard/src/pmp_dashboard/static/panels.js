@@ -74,9 +74,10 @@ function split({ bikes, mechanical, ebikes, other_vehicles: other }) {
   if (!bikes || (mechanical === null && ebikes === null)) return "types unknown";
   const bar = el("span", { class: "split", "aria-hidden": "true" }, el("i"));
   bar.style.setProperty("--share", (mechanical ?? 0) / bikes);
-  const parts = [`${number(mechanical)} mechanical`, ` · ${number(ebikes)} e-bikes`];
-  if (other) parts.push(` · ${number(other)} other`);
-  return el("span", {}, bar, ...parts.map((part) => el("span", { class: "part" }, part)));
+  const parts = [`${number(mechanical)} mechanical`, `${number(ebikes)} e-bikes`];
+  if (other) parts.push(`${number(other)} other`);
+  const last = parts.length - 1;
+  return el("span", {}, bar, ...parts.map((part, i) => el("span", { class: "part" }, i < last ? `${part} · ` : part)));
 }
 
 export function showQuality(system, topics, clock) {
