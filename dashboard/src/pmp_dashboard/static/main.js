@@ -5,10 +5,10 @@ import { HourChart, METRICS } from "./chart.js";
 import { Colours } from "./colours.js";
 import { Drawer } from "./drawer.js";
 import { byId, el, onChoice, showEmpty } from "./dom.js";
-import { Clock, duration, number, seconds } from "./format.js";
+import { Clock, number, seconds } from "./format.js";
 import { StationList } from "./list.js";
 import { StationMap, legend } from "./map.js";
-import { showFreshness, showKpis, showQuality, staleNotice } from "./panels.js";
+import { emptyMap, showFreshness, showKpis, showNotice, showQuality } from "./panels.js";
 
 const address = new URL(location.href);
 const state = {
@@ -115,7 +115,7 @@ function show() {
   showKpis(state.stations.summary, state.stations.flow);
   map.show(shown(), colours);
   byId("legend").replaceChildren(...legend(map.mode, colours));
-  showEmpty("map-empty", emptyMap(system()));
+  showEmpty("map-empty", emptyMap(system(), shown(), clock));
   showList();
   showChart();
   if (state.stationId) openDrawer();
@@ -123,14 +123,6 @@ function show() {
 
 function showNothing() {
   for (const id of ["map-empty", "chart-empty", "list-empty"]) showEmpty(id, "Nothing to show yet.");
-}
-
-function emptyMap(row) {
-  if (shown().some((station) => station.lat !== null)) return "";
-  if (shown().length) return `${number(shown().length)} stations report, but their positions have not come yet: station information is collected once a day.`;
-  return row.newest_feed_ts
-    ? `No station has reported in the last 3 days. The newest snapshot is of ${clock.full(row.newest_feed_ts)}.`
-    : "No snapshot has been accepted yet.";
 }
 
 function showList() {
@@ -156,16 +148,7 @@ function showReadout([hour, mean, low, high]) {
 function tick() {
   const row = system();
   if (row) showFreshness(row);
-  const notice = byId("notice");
-  const ageS = api.nowS() - seconds(state.stations?.generated_ts);
-  // Not the seconds: the notice is read out whenever it changes.
-  const since = state.stations ? ` Shown is what was known ${ageS < 60 ? "less than a minute" : duration(ageS)} ago.` : "";
-  let text = "";
-  if (state.trouble) text = `${state.trouble}; trying again.${since}`;
-  else if (row) text = staleNotice(row, clock);
-  else if (state.health) text = "No system is known yet. The first poll of the collector makes one appear.";
-  if (notice.textContent !== text) notice.textContent = text;
-  notice.hidden = !text;
+  showNotice(state, row, clock);
 }
 
 function select(stationId) {

@@ -28,11 +28,36 @@ export function showFreshness(system) {
   byId("board").classList.toggle("is-stale", found.isStale);
 }
 
-export function staleNotice(system, clock) {
+export function showNotice({ trouble, stations, health }, system, clock) {
+  let text = "";
+  if (trouble) text = `${trouble}; trying again.${since(stations)}`;
+  else if (system) text = staleNotice(system, clock);
+  else if (health) text = "No system is known yet. The first poll of the collector makes one appear.";
+  const notice = byId("notice");
+  if (notice.textContent !== text) notice.textContent = text;
+  notice.hidden = !text;
+}
+
+// Not the seconds: the notice is read out whenever it changes.
+function since(stations) {
+  if (!stations) return "";
+  const ageS = nowS() - seconds(stations.generated_ts);
+  return ` Shown is what was known ${ageS < 60 ? "less than a minute" : duration(ageS)} ago.`;
+}
+
+function staleNotice(system, clock) {
   const { isStale, isSilent } = freshness(system);
   if (!system.newest_feed_ts) return `No snapshot of ${system.system_id} has been accepted yet.`;
   if (isStale) return `The feed stands still: its newest time is ${clock.full(system.newest_feed_ts)}. What you see is as old.`;
   return isSilent ? "The collector has not polled for a while; the next snapshot may be late." : "";
+}
+
+export function emptyMap(system, stations, clock) {
+  if (stations.some((station) => station.lat !== null)) return "";
+  if (stations.length) return `${number(stations.length)} stations report, but their positions have not come yet: station information is collected once a day.`;
+  return system.newest_feed_ts
+    ? `No station has reported in the last 3 days. The newest snapshot is of ${clock.full(system.newest_feed_ts)}.`
+    : "No snapshot has been accepted yet.";
 }
 
 export function showKpis(summary, flow) {
