@@ -6,19 +6,18 @@ clients must be made after the fork.
 
 import os
 
+from pmp_schema.config import count
 from pmp_schema.logs import CloudJsonFormatter, Unquoted
 
 bind = f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT', '8080')}"  # noqa: S104 - a container's port
 worker_class = "pmp_schema.worker.WholeRequestWorker"
 workers = 1
-threads = int(os.environ.get("THREADS", "80"))  # Cloud Run's default concurrency
+threads = count(os.environ, "THREADS", 80)  # Cloud Run's default concurrency
 worker_connections = 432 + threads  # 512: below the 1,024 files that a process may often open
 timeout = 0  # Cloud Run ends requests itself; a worker is never killed with requests in hand
 graceful_timeout = 8  # Cloud Run sends SIGKILL 10 s after SIGTERM
 keepalive = 75  # longer than the load balancers in front
-limit_request_line = 4094
 limit_request_fields = 200  # unwrapped messages bring up to 100 attributes as headers
-limit_request_field_size = 8190
 control_socket_disable = True  # the root file system is read-only
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108 - heartbeat file in memory
 logconfig_dict = {
