@@ -5,10 +5,7 @@ from typing import Any, Final
 
 from google.cloud import bigquery
 
-from pmp_schema import tables
-from pmp_schema.topology import TOPOLOGY
-from pmpctl.demo.exhibits import Exhibit
-from pmpctl.statements import Parameter, rows
+from pmp_schema.bigquery.queries import PAGE_ROWS, Queries
 
 QUERY_TIMEOUT_S: Final = 20.0
 
@@ -36,90 +33,55 @@ class Landed:
     """Reads the tables; every call has a time-out.
 
     Raises:
-        CommandError: from each method, where BigQuery does not answer.
+        BigQueryUnavailable: from each method, where BigQuery does not answer.
     """
 
     def __init__(self, client: bigquery.Client) -> None:
-        self._client = client
+        self._queries = Queries(client, "pmpctl.demo", timeout_s=QUERY_TIMEOUT_S)
 
     def missing(self, published: Published) -> int:
         """Published messages that are neither a row of their table nor a dead letter."""
-        return self._missing_events(published) + sum(
-            self._missing_messages(table, ids) for table, ids in published.messages.items()
-        )
+        return self._missing_events(published) + self._missing_messages(published)
 
-    def count(self, table: str) -> int:
-        return int(self._query(f"SELECT COUNT(*) AS n FROM {self._name(table)}")[0]["n"])  # noqa: S608 - our names
+    def counts(self) -> dict[str, tuple[int, float | None]]:
+        """Rows by table, and the seconds since the newest came; None for a table without rows."""
+        return {
+            row["table_id"]: (row["row_count"], None if row["age_ms"] is None else row["age_ms"] / 1000)
+            for row in self._queries.rows("counts")
+        }
 
-    def age_s(self, table: str) -> float | None:
-        """Seconds since the newest row was ingested; None for a table without rows."""
-        columns = {column.name for column in tables.table(table).columns}
-        column = next(
-            name for name in ("ingest_ts", "publish_ts", "dead_lettered_ts", "as_of") if name in columns
-        )
-        sql = f"SELECT TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), MAX({column}), MILLISECOND) AS age FROM {self._name(table)}"  # noqa: S608
-        age = self._query(sql)[0]["age"]
-        return None if age is None else age / 1000
-
-    def sample(self, exhibit: Exhibit) -> list[dict[str, Any]]:
-        return self._query(
-            f"SELECT {exhibit.columns} FROM {self._name(exhibit.source)} {exhibit.rest} LIMIT 5"  # noqa: S608
-        )
+    def sample(self, name: str) -> list[dict[str, Any]]:
+        """The rows of an exhibit."""
+        return [dict(row) for row in self._queries.rows(name)]
 
     def uncurated(self, published: Published) -> int:
         """Published snapshots without a poll row."""
-        parameter = bigquery.ArrayQueryParameter(
-            "ids", "STRING", published.messages.get("feed_snapshots", [])
-        )
-        polls = f"SELECT event_id FROM {self._name('feed_polls')}"  # noqa: S608
-        sql = f"""
-            SELECT COUNT(DISTINCT event_id) AS n FROM {self._name("feed_snapshots")}
-            WHERE message_id IN UNNEST(@ids) AND event_id NOT IN ({polls})
-        """  # noqa: S608
-        return int(self._query(sql, parameter)[0]["n"])
+        ids = published.messages.get("feed_snapshots", [])
+        return self._number("uncurated", message_ids=("STRING", ids))
 
     def missing_rides(self) -> int:
         """Changes of a station's bikes without their derived event, or derived events without a change."""
-        sql = f"""
-            WITH history AS (
-              SELECT bikes - LAG(bikes) OVER (PARTITION BY system_id, station_id ORDER BY feed_ts) AS gained
-              FROM {self._name("station_status_unique")}
-              WHERE bikes IS NOT NULL
-            )
-            SELECT ABS((SELECT COUNTIF(gained != 0) FROM history) - COUNT(*)) AS n
-            FROM {self._name("raw_events_unique")}
-            WHERE source = 'derived'
-        """  # noqa: S608
-        return int(self._query(sql)[0]["n"])
+        return self._number("missing_rides")
 
     def untold_runs(self) -> int:
         """1 as long as no feature run is known to have succeeded."""
-        sql = f"SELECT COUNT(*) AS n FROM {self._name('feature_runs')} WHERE status = 'succeeded'"  # noqa: S608
-        return int(self._query(sql)[0]["n"] == 0)
+        return int(self._number("succeeded_runs") == 0)
 
     def _missing_events(self, published: Published) -> int:
         if not published.sensor_events:
             return 0
-        run = bigquery.ScalarQueryParameter("run", "STRING", f"e-{published.sensor_run}-")
-        found: set[str] = set()
-        for name, column in (
-            ("raw_events", "event_id"),
-            ("dead_letters", "JSON_VALUE(attributes, '$.\"ce-id\"')"),
-        ):
-            sql = f"SELECT DISTINCT {column} AS id FROM {self._name(name)} WHERE STARTS_WITH({column}, @run)"  # noqa: S608
-            found |= {row["id"] for row in self._query(sql, run)}
-        return published.sensor_events - len(found)
+        prefix = ("STRING", f"e-{published.sensor_run}-")
+        return published.sensor_events - len(list(self._queries.rows("arrived_events", prefix=prefix)))
 
-    def _missing_messages(self, table: str, ids: list[str]) -> int:
-        parameter = bigquery.ArrayQueryParameter("ids", "STRING", ids)
-        found: set[str] = set()
-        for name, column in ((table, "message_id"), ("dead_letters", "original_message_id")):
-            sql = f"SELECT DISTINCT {column} AS id FROM {self._name(name)} WHERE {column} IN UNNEST(@ids)"  # noqa: S608
-            found |= {row["id"] for row in self._query(sql, parameter)}
-        return len(set(ids) - found)
+    def _missing_messages(self, published: Published) -> int:
+        wanted = {(table, one) for table, ids in published.messages.items() for one in ids}
+        asked = {
+            table: ("STRING", published.messages.get(table, []))
+            for table in ("feed_snapshots", "station_information")
+        }
+        found = self._queries.rows("arrived_messages", page_rows=PAGE_ROWS, **asked)
+        return len(wanted - {(row["table_id"], row["message_id"]) for row in found})
 
-    def _name(self, table: str) -> str:
-        return f"`{self._client.project}.{TOPOLOGY.dataset_of(table).id}.{table}`"
-
-    def _query(self, sql: str, *parameters: Parameter) -> list[dict[str, Any]]:
-        return rows(self._client, sql, *parameters, timeout_s=QUERY_TIMEOUT_S)
+    def _number(self, name: str, **parameters: tuple[str, Any]) -> int:
+        (row,) = self._queries.rows(name, page_rows=1, **parameters)
+        return int(row["n"])

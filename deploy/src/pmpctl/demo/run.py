@@ -15,6 +15,7 @@ import httpx
 from rich.console import Console
 
 from pmp_schema import gbfs, tables
+from pmp_schema.errors import RetryableError
 from pmp_schema.events import rfc3339
 from pmpctl.demo.exhibits import EXHIBITS, counts_table, rows_table
 from pmpctl.demo.landed import Landed, Published
@@ -31,16 +32,6 @@ SENSOR_RATE_PER_S: Final = 200
 SPEED: Final = 300
 HOURS_AGO: Final = 6
 MORE_POLLS: Final = 3
-COUNTED: Final = (
-    "feed_snapshots",
-    "station_information",
-    "raw_events",
-    "station_status",
-    "feed_polls",
-    "station_features",
-    "events",
-    "dead_letters",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +122,7 @@ def _attempt(console: Console, work: Callable[[], None]) -> bool:
     """Does a part of the demo; what a person can mend is one line."""
     try:
         work()
-    except (CommandError, httpx.HTTPError, ValueError, subprocess.TimeoutExpired) as error:
+    except (CommandError, RetryableError, httpx.HTTPError, ValueError, subprocess.TimeoutExpired) as error:
         console.print(f"[red]failed[/]  {error}")
         return False
     return True
@@ -170,10 +161,10 @@ def _drive(feed: str, stack: Stack, report: Report, console: Console) -> None:
         _compute_features(stack)
         report.lost += _wait(landed.untold_runs)
     with report.step(console, "query tables and marts"):
-        report.tables = {tables.table(name).id: landed.count(name) for name in COUNTED}
-        shown = [rows_table(exhibit, landed.sample(exhibit)) for exhibit in EXHIBITS]
-        ages = {tables.table(name).id: landed.age_s(name) for name in COUNTED}
-    for table in (*shown, counts_table(report.tables, ages)):
+        counts = {tables.table(name).id: count for name, count in landed.counts().items()}
+        report.tables = {table: rows for table, (rows, _) in counts.items()}
+        shown = [rows_table(title, landed.sample(name)) for name, title in EXHIBITS.items()]
+    for table in (*shown, counts_table(counts)):
         console.print(table)
 
 

@@ -83,14 +83,16 @@ class Queries:
 
         Args:
             page_rows: fetched at a time.
-            parameters: type and value by name.
+            parameters: type and value by name; a list is an array of that type.
 
         Raises:
             BigQueryUnavailable: it does not answer, or a table or view is not there.
         """
         config = bigquery.QueryJobConfig(
             query_parameters=[
-                bigquery.ScalarQueryParameter(parameter, kind, value)
+                bigquery.ArrayQueryParameter(parameter, kind, value)
+                if isinstance(value, list)
+                else bigquery.ScalarQueryParameter(parameter, kind, value)
                 for parameter, (kind, value) in parameters.items()
             ],
             use_query_cache=False,
