@@ -62,7 +62,7 @@ def test_only_the_edge_of_the_writer_imports_google():
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_nothing_but_the_edge_reads_the_environment(package):
-    edge = {"wsgi", "__main__", "cli", "serving", "target"}
+    edge = {"wsgi", "__main__", "cli", "probe", "serving", "target"}
     readers = {
         name
         for name, tree in modules(package)

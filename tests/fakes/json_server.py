@@ -1,6 +1,7 @@
 """An HTTP server on loopback that records requests and answers what it was told to."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,11 +23,13 @@ class JsonServer:
     """Attributes:
     answers: (status, JSON or text) by "METHOD /path", the query left out; the last of several is kept.
     seen: every request, in order.
+    delay_s: before each answer.
     """
 
     url: str = ""
     answers: dict[str, list[tuple[int, Any]]] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
+    delay_s: float = 0.0
 
     def answer(self, method: str, path: str) -> tuple[int, str, bytes]:
         """Status, content type, body."""
@@ -45,6 +48,7 @@ def json_server() -> Iterator[JsonServer]:
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             fake.seen.append(Seen(self.command, self.path, dict(self.headers), body))
+            time.sleep(fake.delay_s)
             status, kind, said = fake.answer(self.command, self.path)
             self.send_response(status)
             self.send_header("Content-Type", kind)

@@ -3,13 +3,11 @@
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pmpctl.session import open_session
 from pmpctl.target import Target, TargetOption
-from pmpctl.terminal import JsonOption, dump
+from pmpctl.terminal import JsonOption, cell, dump, output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,17 +33,16 @@ def query(
     found = rows(session.bigquery, sql, timeout_s=TIMEOUT_S)
     if as_json:
         typer.echo(dump(found))
+    elif found:
+        output().print(as_table(found))
     else:
-        Console().print(as_table(found))
+        typer.echo("0 rows")
 
 
 def as_table(found: "Sequence[Mapping[str, Any]]") -> Table:
-    table = Table(*(found[0] if found else ()))
+    table = Table()
+    for name in found[0]:
+        table.add_column(cell(name))
     for row in found:
-        table.add_row(*(_text(value) for value in row.values()))
+        table.add_row(*(cell(value) for value in row.values()))
     return table
-
-
-def _text(value: object) -> str:
-    """Bytes (the data of dead letters) are shown as text where they are text."""
-    return escape(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from threading import Event
 from types import FrameType
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -19,6 +20,8 @@ from pmp_schema.topology import SCHEDULE_TIME_HEADER, Schedule
 from pmpctl.errors import CommandError
 
 logger = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S: Final = 10.0  # a schedule is silent for as long as its call lasts
 
 
 def trigger(schedule: Schedule) -> BaseTrigger:
@@ -46,7 +49,7 @@ def call(client: httpx.Client, schedule: Schedule, base_url: str, now: Callable[
             base_url + schedule.path,
             headers=headers,
             json=schedule.body,
-            timeout=schedule.timeout_s,
+            timeout=httpx.Timeout(schedule.timeout_s, connect=CONNECT_TIMEOUT_S),
         )
     except httpx.HTTPError as error:
         logger.warning("schedule.failed", extra={**fields, "cause": str(error) or type(error).__name__})

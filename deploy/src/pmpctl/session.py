@@ -1,7 +1,7 @@
 """What a command works with: its target's variables, and connections that are made when they are first used."""
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +11,9 @@ import typer
 
 from pmp_schema.config import require
 from pmpctl.calls import Call, Command, Request, Step, carry_out
-from pmpctl.errors import CommandError
+from pmpctl.errors import CommandError, one_line
+from pmpctl.local.ports import listens
+from pmpctl.services import Identity, unreachable
 from pmpctl.target import Target, settings
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def _bigquery(project: str, emulator: str | None) -> "bigquery.Client":
     try:
         return query_client(project, emulator)
     except GoogleAuthError as error:
-        raise CommandError(f"no Google credentials: {type(error).__name__}") from error
+        raise CommandError(f"no Google credentials: {one_line(error)}") from error
 
 
 def _token(audience: str, env: Mapping[str, str]) -> str:
@@ -82,23 +84,6 @@ class Connections:
     pause: Callable[[float], None] = time.sleep
 
 
-class Identity(httpx.Auth):
-    """Says who calls, by a token that is asked for once, and again where it is not accepted any more."""
-
-    def __init__(self, token: Callable[[], str]) -> None:
-        self._new = token
-        self._token = ""
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        self._token = self._token or self._new()
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        response = yield request
-        if response.status_code == httpx.codes.UNAUTHORIZED and (renewed := self._new()) != self._token:
-            self._token = renewed
-            request.headers["Authorization"] = f"Bearer {renewed}"
-            yield request
-
-
 class Session:
     """One command's view of its target.
 
@@ -124,6 +109,7 @@ class Session:
     @cached_property
     def project(self) -> "Clients":
         (project,) = require(self.env, "PROJECT_ID")
+        self._require_stack("PUBSUB_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST")
         return self._connections.project(
             project, self.env.get("PUBSUB_EMULATOR_HOST"), self.env.get("BIGQUERY_EMULATOR_HOST")
         )
@@ -131,6 +117,7 @@ class Session:
     @cached_property
     def bigquery(self) -> "bigquery.Client":
         (project,) = require(self.env, "PROJECT_ID")
+        self._require_stack("BIGQUERY_EMULATOR_HOST")
         return self._connections.bigquery(project, self.env.get("BIGQUERY_EMULATOR_HOST"))
 
     def url(self, service: str) -> str:
@@ -168,8 +155,18 @@ class Session:
                     timeout=timeout,
                 )
             )
+        except httpx.ConnectError as error:
+            said = str(unreachable(request.service, request.base_url, error))
+            raise CommandError(f"{said}{'; `make up` starts the stack' if self.local else ''}") from error
         except httpx.HTTPError as error:
             raise unreachable(request.service, request.base_url, error) from error
+
+    def _require_stack(self, *variables: str) -> None:
+        """Asks the local emulators whether they listen: their clients would try for long."""
+        for name in variables if self.local else ():
+            address = self.env[name].partition("://")[2] or self.env[name]
+            if not listens(address):
+                raise CommandError(f"nothing answers at {self.env[name]}; `make up` starts the stack")
 
     def _connected(self, send: Callable[[], httpx.Response]) -> httpx.Response:
         for _ in range(_CONNECTS - 1):
@@ -208,26 +205,3 @@ def open_session(context: typer.Context, target: Target) -> Session:
     session = Session(context.obj or Connections(), target)
     context.call_on_close(session.close)
     return session
-
-
-def answer(response: httpx.Response, service: str) -> dict[str, Any]:
-    """The JSON of a good answer.
-
-    Raises:
-        CommandError: it is not a good one; says what the service said.
-    """
-    if response.is_success:
-        told: dict[str, Any] = response.json()
-        return told
-    try:
-        message = response.json()["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        message = response.text.strip()[:200] or response.reason_phrase
-    said = f"{service} answered {response.status_code}: {' '.join(str(message).split())}"
-    if response.status_code == httpx.codes.UNAUTHORIZED:
-        said += "; a token is good for an hour: export IDENTITY_TOKEN=$(gcloud auth print-identity-token)"
-    raise CommandError(said)
-
-
-def unreachable(service: str, base_url: object, error: httpx.HTTPError) -> CommandError:
-    return CommandError(f"no answer from {service} at {base_url}: {type(error).__name__}")

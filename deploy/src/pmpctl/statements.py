@@ -29,13 +29,13 @@ def rows(client: bigquery.Client, sql: str, *parameters: Parameter, timeout_s: f
 
 
 @contextmanager
-def readable_failures() -> Iterator[None]:
-    """Makes what BigQuery's client raises one line.
+def readable_failures(service: str = "BigQuery") -> Iterator[None]:
+    """Makes what Google's clients raise one line.
 
     Raises:
-        CommandError: what BigQuery said, or why it said nothing.
+        CommandError: what the service said, or why it said nothing.
     """
     try:
         yield
     except FAILURES as error:
-        raise CommandError(f"BigQuery: {one_line(getattr(error, 'message', '') or error)}") from error
+        raise CommandError(f"{service}: {one_line(getattr(error, 'message', '') or error)}") from error

@@ -1,18 +1,25 @@
 """What every command shares at the terminal: options, questions, progress, tables and JSON."""
 
 import json
+import math
+import re
 import sys
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from pmp_schema.events import rfc3339
 from pmpctl.errors import CommandError
+
+PIPE_COLUMNS: Final = 200
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 DryRunOption = Annotated[
@@ -47,9 +54,21 @@ def spinner(*, quiet: bool) -> Console:
     return Console(stderr=True, quiet=quiet)
 
 
+def output() -> Console:
+    """Where tables are printed; wide where no terminal cuts them, in a pipe or a file."""
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, PIPE_COLUMNS))
+
+
+def cell(value: object) -> Text:
+    """A value as a table shows it, whatever it holds: no markup, and no character that steers a terminal."""
+    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    return Text(_CONTROL.sub(lambda found: repr(found[0])[1:-1], text))
+
+
 def dump(told: Any) -> str:
-    """JSON for programs; times are RFC 3339."""
-    return json.dumps(told, default=_plain)
+    """JSON for programs: times are RFC 3339, bytes base64, and what is no number is null."""
+    return json.dumps(_finite(told), default=_plain, allow_nan=False)
 
 
 def dry_calls(calls: Sequence[object], *, as_json: bool) -> str:
@@ -64,28 +83,40 @@ def fields(told: Mapping[str, Any]) -> str:
 
 
 def rows_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Any rows as a table; a column is as wide as its longest word."""
+    """One row or more as a table; a column is as wide as its longest word."""
     table = Table(title=title, title_justify="left")
     for name, value in rows[0].items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_text(value) for value in row.values()))
+        table.add_row(*(_shown(value) for value in row.values()))
     return table
 
 
-def _text(value: Any) -> str:
+def _shown(value: Any) -> Text | str:
     match value:
         case bool():
-            text = "[green]yes[/]" if value else "[red]no[/]"
+            return "[green]yes[/]" if value else "[red]no[/]"
         case datetime():
-            text = value.astimezone(UTC).strftime("%F %T")
+            return value.astimezone(UTC).strftime("%F %T")
         case list() | tuple():
-            text = escape(", ".join(map(str, value)))
+            return cell(", ".join(map(str, value)) or "-")
         case _:
-            text = "" if value is None else escape(str(value))
-    return text or "-"
+            return cell("-" if value in {None, ""} else value)
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {name: _finite(held) for name, held in value.items()}
+        case list() | tuple():
+            return [_finite(held) for held in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value
 
 
 def _plain(value: Any) -> str:
-    return value.strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else str(value)
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    return b64encode(value).decode() if isinstance(value, bytes) else str(value)

@@ -6,8 +6,9 @@ Not curl, which a slim image lacks; not urllib, which would ask a proxy of the e
 import os
 import sys
 from http.client import HTTPConnection, HTTPException
+from typing import Final
 
-TIMEOUT_S = 3.0
+TIMEOUT_S: Final = 3.0
 
 
 def answers(port: int) -> bool:

@@ -145,6 +145,38 @@ def test_a_run_on_dataflow_is_asked_for_because_it_costs(pmpctl, service):
     assert err == "pmpctl: This starts a Dataflow batch job, which costs some cents. Say so with --yes.\n"
 
 
+@pytest.mark.parametrize(("engine", "asked"), [("beam", True), ("sql", False)])
+def test_the_deployed_engine_decides_whether_a_run_is_asked_for(pmpctl, service, cloud, engine, asked):
+    cloud.add_schedule("pmp-features-every-25-minutes", body=f'{{"engine": "{engine}"}}'.encode())
+    service.answers["POST /runs"] = [(202, RUN)]
+    assert ("Say so with --yes" in pmpctl("features", "run")[2]) is asked
+    assert bool(service.seen) is not asked
+
+
+def test_a_wait_outlives_a_launcher_that_is_replaced(pmpctl, service):
+    service.answers["POST /runs"] = [(202, RUN)]
+    service.answers["GET /runs/f-1"] = [
+        (503, {"error": {"message": "shutting down"}}),
+        (200, {**RUN, "status": "succeeded"}),
+    ]
+    assert pmpctl("features", "run", "--engine", "sql", "--wait")[0] == 0
+
+
+def test_a_page_of_somebody_else_is_no_answer(pmpctl, service):
+    service.answers["GET /runs/f-1"] = [(200, "<html>Sign in</html>")]
+    assert pmpctl("features", "status", "f-1")[2] == (
+        f"pmpctl: launcher answered what is no JSON object: is {service.url}/runs/f-1 its address?\n"
+    )
+
+
+def test_a_request_that_was_sent_is_not_sent_again(pmpctl, service, monkeypatch):
+    monkeypatch.setattr("pmpctl.collector.requests.COLLECT_TIMEOUT_S", 0.2)
+    service.delay_s = 1.0
+    service.answers["POST /collect/station_status"] = [(200, {"results": []})]
+    assert pmpctl("collect", "--feed", "station_status")[2].endswith(": ReadTimeout\n")
+    assert len(service.seen) == 1
+
+
 def test_the_status_of_a_run_is_the_launchers(pmpctl, service):
     service.answers["GET /runs/f-1"] = [(200, RUN)]
     assert json.loads(pmpctl("features", "status", "f-1", "--json")[1]) == RUN

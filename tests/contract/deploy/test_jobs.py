@@ -68,6 +68,20 @@ def test_a_feature_run_is_listed_and_cancelled_by_its_pipeline(pmpctl, cloud):
     assert cloud.changes == [("JOB_STATE_CANCELLED", job)]
 
 
+def test_the_newest_job_that_has_ended_is_described_by_its_pipeline(pmpctl, cloud):
+    cloud.add_job("pmp-curate-status", "FAILED", number=2)
+    newest = cloud.add_job("pmp-curate-status", "FAILED")
+    assert json.loads(pmpctl("jobs", "describe", "curate_status")[1])["id"] == newest
+
+
+@pytest.mark.parametrize("wanted", ["pmp", "pmp-curate"])
+def test_the_beginning_of_a_name_is_no_job(pmpctl, cloud, wanted):
+    cloud.add_job("pmp-curate-status")
+    code, _, err = pmpctl("jobs", "cancel", wanted, "--yes")
+    assert (code, cloud.changes) == (1, [])
+    assert err == f"pmpctl: no job {wanted}; active: pmp-curate-status ({JOB})\n"
+
+
 def test_a_pipelines_own_job_is_meant_before_its_backfill(pmpctl, cloud):
     cloud.add_job("pmp-curate-status-backfill", batch=True)
     cloud.add_job("pmp-curate-status")

@@ -11,14 +11,16 @@ from tests.fakes.google_cloud import NOON
 def test_lines_are_printed_oldest_first_with_their_fields(pmpctl, cloud):
     cloud.add_entry(2, "ERROR", "b", json_payload={"message": "message.poisoned", "reason": "schema"})
     cloud.add_entry(1, "INFO", "a", text_payload="started")
-    cloud.add_entry(3, "DEBUG", "c", text_payload="a detail")
+    cloud.add_entry(3, "DEFAULT", "c", text_payload="Traceback (most recent call last):")
     cloud.add_entry(-1, "ERROR", "d", text_payload="before")
     since = ("--since", NOON.isoformat())
-    assert pmpctl("logs", "collector", *since) == (
-        0,
-        "2026-01-24 12:00:01 INFO     started\n2026-01-24 12:00:02 ERROR    message.poisoned reason=schema\n",
-        "",
-    )
+    shown = [
+        "2026-01-24 12:00:01 INFO     started",
+        "2026-01-24 12:00:02 ERROR    message.poisoned reason=schema",
+        "2026-01-24 12:00:03 DEFAULT  Traceback (most recent call last):",
+    ]
+    assert pmpctl("logs", "collector", *since) == (0, "".join(f"{line}\n" for line in shown), "")
+    assert pmpctl("logs", "collector", *since, "--severity", "ERROR")[1] == f"{shown[1]}\n"
     lines = pmpctl("logs", "collector", *since, "--json")[1].splitlines()
     assert json.loads(lines[1]) == {
         "at": "2026-01-24T12:00:02.000000Z",

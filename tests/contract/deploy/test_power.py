@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from tests.contract.deploy.conftest import DAILY, LAUNCHER, MINUTELY
-from tests.fakes.google_cloud import PARENT
+from tests.fakes.google_cloud import PARENT, GoogleCloud
 
 START = f"run.jobs.run_job name={PARENT}/jobs/{LAUNCHER}\n"
 RESUME = "".join(f"scheduler.resume_job name={PARENT}/jobs/{name}\n" for name in (DAILY, MINUTELY))
@@ -67,6 +67,39 @@ def test_a_launcher_that_fails_is_told(pmpctl, deployed):
         "pmpctl: the launcher of curate_status is FAILED: see `pmpctl logs curate_status_launcher "
         "--target cloud`\n"
     )
+
+
+def test_a_job_that_fails_at_its_start_is_told_with_its_id(pmpctl, deployed, monkeypatch):
+    deployed.add_job("pmp-curate-status", "FAILED", number=5)  # an earlier one
+
+    def advance(_):
+        GoogleCloud.advance(deployed)
+        for job in deployed.jobs.values():
+            job.current_state = "JOB_STATE_FAILED"
+
+    monkeypatch.setattr(deployed, "advance", advance)
+    code, _, err = pmpctl("up", "--yes")
+    assert code == 1
+    assert err.endswith(
+        f"pmpctl: job pmp-curate-status ({JOB}) is FAILED: see `pmpctl logs curate_status --target cloud`\n"
+    )
+
+
+def test_a_schedule_whose_runs_are_jobs_is_asked_for(pmpctl, deployed):
+    running(deployed)
+    schedule = deployed.schedules[f"{PARENT}/jobs/{DAILY}"]
+    schedule.state, schedule.http_target.body = "PAUSED", b'{"engine": "beam"}'
+    code, _, err = pmpctl("up")
+    assert (code, deployed.changes) == (1, [])
+    assert err == "pmpctl: This starts a Dataflow batch job at each feature run. Say so with --yes.\n"
+
+
+def test_a_job_that_began_while_a_person_thought_it_over_is_drained(pmpctl, deployed, monkeypatch):
+    job = deployed.add_job("pmp-curate-status", "PENDING")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: deployed.advance())
+    assert pmpctl("down")[0] == 0
+    assert deployed.changes == [("JOB_STATE_DRAINED", job)]
 
 
 def test_up_waits_for_no_job_that_is_draining(pmpctl, deployed):
@@ -218,7 +251,8 @@ def test_json_of_a_dry_run_holds_the_calls_and_the_state(pmpctl, deployed):
             {"pipeline": "curate_status", "outcome": None},
             {"pipeline": "station_features", "outcome": None},
         ],
-        "notes": [],
+        "kept": [],
+        "broken": [],
     }
 
 

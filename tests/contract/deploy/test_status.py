@@ -112,6 +112,13 @@ def test_what_is_wrong_is_told_as_a_problem(pmpctl, project, change, problem):
     assert told(pmpctl)[1]["problems"] == [problem]
 
 
+def test_the_last_call_of_a_paused_schedule_is_no_problem_but_one_that_cannot_run_is(pmpctl, project):
+    project.add_schedule(MINUTELY, "PAUSED", code=13)
+    assert told(pmpctl)[1]["problems"] == []
+    project.add_schedule(MINUTELY, "DISABLED")
+    assert told(pmpctl)[1]["problems"] == [f"{MINUTELY} is DISABLED"]
+
+
 def test_what_is_meant_to_wait_is_no_problem(pmpctl, project):
     waits(project, "pmp-dead-letters-hold-sub", 86_400)
     project.jobs.clear()  # everything is down: what is left waits for the next `up`

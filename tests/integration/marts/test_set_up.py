@@ -73,6 +73,14 @@ def test_a_table_with_a_materialized_views_name_is_reported_and_kept(cloud):
     assert cloud.deleted == []
 
 
+def test_a_table_with_a_views_name_is_reported_and_kept(cloud):
+    prepare(cloud)
+    cloud.tables["pmp_marts.latest_state"] = {"type": "TABLE"}
+    assert prepare(cloud, dry_run=True) == ["differs  view pmp_marts.latest_state: a table has its name"]
+    assert prepare(cloud) == ["differs  view pmp_marts.latest_state: a table has its name"]
+    assert cloud.tables["pmp_marts.latest_state"] == {"type": "TABLE"}
+
+
 @pytest.mark.parametrize("name", MATERIALIZED)
 def test_a_materialized_view_has_the_rows_of_its_text(marts, name):
     at = datetime(2026, 1, 24, 10, tzinfo=UTC)

@@ -1,3 +1,7 @@
+import json
+from datetime import UTC, datetime
+from math import inf, nan
+
 import pytest
 from google.api_core.exceptions import BadRequest
 from google.auth.exceptions import RefreshError
@@ -7,6 +11,7 @@ from rich.console import Console
 from pmpctl.errors import CommandError
 from pmpctl.query import as_table
 from pmpctl.statements import rows
+from pmpctl.terminal import dump
 
 
 class Client:
@@ -36,9 +41,19 @@ def test_whatever_bigquery_raises_is_one_line(error, said):
     assert str(raised.value) == f"BigQuery: {said}"
 
 
-def test_values_are_shown_as_they_are():
+def test_values_are_shown_as_they_are_and_steer_no_terminal():
     console = Console(width=80, record=True)
-    console.print(as_table([{"name": "[red]Gare[/]", "data": b"\xc3\x89glise \xff"}]))
+    console.print(as_table([{"[/x]": "[red]Gare[/]", "data": b"\xc3\x89glise \xff", "kind": "\x1b[2J[/]"}]))
     shown = console.export_text()
-    assert "[red]Gare[/]" in shown
-    assert "Église \\xff" in shown
+    for value in ("[/x]", "[red]Gare[/]", "Église \\xff", "\\x1b[2J[/]"):
+        assert value in shown
+    assert "\x1b" not in shown
+
+
+def test_json_is_json_whatever_it_holds():
+    told = {"at": datetime(2026, 1, 24, 12, 0, 0, 250000, tzinfo=UTC), "data": b"\xff", "n": [nan, inf, 1.5]}
+    assert json.loads(dump(told), parse_constant=pytest.fail) == {
+        "at": "2026-01-24T12:00:00.250000Z",
+        "data": "/w==",
+        "n": [None, None, 1.5],
+    }

@@ -71,19 +71,26 @@ def read_job(google: Google, job_id: str) -> Any:
     )
 
 
-def find(jobs: Sequence[Job], wanted: str) -> Job:
+def find(jobs: Sequence[Job], wanted: str, pipelines: Collection[str]) -> Job:
     """The job of an id, else the active one of a name, else the active one of a pipeline.
+
+    Args:
+        jobs: newest first.
+        pipelines: names of streaming jobs, each also the beginning of its batch jobs' names.
 
     Raises:
         CommandError: there is none, or more than one.
     """
     named = [job for job in jobs if wanted == job.id or (wanted == job.name and job.active)]
-    found = named or [job for job in jobs if job.active and _is_of(job.name, (wanted,))]
+    of_pipeline = [job for job in jobs if wanted in pipelines and _is_of(job.name, (wanted,))]
+    found = named or [job for job in of_pipeline if job.active]
     if len(found) == 1:
         return found[0]
     if found:
         ids = ", ".join(job.id for job in found)
         raise CommandError(f"{wanted}: there are {len(found)} jobs, give an id: {ids}")
+    if of_pipeline:  # where ended jobs are looked at, the newest is meant
+        return of_pipeline[0]
     there = ", ".join(f"{job.name} ({job.id})" for job in jobs if job.active) or "none"
     raise CommandError(f"no job {wanted}; active: {there}")
 

@@ -50,9 +50,16 @@ def source_filter(name: str) -> str:
     raise CommandError(f"no service or pipeline {name}; there are: {known}")
 
 
-def read_lines(google: Google, source: str, *, since: datetime, severity: str) -> list[tuple[str, Line]]:
-    """The newest entries since a time, oldest first, each with its id."""
-    wanted = f'{source} AND severity>={severity} AND timestamp>="{since.isoformat()}"'
+def read_lines(
+    google: Google, source: str, *, since: datetime, severity: str | None
+) -> list[tuple[str, Line]]:
+    """The newest entries since a time, oldest first, each with its id.
+
+    Args:
+        severity: at least; all where it is None, also what has none: plain text, as of a program that does not start.
+    """
+    least = f" AND severity>={severity}" if severity else ""
+    wanted = f'{source}{least} AND timestamp>="{since.isoformat()}"'
     request = {
         "resource_names": [f"projects/{google.project}"],
         "filter": wanted,

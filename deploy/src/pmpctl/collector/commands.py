@@ -4,12 +4,12 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from pmpctl.collector import requests
-from pmpctl.session import answer, open_session
+from pmpctl.services import answer
+from pmpctl.session import open_session
 from pmpctl.target import Target, TargetOption
-from pmpctl.terminal import DryRunOption, JsonOption, dry_calls, dump, fields, spinner
+from pmpctl.terminal import DryRunOption, JsonOption, dry_calls, dump, fields, output, spinner
 
 
 class Feed(StrEnum):
@@ -46,7 +46,7 @@ def collect(
     if as_json:
         typer.echo(dump({"results": found}))
     else:
-        Console().print(requests.results_table(found))
+        output().print(requests.results_table(found))
     raise typer.Exit(1 if any(result["outcome"] == "failed" for result in found) else 0)
 
 
@@ -54,7 +54,7 @@ def simulate(
     context: typer.Context,
     events: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
     stations: Annotated[int | None, typer.Option(min=1, help="Spread over so many.")] = None,
-    rate: Annotated[float | None, typer.Option(min=0.001, help="Events a second.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0.001, max=1e6, help="Events a second.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same events.")] = None,
     city: Annotated[str | None, typer.Option(help="Their city_id.")] = None,
     dry_run: DryRunOption = False,

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import httpx
-from rich.markup import escape
 from rich.table import Table
 
 from pmpctl.calls import Request
 from pmpctl.errors import CommandError
-from pmpctl.session import answer
+from pmpctl.services import answer
+from pmpctl.terminal import cell
 
 FEEDS: Final = ("station_status", "station_information")
 # All systems are polled in one request; Cloud Run ends it after 300 s.
@@ -64,7 +64,7 @@ def results_table(found: Sequence[Mapping[str, Any]]) -> Table:
             _number(result.get("bytes")),
             str(result.get("feed_ts") or "-"),
             str(result.get("message_id") or "-"),
-            escape(str(result.get("detail") or "")),
+            cell(result.get("detail") or ""),
         )
     return table
 

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from pmpctl.session import open_session
 from pmpctl.target import Target, TargetOption
-from pmpctl.terminal import JsonOption, dump
+from pmpctl.terminal import JsonOption, dump, output
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 def cost(
     context: typer.Context,
-    days: Annotated[float, typer.Option(min=0.01, help="That usage is measured over.")] = 7.0,
+    days: Annotated[float, typer.Option(min=0.01, max=3650, help="That usage is measured over.")] = 7.0,
     prices: Annotated[
         Path | None, typer.Option(help="A price table (TOML) instead of the dated one that is built in.")
     ] = None,
@@ -46,4 +45,4 @@ def cost(
     if as_json:
         typer.echo(dump(report.as_json(estimate)))
     else:
-        report.show(estimate, Console())
+        report.show(estimate, output())

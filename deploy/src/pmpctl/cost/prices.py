@@ -1,5 +1,6 @@
 """The price table of `pmpctl cost`."""
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,11 +76,16 @@ def load_prices(path: Path | None = None) -> Prices:
     own = {} if path is None else _read(path)
     _check(f"{path}: unknown", own, table)
     prices, assumptions = own.get("prices", {}), own.get("assumptions", {})
+    for name, held in {"prices": prices, "assumptions": assumptions, **prices}.items():
+        if not isinstance(held, dict):
+            raise CommandError(f"{path}: {name} is no table")
     _check(f"{path}: unknown", assumptions, table["assumptions"])
     _check(f"{path}: unknown", prices, table["prices"])
     for name, entry in prices.items():
         _check(f"{path}: unknown in {name}", entry, table["prices"][name])
         _check_numbers(f"{path}: {name}", {key: entry[key] for key in _NUMBERS & entry.keys()})
+        if not isinstance(entry.get("as_of", date.min), date):
+            raise CommandError(f"{path}: {name}: as_of is no date")
     _check_numbers(f"{path}: assumptions", assumptions)
     return Prices(
         {name: Price(**{**entry, **prices.get(name, {})}) for name, entry in table["prices"].items()},
@@ -95,8 +101,10 @@ def _check(said: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> Non
 
 def _check_numbers(said: str, given: Mapping[str, Any]) -> None:
     for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise CommandError(f"{said}: {name} is no number")
+        if value < 0 or (value == 0 and name == "per"):
+            raise CommandError(f"{said}: {name} is too small")
 
 
 def _read(path: Path) -> dict[str, Any]:

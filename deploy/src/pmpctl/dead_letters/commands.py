@@ -1,20 +1,22 @@
 """Commands about messages that did not arrive: list and replay dead letters, reconcile."""
 
 import json
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
 import typer
-from rich.console import Console
 
+from pmp_schema.events import rfc3339
+from pmpctl.ages import begin
 from pmpctl.dead_letters import reconciliation
 from pmpctl.dead_letters import replay as replayer
 from pmpctl.errors import CommandError
 from pmpctl.session import open_session
 from pmpctl.target import Target, TargetOption
-from pmpctl.terminal import JsonOption, dump, spinner
+from pmpctl.terminal import JsonOption, dump, output, spinner
 
 
 class Source(StrEnum):
@@ -37,19 +39,22 @@ def dead_letters(
     context: typer.Context,
     reason: ReasonOption = None,
     source_topic: TopicOption = None,
-    since: Annotated[str | None, typer.Option(help="Dead-lettered at this RFC 3339 time or later.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Dead-lettered since: an age (90m, 24h, 7d) or an RFC 3339 time.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
     """Lists dead letters, newest first."""
-    given = {"reason": reason, "source_topic": source_topic, "since": since}
+    at = None if since is None else rfc3339(begin(since, datetime.now(UTC)))
+    given = {"reason": reason, "source_topic": source_topic, "since": at}
     filters: dict[str, str | int] = {name: value for name, value in given.items() if value is not None}
     letters = replayer.dead_letters(_replayer(context, target), {**filters, "limit": limit})
     if as_json:
         typer.echo(dump(letters))
     else:
-        Console().print(replayer.letters_table(letters))
+        output().print(replayer.letters_table(letters))
 
 
 def replay(
@@ -60,7 +65,7 @@ def replay(
     published_after: Annotated[str | None, typer.Option(help="RFC 3339; of the original message.")] = None,
     published_before: Annotated[str | None, typer.Option(help="RFC 3339; of the original message.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Letters at most.")] = 1000,
-    rate: Annotated[float, typer.Option(min=0.001, help="Letters a second.")] = 100.0,
+    rate: Annotated[float, typer.Option(min=0.001, max=1e6, help="Letters a second.")] = 100.0,
     source: Annotated[
         Source, typer.Option("--from", help="The hold subscription (7 days), or the table (any age).")
     ] = Source.HOLD,
@@ -71,7 +76,9 @@ def replay(
     fixes: Annotated[
         Path | None,
         typer.Option(
-            help='JSON file: [{"op": "set", "path": "$.kind", "value": "pickup"}, ...].', exists=True
+            help='JSON file: [{"op": "set", "path": "$.kind", "value": "pickup"}, ...].',
+            exists=True,
+            dir_okay=False,
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
@@ -100,7 +107,7 @@ def replay(
     if as_json:
         typer.echo(dump(report))
     else:
-        Console().print(replayer.report_table(report))
+        output().print(replayer.report_table(report))
     raise typer.Exit(1 if report.get("stopped") else 0)
 
 
@@ -125,7 +132,7 @@ def reconcile(
     if as_json:
         typer.echo(dump(told))
     else:
-        reconciliation.show(told, Console())
+        reconciliation.show(told, output())
     raise typer.Exit(1 if told["missing"] else 0)
 
 
@@ -139,5 +146,7 @@ def _read_fixes(path: Path | None) -> Any:
         return []
     try:
         return json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise CommandError(f"{path}: not JSON: {error}") from error

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import httpx
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pmpctl.dead_letters.replay import SERVICE
-from pmpctl.session import answer, unreachable
+from pmpctl.services import answer, unreachable
+from pmpctl.terminal import cell
 
 # Two queries of two calls each, of 30 s at most unless the service is told otherwise.
 REQUEST_TIMEOUT_S: Final = 150.0
@@ -71,7 +71,7 @@ def _repeats_table(repeats: Sequence[Mapping[str, Any]]) -> Table:
         what += [f"delivered {repeat['deliveries']} times"] * (repeat["deliveries"] > 1)
         published = _time(repeat["publish_ts"], 19)
         row = (repeat["topic"], published, repeat["message_id"], repeat["event"], ", ".join(what))
-        table.add_row(*map(escape, row))
+        table.add_row(*map(cell, row))
     return table
 
 

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import httpx
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pmpctl.errors import CommandError
-from pmpctl.session import answer, unreachable
+from pmpctl.services import answer, unreachable
+from pmpctl.terminal import cell
 
 SERVICE: Final = "replayer"
 # A replay tells a line about once a second; a longer silence means that it is gone.
@@ -74,11 +74,11 @@ def letters_table(letters: list[dict[str, Any]]) -> Table:
     for letter in letters:
         table.add_row(
             str(letter["dead_lettered_ts"])[:19],
-            escape(str(letter["reason"])),
-            escape(str(letter["source_topic"] or "-")),
+            cell(letter["reason"]),
+            cell(letter["source_topic"] or "-"),
             str(letter["replay_count"] or 0),
             str(letter["data_bytes"]),
-            escape(str(letter["detail"] or "")),
+            cell(letter["detail"] or ""),
         )
     return table
 
@@ -90,7 +90,7 @@ def report_table(report: Mapping[str, Any]) -> Table:
             table.add_row(name, str(report[name]))
     for group in ("by_reason", "refused_by"):
         for reason, count in sorted(report.get(group, {}).items()):
-            table.add_row(escape(f"  {group.replace('_', ' ')}: {reason}"), str(count))
+            table.add_row(cell(f"  {group.replace('_', ' ')}: {reason}"), str(count))
     if report.get("stopped"):
-        table.add_row("stopped", escape(str(report["stopped"])))
+        table.add_row("stopped", cell(report["stopped"]))
     return table

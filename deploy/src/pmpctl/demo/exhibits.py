@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rich.markup import escape
 from rich.table import Table
+
+from pmpctl.terminal import cell
 
 EXHIBITS: Final = {
     "snapshots": "feed_snapshots: feed bodies as they came",
@@ -20,13 +21,13 @@ EXHIBITS: Final = {
 """Titles by the name of their statement in sql/."""
 
 
-def rows_table(title: str, rows: list[dict[str, Any]]) -> Table:
+def exhibit_table(title: str, rows: list[dict[str, Any]]) -> Table:
     """The rows of an exhibit."""
     shown = Table(title=title, title_justify="left")
     for column in rows[0] if rows else ():
         shown.add_column(column, overflow="ellipsis", no_wrap=True, max_width=46)
     for row in rows:
-        shown.add_row(*(escape(str(value)) for value in row.values()))
+        shown.add_row(*(cell(value) for value in row.values()))
     return shown
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from pmp_schema import gbfs, tables
 from pmp_schema.errors import RetryableError
 from pmp_schema.events import rfc3339
-from pmpctl.demo.exhibits import EXHIBITS, counts_table, rows_table
+from pmpctl.demo.exhibits import EXHIBITS, counts_table, exhibit_table
 from pmpctl.demo.landed import Landed, Published
 from pmpctl.errors import CommandError
 from pmpctl.local.environment import LIVE
@@ -163,7 +163,7 @@ def _drive(feed: str, stack: Stack, report: Report, console: Console) -> None:
     with report.step(console, "query tables and marts"):
         counts = {tables.table(name).id: count for name, count in landed.counts().items()}
         report.tables = {table: rows for table, (rows, _) in counts.items()}
-        shown = [rows_table(title, landed.sample(name)) for name, title in EXHIBITS.items()]
+        shown = [exhibit_table(title, landed.sample(name)) for name, title in EXHIBITS.items()]
     for table in (*shown, counts_table(counts)):
         console.print(table)
 

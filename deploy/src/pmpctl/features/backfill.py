@@ -6,22 +6,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-import httpx
-from rich.markup import escape
 from rich.table import Table
 
 from pmp_schema.events import rfc3339
 from pmp_schema.instants import parse_instant
 from pmpctl.calls import Request
-from pmpctl.errors import CommandError
 from pmpctl.features import requests
 from pmpctl.features.times import KnownAt
-from pmpctl.session import Session, answer
+from pmpctl.session import Session
+from pmpctl.terminal import cell
 
 ATTEMPTS: Final = 3
 POLL_S: Final = 2.0
-# A launcher that is being replaced is back within that; after the last one the backfill ends.
-_PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 Run = Mapping[str, Any]
 """As the launcher answers."""
@@ -61,22 +57,11 @@ class CalledLauncher:
         )
 
     def start(self, as_of: datetime) -> Run:
-        return self._ask(self.request(as_of))
+        return requests.ask(self._session, self.request(as_of))
 
     def find(self, run: Run) -> Run:
-        return self._ask(requests.status_request(self._session.url("launcher"), str(run["run_id"])))
-
-    def _ask(self, request: Request) -> Run:
-        for pause_s in _PAUSES_S:
-            try:
-                response = self._session.send(request)
-            except CommandError:
-                self._session.pause(pause_s)
-                continue
-            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                return answer(response, "launcher")
-            self._session.pause(pause_s)
-        return answer(self._session.send(request), "launcher")
+        request = requests.status_request(self._session.url("launcher"), str(run["run_id"]))
+        return requests.ask(self._session, request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +166,7 @@ def problems_table(report: Report) -> Table:
     table = Table("as_of", "problem")
     for as_of, run in report.failed.items():
         table.add_row(
-            rfc3339(as_of), escape(f"{run['run_id']} failed: {run.get('error', 'it does not say why')}")
+            rfc3339(as_of), cell(f"{run['run_id']} failed: {run.get('error', 'it does not say why')}")
         )
     for as_of, known_at in report.later.items():
         table.add_row(rfc3339(as_of), f"its rows were made with what was known at {rfc3339(known_at)}")

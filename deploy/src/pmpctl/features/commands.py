@@ -3,11 +3,12 @@
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
 from pmpctl.features import history, requests
-from pmpctl.session import Session, answer, open_session
+from pmpctl.services import answer
+from pmpctl.session import Session, open_session
 from pmpctl.target import Target, TargetOption
 from pmpctl.terminal import (
     DryRunOption,
@@ -18,6 +19,7 @@ from pmpctl.terminal import (
     dry_calls,
     dump,
     fields,
+    output,
     rows_table,
     spinner,
 )
@@ -56,7 +58,7 @@ def run_features(
     if dry_run:
         typer.echo(dry_calls((request,), as_json=as_json))
         return
-    if engine is Engine.BEAM and not session.local:
+    if not session.local and (engine is Engine.BEAM or (engine is None and _is_beam_deployed(session))):
         confirm("This starts a Dataflow batch job, which costs some cents.", yes=yes)
     told: Any = answer(session.send(request), "launcher")
     if wait:
@@ -86,7 +88,7 @@ def features_status(
     if as_json:
         typer.echo(dump({"runs": rows}))
     elif rows:
-        Console().print(rows_table("feature runs", rows))
+        output().print(rows_table("feature runs", rows))
     else:
         typer.echo("no runs yet")
 
@@ -101,5 +103,13 @@ def _listed(session: Session, limit: int) -> list[dict[str, Any]]:
         raise CommandError(str(error)) from error
 
 
+def _is_beam_deployed(session: Session) -> bool:
+    """Whether the launcher's own engine is Beam, as far as the schedules tell: Terraform sets both together."""
+    from pmpctl.cloud.schedules import read_schedules  # noqa: PLC0415 - Google's clients take a second to import
+
+    found = read_schedules(session.google, {schedule.id for schedule in TOPOLOGY.schedules})
+    return any(schedule.engine == "beam" for schedule in found)
+
+
 def _look(session: Session, run_id: str) -> dict[str, Any]:
-    return answer(session.send(requests.status_request(session.url("launcher"), run_id)), "launcher")
+    return requests.ask(session, requests.status_request(session.url("launcher"), run_id))

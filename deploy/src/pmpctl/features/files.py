@@ -100,6 +100,8 @@ class _Parquet:
         self._schema = schema
 
     def write(self, page: Page) -> None:
+        if not page:
+            return
         arrays = [
             self._arrow.array(values, type=kind)
             for values, kind in zip(zip(*page, strict=True), self._schema.types, strict=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pmp_schema.events import rfc3339
@@ -16,7 +15,17 @@ from pmpctl.features.files import Format, destination
 from pmpctl.features.times import KnownAt, check_settled, parse_time, time_range
 from pmpctl.session import Session, open_session
 from pmpctl.target import Target, TargetOption
-from pmpctl.terminal import DryRunOption, Engine, JsonOption, YesOption, confirm, dry_calls, dump, spinner
+from pmpctl.terminal import (
+    DryRunOption,
+    Engine,
+    JsonOption,
+    YesOption,
+    confirm,
+    dry_calls,
+    dump,
+    output,
+    spinner,
+)
 
 if TYPE_CHECKING:
     from pmpctl.features.runs import Told
@@ -77,7 +86,7 @@ def backfill(
     else:
         typer.echo(str(report))
         if report.failed or report.later:
-            Console().print(filling.problems_table(report))
+            output().print(filling.problems_table(report))
     raise typer.Exit(code)
 
 

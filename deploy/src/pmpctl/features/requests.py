@@ -4,12 +4,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
+import httpx
+
 from pmpctl.calls import Request
 from pmpctl.errors import CommandError
+from pmpctl.services import answer
+from pmpctl.session import Session
 
 ENDED: Final = frozenset({"succeeded", "failed"})
 POLL_S: Final = 5.0
 WAIT_S: Final = 3600.0
+# A launcher that is being replaced is back within that; after the last one it is given up.
+_PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 def run_request(base_url: str, *, as_of: str | None, known_at: str | None, engine: str | None) -> Request:
@@ -41,3 +47,21 @@ def wait(
         pause(POLL_S)
         run = look(str(run["run_id"]))
     raise CommandError(f"run {run['run_id']} is still {run['status']} after {WAIT_S / 60:.0f} minutes")
+
+
+def ask(session: Session, request: Request) -> dict[str, Any]:
+    """The launcher's answer; asked again where it does not answer for the moment: twice is one run.
+
+    Raises:
+        CommandError: it refuses, or does not answer for long.
+    """
+    for pause_s in _PAUSES_S:
+        try:
+            response = session.send(request)
+        except CommandError:
+            session.pause(pause_s)
+            continue
+        if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            return answer(response, "launcher")
+        session.pause(pause_s)
+    return answer(session.send(request), "launcher")

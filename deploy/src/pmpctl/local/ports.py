@@ -63,13 +63,18 @@ def require_answer(address: str) -> None:
     Raises:
         CommandError: it does not.
     """
+    if not listens(address):
+        raise CommandError(f"PUBSUB_EMULATOR_HOST={address} does not answer: start it, or unset the variable")
+
+
+def listens(address: str) -> bool:
+    """Whether anything takes connections at `host:port`."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=2.0).close()
-    except (OSError, ValueError) as error:
-        raise CommandError(
-            f"PUBSUB_EMULATOR_HOST={address} does not answer ({error}): start it, or unset the variable"
-        ) from error
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def require_free(wanted: Iterable[tuple[str, int]]) -> None:

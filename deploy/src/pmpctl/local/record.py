@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pmp_schema.processes import ProcessId
 from pmpctl.errors import CommandError
@@ -67,21 +67,13 @@ class StateFolder:
 
     def read(self) -> Record | None:
         """The last record; None where no stack ever ran here."""
+        file = self.path / "stack.json"
         try:
-            raw = json.loads((self.path / "stack.json").read_text("utf-8"))
+            return _record(json.loads(file.read_text("utf-8")))
         except FileNotFoundError:
             return None
-        processes = tuple(
-            ProcessRecord(
-                name=p["name"],
-                ports=tuple(p["ports"]),
-                health=p["health"],
-                identity=ProcessId(**p["identity"]) if p["identity"] else None,
-            )
-            for p in raw.pop("processes")
-        )
-        supervisor = ProcessId(**raw.pop("supervisor"))
-        return Record(supervisor=supervisor, processes=processes, **raw)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CommandError(f"{file} cannot be read ({type(error).__name__}): remove it") from error
 
     def running(self) -> Record | None:
         """The record of a stack whose supervisor is alive."""
@@ -108,3 +100,17 @@ class StateFolder:
         if record is None:
             return "a stack was killed and has left processes behind: run `pmpctl local down`"
         return f"already running (pid {record.supervisor.pid}); stop it with `pmpctl local down`"
+
+
+def _record(raw: dict[str, Any]) -> Record:
+    processes = tuple(
+        ProcessRecord(
+            name=p["name"],
+            ports=tuple(p["ports"]),
+            health=p["health"],
+            identity=ProcessId(**p["identity"]) if p["identity"] else None,
+        )
+        for p in raw.pop("processes")
+    )
+    supervisor = ProcessId(**raw.pop("supervisor"))
+    return Record(supervisor=supervisor, processes=processes, **raw)

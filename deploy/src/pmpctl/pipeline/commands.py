@@ -1,30 +1,42 @@
 """Commands that start, end and watch the pipeline: up, down, status, logs."""
 
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
 
+from pmp_schema.topology import TOPOLOGY
+from pmpctl.ages import begin
 from pmpctl.calls import Command, Step
 from pmpctl.errors import CommandError
 from pmpctl.session import Session, open_session
 from pmpctl.target import Target, TargetOption, local_state
-from pmpctl.terminal import DryRunOption, Engine, JsonOption, NoWaitOption, YesOption, confirm, dump, spinner
+from pmpctl.terminal import (
+    DryRunOption,
+    Engine,
+    JsonOption,
+    NoWaitOption,
+    YesOption,
+    confirm,
+    dump,
+    output,
+    spinner,
+)
 
 if TYPE_CHECKING:
     from pmpctl.pipeline.power import State
 
 
-_AGE: Final = re.compile(r"(\d{1,6}(?:\.\d+)?)([mhd])", re.ASCII)
-_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-# What the cloud calls by its pipeline is a process of the local stack.
-LOCAL_PROCESSES: Final = {"curate_status": "curation"}
+# What the cloud calls by another name than the process of the local stack.
+LOCAL_PROCESSES: Final = {
+    "curate_status": "curation",
+    TOPOLOGY.jobs["curate_status"]: "curation",
+    **{service.id: key for key, service in TOPOLOGY.services.items()},
+}
 
 
 class Severity(StrEnum):
@@ -58,6 +70,11 @@ def up(
     if session.local:
         if engine:
             raise CommandError("--engine is for --target cloud")
+        record = local_state().running()
+        if record is not None and record.status == "ready" and not dry_run:
+            urls = {"urls": dict(record.urls)}
+            typer.echo(dump({"dry_run": False, "calls": [], **urls}) if as_json else "nothing to do")
+            return
         _local(session, Command(("up", "--detach")), dry_run=dry_run, as_json=as_json)
         return
     from pmpctl.cost.prices import load_prices  # noqa: PLC0415 - Google's clients take a second to import
@@ -67,15 +84,15 @@ def up(
     steps = power.start(before, engine.value if engine else None)
     month_usd = load_prices().streaming_job_month_usd
     starts = sum(call.method == "run_job" for call in steps)
-    if starts and not dry_run:
-        confirm(f"This starts {starts} streaming job: about {month_usd:.0f} USD a month each.", yes=yes)
+    costs = [f"{starts} streaming job: about {month_usd:.0f} USD a month each"] if starts else []
+    costs += ["a Dataflow batch job at each feature run"] if power.resumes_beam(before, steps) else []
+    if costs and not dry_run:
+        confirm(f"This starts {', and '.join(costs)}.", yes=yes)
     session.carry_out(steps, dry_run=dry_run, quiet=as_json)
     state = before
     if starts and not dry_run and not no_wait:
         with spinner(quiet=as_json).status("starting") as progress:
-            state = power.wait_until_started(
-                lambda: power.read_state(session.google), before, progress.update, session.pause
-            )
+            state = power.wait_until_started(session.google, before, progress.update, session.pause)
     elif not dry_run:
         state = power.read_state(session.google)
     _report(steps, state, dry_run=dry_run, as_json=as_json)
@@ -103,6 +120,9 @@ def down(
     steps = power.end(session.google, state, cancel=cancel)
     if steps and not dry_run:
         confirm(f"This stops the pipeline of {session.google.project} ({len(steps)} calls).", yes=yes)
+        # While a person thought it over, what was to be cancelled may have begun, and can be drained.
+        state = power.read_state(session.google)
+        steps = power.end(session.google, state, cancel=cancel)
     # A schedule that cannot be paused is no reason to let a job go on costing.
     session.carry_out(steps, dry_run=dry_run, quiet=as_json, go_on=True)
     if not dry_run:
@@ -134,7 +154,7 @@ def status(context: typer.Context, as_json: JsonOption = False, target: TargetOp
     if as_json:
         typer.echo(dump(told))
     else:
-        sections.show(found, Console())
+        sections.show(found, output())
     raise typer.Exit(0 if told["ok"] else 1)
 
 
@@ -144,7 +164,9 @@ def logs(
     since: Annotated[
         str | None, typer.Option(help="In the cloud: an age (90m, 24h, 7d) or an RFC 3339 time; 1h.")
     ] = None,
-    severity: Annotated[Severity | None, typer.Option(help="In the cloud: at least; INFO.")] = None,
+    severity: Annotated[
+        Severity | None, typer.Option(help="In the cloud: at least. Plain text of a program has none.")
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
@@ -161,9 +183,8 @@ def logs(
     source = cloud_logs.source_filter(name)
 
     def read(at: datetime) -> list[tuple[str, cloud_logs.Line]]:
-        return cloud_logs.read_lines(session.google, source, since=at, severity=least.value)
+        return cloud_logs.read_lines(session.google, source, since=at, severity=severity and severity.value)
 
-    least = severity or Severity.INFO
     start = begin(since or "1h", datetime.now(UTC))
     lines = cloud_logs.follow(read, start, session.pause) if follow else (line for _, line in read(start))
     try:
@@ -171,22 +192,6 @@ def logs(
             typer.echo(cloud_logs.as_json(line) if as_json else cloud_logs.as_text(line))
     except KeyboardInterrupt:
         return
-
-
-def begin(since: str, now: datetime) -> datetime:
-    """The time that an age (`90m`, `24h`, `7d`) or an RFC 3339 time means.
-
-    Raises:
-        CommandError: it is neither.
-    """
-    age = _AGE.fullmatch(since)
-    try:
-        if age:
-            return now - float(age[1]) * _UNITS[age[2]]
-        at = datetime.fromisoformat(since)
-    except (ValueError, OverflowError):
-        raise CommandError(f"--since {since}: an age such as 90m, 24h or 7d, or an RFC 3339 time") from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _local(session: Session, step: Step, *, dry_run: bool, as_json: bool) -> None:
@@ -210,5 +215,5 @@ def _report(steps: Sequence[Step], state: "State", *, dry_run: bool, as_json: bo
         typer.echo("nothing to do")
     if not dry_run:
         idle = "nothing works; tables, files and undelivered messages are kept"
-        for line in (*(state.working or (idle,)), *state.notes):
+        for line in (*(state.working or (idle,)), *state.kept, *state.broken):
             typer.echo(line)

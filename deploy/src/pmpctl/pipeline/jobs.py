@@ -3,14 +3,13 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.calls import Call
 from pmpctl.errors import CommandError
 from pmpctl.session import Session, open_session
 from pmpctl.target import Target, TargetOption
-from pmpctl.terminal import DryRunOption, JsonOption, YesOption, confirm, dump, rows_table
+from pmpctl.terminal import DryRunOption, JsonOption, YesOption, confirm, dump, output, rows_table
 
 if TYPE_CHECKING:
     from pmpctl.cloud.dataflow import Job
@@ -40,7 +39,7 @@ def list_jobs(
     if as_json:
         typer.echo(dump({"jobs": rows}))
     elif rows:
-        Console().print(rows_table("jobs", rows))
+        output().print(rows_table("jobs", rows))
     else:
         typer.echo("no jobs" if ended else "no active jobs")
 
@@ -137,7 +136,8 @@ def _read(session: Session, *, ended: bool) -> Any:
 def _find(session: Session, wanted: str, *, ended: bool = False) -> "Job":
     from pmpctl.cloud import dataflow  # noqa: PLC0415 - Google's clients take a second to import
 
-    return dataflow.find(_read(session, ended=ended), TOPOLOGY.jobs.get(wanted, wanted))
+    jobs = TOPOLOGY.jobs
+    return dataflow.find(_read(session, ended=ended), jobs.get(wanted, wanted), set(jobs.values()))
 
 
 def _cloud(context: typer.Context, target: Target) -> Session:

@@ -1,6 +1,6 @@
 """What runs and costs in a project, and the calls that start and end it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -56,19 +56,21 @@ class State:
         )
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What no call of ours changes: services that cost without working, schedules that cannot work."""
-        return (
-            *(
-                f"service {s.id} keeps {s.min_instances} instances: set `sizes` in terraform.tfvars"
-                for s in self.services
-                if s.min_instances
-            ),
-            *(
-                f"schedule {s.id} is {s.state}: delete it and run `terraform apply`"
-                for s in self.schedules
-                if s.state not in {"ENABLED", "PAUSED"}
-            ),
+    def kept(self) -> tuple[str, ...]:
+        """What costs without working, and is not ended by calls of ours."""
+        return tuple(
+            f"service {s.id} keeps {s.min_instances} instances: set `sizes` in terraform.tfvars"
+            for s in self.services
+            if s.min_instances
+        )
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """What cannot work, and is not mended by calls of ours."""
+        return tuple(
+            f"schedule {s.id} is {s.state}: delete it and run `terraform apply`"
+            for s in self.schedules
+            if s.state not in {"ENABLED", "PAUSED"}
         )
 
 
@@ -125,23 +127,32 @@ def end(google: Google, state: State, *, cancel: bool) -> tuple[Call, ...]:
     )
 
 
+def resumes_beam(state: State, calls: Sequence[Call]) -> bool:
+    """Whether the calls resume a schedule whose runs are Dataflow jobs."""
+    resumed = {call.request["name"] for call in calls if call.method == "resume_job"}
+    return any(s.name in resumed for s in state.schedules if s.engine == "beam")
+
+
 def wait_until_started(
-    read: Callable[[], State], before: State, tell: Callable[[str], None], pause: Callable[[float], None]
+    google: Google, before: State, tell: Callable[[str], None], pause: Callable[[float], None]
 ) -> State:
     """Waits until every streaming job runs.
 
     Raises:
-        CommandError: a launcher failed, or it takes too long.
+        CommandError: a launcher or a job failed, or it takes too long.
     """
-    latest = {x.pipeline: x.latest for x in before.launchers}
+    launched = {x.pipeline: x.latest for x in before.launchers}
+    known = {job.id for job in _all_jobs(google)}
     for _ in range(int(START_TIMEOUT_S / POLL_S)):
-        state = read()
+        state = read_state(google)
         if not state.idle:
             return state
-        _raise_failed(state, latest)
+        _raise_failed(state, launched)
+        _raise_ended(google, state, known)
         tell(f"waiting for {', '.join(state.idle)}")
         pause(POLL_S)
-    raise CommandError(f"not running after {START_TIMEOUT_S / 60:.0f} minutes: {', '.join(read().idle)}")
+    idle = ", ".join(read_state(google).idle)
+    raise CommandError(f"not running after {START_TIMEOUT_S / 60:.0f} minutes: {idle}")
 
 
 def wait_until_idle(
@@ -174,7 +185,8 @@ def as_json(state: State) -> dict[str, object]:
         ],
         "jobs": [job_json(job) for job in state.jobs],
         "launchers": [{"pipeline": x.pipeline, "outcome": x.outcome} for x in state.launchers],
-        "notes": list(state.notes),
+        "kept": list(state.kept),
+        "broken": list(state.broken),
     }
 
 
@@ -204,6 +216,23 @@ def _raise_failed(state: State, before: Mapping[str, str | None]) -> None:
         if failed and x.pipeline in STREAMING:
             command = f"pmpctl logs {x.pipeline}_launcher --target cloud"
             raise CommandError(f"the launcher of {x.pipeline} is {x.outcome}: see `{command}`")
+
+
+def _raise_ended(google: Google, state: State, known: Collection[str]) -> None:
+    """A job that was submitted and is not active any more."""
+    active = {job.name for job in state.jobs}
+    for x in state.launchers:
+        name = TOPOLOGY.jobs[x.pipeline]
+        if x.pipeline not in STREAMING or x.outcome != "SUCCEEDED" or name in active:
+            continue
+        for job in _all_jobs(google):
+            if job.name == name and not job.active and job.id not in known:
+                command = f"pmpctl logs {x.pipeline} --target cloud"
+                raise CommandError(f"job {job.name} ({job.id}) is {job.state}: see `{command}`")
+
+
+def _all_jobs(google: Google) -> tuple[Job, ...]:
+    return dataflow.read_jobs(google, set(TOPOLOGY.jobs.values()), ended=True)
 
 
 def _time(at: datetime | None) -> str | None:

@@ -129,7 +129,12 @@ def _schedules(google: Google) -> Section:
         }
         for s in found
     ]
-    problems = [f"the last call of {s.id} failed: code {s.last_code}" for s in found if s.last_code]
+    problems = [
+        f"the last call of {s.id} failed: code {s.last_code}"
+        for s in found
+        if s.last_code and s.state == "ENABLED"
+    ]
+    problems += [f"{s.id} is {s.state}" for s in found if s.state not in {"ENABLED", "PAUSED"}]
     return Section("schedules", rows, problems)
 
 

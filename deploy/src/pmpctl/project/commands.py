@@ -8,7 +8,7 @@ from pmp_schema.config import require
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.session import Session, open_session
 from pmpctl.target import Ingestion, Target, TargetOption
-from pmpctl.terminal import DryRunOption, JsonOption, dump, spinner
+from pmpctl.terminal import DryRunOption, JsonOption, YesOption, confirm, dump, spinner
 
 if TYPE_CHECKING:  # Google's clients take a second to import
     from collections.abc import Sequence
@@ -26,6 +26,15 @@ PushAccountOption = Annotated[
     str | None,
     typer.Option(help="Signs the pushes, needed in the cloud; PUSH_SERVICE_ACCOUNT where it is not given."),
 ]
+
+# What to do next, in the cloud and on this machine.
+_THEN = {
+    Ingestion.HIGH_VOLUME: ("`pmpctl up --target cloud`", "`python -m pmp_beam ingest_events`"),
+    Ingestion.PUSH: (
+        "`pmpctl jobs drain ingest_events --target cloud`",
+        "end `python -m pmp_beam ingest_events`",
+    ),
+}
 
 tables = typer.Typer(help="BigQuery datasets, tables and views.", no_args_is_help=True)
 
@@ -83,6 +92,8 @@ def ingestion(
     ],
     writer_url: WriterUrlOption = None,
     push_service_account: PushAccountOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
     """Switches who writes the sensor events, without losing one; a minute, in the cloud a quarter of an hour.
@@ -92,7 +103,7 @@ def ingestion(
     session = open_session(context, target)
     push = _push_target(session, writer_url, push_service_account)
     from pmpctl.project.ingestion import Pace, Switch  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl.project.resources import readable_failures  # noqa: PLC0415
+    from pmpctl.statements import readable_failures  # noqa: PLC0415
 
     clients = session.project
     console = spinner(quiet=False)
@@ -109,10 +120,16 @@ def ingestion(
         tell=console.print,
         sleep=session.pause,
     )
+    with readable_failures("Pub/Sub"):
+        planned = switch.plan(wanted)
+    if dry_run or not planned:
+        typer.echo("\n".join(planned) or f"nothing to do: {wanted} it is")
+        return
+    if not session.local:
+        confirm(f"This will {'; '.join(planned)}.", yes=yes)
     with console.status(f"switching to {wanted}"), readable_failures("Pub/Sub"):
         switch.to(wanted)
-    run = {Ingestion.HIGH_VOLUME: "start", Ingestion.PUSH: "drain"}[wanted]
-    typer.echo(f"{wanted}; now {run} the pipeline ingest_events")
+    typer.echo(f"{wanted}; now {_THEN[wanted][session.local]}")
 
 
 def _location(session: Session, given: str | None) -> str:

@@ -64,6 +64,17 @@ class Switch:
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
+    def plan(self, wanted: Ingestion) -> list[str]:
+        """What a switch would do to subscriptions, a line each; nothing where it is as wanted.
+
+        Raises:
+            GoogleAPIError: Pub/Sub refused or did not answer in time.
+        """
+        new, old = self._both(wanted)
+        made = [f"create {new.id}"] if self._find(new) is None else []
+        ended = f"delete {old.id}, when only messages are left in it that {new.id} has too"
+        return made + ([ended] if self._find(old) is not None else [])
+
     def to(self, wanted: Ingestion) -> None:
         """Makes `wanted` the only way; does what is left of a switch that was broken off.
 
@@ -71,11 +82,7 @@ class Switch:
             CommandError: the old subscription still has messages after the time-out.
             GoogleAPIError: Pub/Sub refused or did not answer in time.
         """
-        ours = [s for s in self.topology.subscriptions if s.topic.key == TOPIC]
-        new, old = (
-            next(s for s in ours if (s.push_path is None) is (wanted is Ingestion.HIGH_VOLUME)),
-            next(s for s in ours if (s.push_path is None) is (wanted is Ingestion.PUSH)),
-        )
+        new, old = self._both(wanted)
         both_since = self._create(new)
         if self._find(old) is None:
             self.tell(f"{old.id} does not exist: {wanted} it is")
@@ -94,6 +101,14 @@ class Switch:
             subscription=old.path(self.project), timeout=CALL_TIMEOUT_S, retry=RETRY
         )
         self.tell(f"deleted {old.id}")
+
+    def _both(self, wanted: Ingestion) -> tuple[Subscription, Subscription]:
+        """The subscription that shall be, and the one that shall not."""
+        ours = [s for s in self.topology.subscriptions if s.topic.key == TOPIC]
+        return (
+            next(s for s in ours if (s.push_path is None) is (wanted is Ingestion.HIGH_VOLUME)),
+            next(s for s in ours if (s.push_path is None) is (wanted is Ingestion.PUSH)),
+        )
 
     def _create(self, subscription: Subscription) -> datetime:
         """Returns a time from which on every message is in it, by Pub/Sub's clock."""

@@ -4,19 +4,15 @@ The same code prepares the emulators and a real project: clients are arguments. 
 additive; no table is ever dropped.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import grpc
-from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.bigquery import Client as BigQueryClient
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
-from requests import RequestException
 
 from pmp_schema.bigquery.queries import query_client
 from pmp_schema.topology import Mode, Topology
@@ -24,6 +20,7 @@ from pmpctl.errors import CommandError, one_line
 from pmpctl.project.changes import Change
 from pmpctl.project.messaging import PushTarget, prepare_messaging
 from pmpctl.project.warehouse import prepare_warehouse
+from pmpctl.statements import readable_failures
 
 ALWAYS: Final[frozenset[Mode]] = frozenset({"always"})
 # A proxy of the surrounding environment never stands between this process and an emulator.
@@ -123,16 +120,3 @@ def prepare_project(
             emulated=clients.pubsub_emulated,
             dry_run=dry_run,
         )
-
-
-@contextmanager
-def readable_failures(service: str) -> Iterator[None]:
-    """Makes what Google's clients raise one line.
-
-    Raises:
-        CommandError: what the service said, or why it said nothing.
-    """
-    try:
-        yield
-    except (GoogleAPIError, GoogleAuthError, RequestException) as error:
-        raise CommandError(f"{service}: {one_line(error)}") from error

@@ -158,10 +158,12 @@ def _view(client: bigquery.Client, dataset: Dataset, name: str, *, emulated: boo
         return
     if view.mview_query is not None:
         yield from _materialized_view(client, existing, view)
+    elif existing.view_query is None and not emulated:
+        yield Change("differs", f"{what}: a table has its name")
     elif existing.view_query != view.view_query:
         write = partial(client.update_table, view, ["view_query"], timeout=CALL_TIMEOUT_S, retry=RETRY)
         # The emulator never tells a view's text: there it is written again each time.
-        yield Change("changed", what, write, told=existing.view_query is not None)
+        yield Change("changed", what, write, told=not emulated)
 
 
 def _materialized_view(

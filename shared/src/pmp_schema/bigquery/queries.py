@@ -133,8 +133,9 @@ class Queries:
 
 def _cause(error: Exception) -> str:
     """What went wrong, also where it went wrong until the time for retries was over."""
-    cause = error.cause if isinstance(error, exceptions.RetryError) else None
-    return type(cause or error).__name__
+    cause = (error.cause if isinstance(error, exceptions.RetryError) else None) or error
+    said = str(getattr(cause, "message", "")).strip().splitlines()
+    return f"{type(cause).__name__}: {said[0]}" if said else type(cause).__name__
 
 
 @cache

@@ -1,4 +1,5 @@
--- One row per message that became rows or a dead letter, for the topics whose publishers count. `event` is what the
+-- One row per message that became rows or a dead letter, for the topics whose publishers count. A message is known by its
+-- id and its time of publishing: the ids of an emulator begin again where its tables go on. `event` is what the
 -- message carries: two messages of one event are one publish repeated. A dead letter keeps no message id of its own;
 -- its id and the time at which it was given up are the same in every delivery and differ between two publishes.
 WITH
@@ -23,35 +24,35 @@ messages AS (
   SELECT
     topic,
     message_id,
-    MIN(publish_ts) AS publish_ts,
+    publish_ts,
     MIN(event) AS event,
     DIV(COUNT(*), COUNT(DISTINCT part)) AS deliveries
   FROM stored
   WHERE message_id IS NOT NULL AND publish_ts IS NOT NULL
-  GROUP BY topic, message_id
+  GROUP BY topic, message_id, publish_ts
 ),
 given_up AS (
   SELECT
     source_topic AS topic,
     original_message_id AS message_id,
-    MIN(original_publish_ts) AS publish_ts,
+    original_publish_ts AS publish_ts,
     MIN(reason) AS reason
   FROM `{project}.pmp_ops.dead_letters`
   WHERE
     source_topic IS NOT NULL AND source_topic NOT IN ('pmp-ops-events', 'pmp-dead-letters')
     AND original_message_id IS NOT NULL AND original_publish_ts IS NOT NULL
-  GROUP BY source_topic, original_message_id
+  GROUP BY source_topic, original_message_id, original_publish_ts
 )
 SELECT
   topic,
   message_id,
-  COALESCE(messages.publish_ts, given_up.publish_ts) AS publish_ts,
+  publish_ts,
   messages.event,
   COALESCE(messages.deliveries, 0) AS deliveries,
   given_up.reason,
   messages.deliveries IS NOT NULL
     AND ROW_NUMBER() OVER (
-      PARTITION BY topic, messages.event ORDER BY messages.publish_ts, message_id
+      PARTITION BY topic, messages.event ORDER BY publish_ts, message_id
     ) > 1 AS is_repeat
 FROM messages
-FULL OUTER JOIN given_up USING (topic, message_id)
+FULL OUTER JOIN given_up USING (topic, message_id, publish_ts)
