@@ -139,6 +139,20 @@ def test_the_way_back_deletes_the_pull_subscription_when_it_is_worked_off(client
     assert existing(clients, project) == {PUSH.id}
 
 
+def test_a_plan_says_what_a_switch_does_and_does_nothing(clients, project, endpoint):
+    endpoint.open.set()
+    planning = switch(clients, project, endpoint)
+    only = "when only messages are left in it that {} has too"
+    assert planning.plan(Ingestion.HIGH_VOLUME) == [
+        f"create {PULL.id}",
+        f"delete {PUSH.id}, {only.format(PULL.id)}",
+    ]
+    assert existing(clients, project) == {PUSH.id}
+    planning.to(Ingestion.HIGH_VOLUME)
+    assert planning.plan(Ingestion.HIGH_VOLUME) == []
+    assert planning.plan(Ingestion.PUSH) == [f"create {PUSH.id}", f"delete {PULL.id}, {only.format(PUSH.id)}"]
+
+
 def test_a_switch_that_is_done_changes_nothing(clients, project, endpoint):
     told = []
     switch(clients, project, endpoint, told=told).to(Ingestion.PUSH)

@@ -217,6 +217,19 @@ def test_the_same_message_id_of_another_topic_is_another_message(warehouse):
     ]
 
 
+def test_a_message_id_that_begins_again_is_another_message(warehouse):
+    """As the ids of an emulator that was started anew; the tables are those of before."""
+    warehouse.counted("c-1", "pmp-events", TEN, 1)
+    warehouse.counted("c-2", "pmp-events", TEN + HOUR, 2)
+    warehouse.snapshot("1", TEN)
+    warehouse.snapshot("1", TEN + HOUR, event_id="e-later")
+    warehouse.dead_letter("1", TEN + HOUR + timedelta(minutes=1), "pmp-events")
+    assert warehouse.hours() == [
+        an_hour("pmp-events", published=1, rows=1),
+        an_hour("pmp-events", TEN + HOUR, published=2, rows=1, dead_letters=1),
+    ]
+
+
 def test_an_outside_publisher_shows_as_surplus(warehouse):
     warehouse.counted("c-1", "pmp-events", TEN, 1)
     warehouse.snapshot("m-1", TEN)

@@ -1,6 +1,11 @@
+import os
 from datetime import UTC, datetime
 
-from pmpctl.pipeline.status import warehouse_sections
+import pytest
+
+from pmp_schema.processes import ProcessId
+from pmpctl.local.record import ProcessRecord, Record, StateFolder
+from pmpctl.pipeline.status import local_sections, warehouse_sections
 
 NOON = datetime(2026, 1, 24, 12, tzinfo=UTC)
 
@@ -22,3 +27,45 @@ def test_missing_messages_are_a_problem():
     tables, health = warehouse_sections(Answers(freshness=[], health=[row, well, unknown]), NOON)
     assert tables.ok
     assert health.problems == ["1,200 messages of pmp-events are missing: `pmpctl reconcile`"]
+
+
+@pytest.fixture
+def state(tmp_path):
+    """A folder, and a stack that is this process."""
+    folder = StateFolder(tmp_path)
+
+    def write(*processes, **record):
+        me = ProcessId.of(os.getpid())
+        told = {"status": "ready", "supervisor": me, "urls": {}, "log": "stack.log", **record}
+        folder.write(Record(processes=processes, **told))
+        return folder
+
+    return write
+
+
+def problems(folder):
+    (processes, *_) = local_sections(folder, Answers(freshness=[], health=[]), NOON)
+    return list(processes.problems)
+
+
+def test_a_stack_in_which_everything_runs_is_well(state):
+    alive = ProcessRecord(name="feed", ports=(), health=None, identity=ProcessId.of(os.getpid()))
+    assert problems(state(alive)) == []
+
+
+def test_a_process_that_has_ended_or_does_not_answer_is_a_problem(state):
+    me = ProcessId.of(os.getpid())
+    ended = ProcessRecord(name="curation", ports=(), health=None, identity=ProcessId(me.pid, "another time"))
+    mute = ProcessRecord(name="writer", ports=(1,), health="http://127.0.0.1:1/health", identity=me)
+    assert problems(state(ended, mute)) == ["curation has ended", "writer does not answer"]
+
+
+def test_a_stack_that_failed_says_why(state):
+    assert problems(state(status="failed", detail="a port is taken")) == [
+        "the stack is failed: a port is taken"
+    ]
+
+
+def test_no_stack_is_no_section_of_rows(tmp_path):
+    (section,) = local_sections(StateFolder(tmp_path), Answers(), NOON)
+    assert (section.error, section.ok) == ("not running", False)
