@@ -8,7 +8,7 @@ from pmp_schema.config import require
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.session import Session, open_session
 from pmpctl.target import Ingestion, Target, TargetOption
-from pmpctl.terminal import DryRunOption, JsonOption, YesOption, confirm, dump, spinner
+from pmpctl.terminal import JsonOption, YesOption, confirm, dump, spinner
 
 if TYPE_CHECKING:  # Google's clients take a second to import
     from collections.abc import Sequence
@@ -16,6 +16,9 @@ if TYPE_CHECKING:  # Google's clients take a second to import
     from pmpctl.project.changes import Change
     from pmpctl.project.messaging import PushTarget
 
+DryChangesOption = Annotated[
+    bool, typer.Option("--dry-run", help="Print every change that would be made, and make none.")
+]
 LocationOption = Annotated[
     str | None, typer.Option(help="Location of new datasets; REGION where it is not given.")
 ]
@@ -50,7 +53,7 @@ def register(app: typer.Typer) -> None:
 def tables_apply(
     context: typer.Context,
     location: LocationOption = None,
-    dry_run: DryRunOption = False,
+    dry_run: DryChangesOption = False,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
@@ -69,7 +72,7 @@ def setup(
     location: LocationOption = None,
     writer_url: WriterUrlOption = None,
     push_service_account: PushAccountOption = None,
-    dry_run: DryRunOption = False,
+    dry_run: DryChangesOption = False,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
@@ -93,7 +96,7 @@ def ingestion(
     writer_url: WriterUrlOption = None,
     push_service_account: PushAccountOption = None,
     yes: YesOption = False,
-    dry_run: DryRunOption = False,
+    dry_run: DryChangesOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
     """Switches who writes the sensor events, without losing one; a minute, in the cloud a quarter of an hour.
