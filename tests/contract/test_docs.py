@@ -33,7 +33,14 @@ CODE = "\n".join(path.read_text("utf-8") for path in SOURCES)
 HCL = "\n".join(path.read_text("utf-8") for path in TERRAFORM.glob("*.tf"))
 COMMANDS = typer.main.get_command(app)
 # Read by programs of others, or by a shell.
-FOREIGN = {"GOOGLE_APPLICATION_CREDENTIALS", "DOCKER_DEFAULT_PLATFORM", "CHECKPOINT_DISABLE", "NO_PROXY"}
+FOREIGN = {
+    "PATH",
+    "BILLING_ACCOUNT_ID",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "DOCKER_DEFAULT_PLATFORM",
+    "CHECKPOINT_DISABLE",
+    "NO_PROXY",
+}
 # Capitals that are no variables: answers and states of Google's services.
 STATES = re.compile(r"JOB_STATE_\w+|INVALID_ARGUMENT|GZIP_ABOVE_BYTES|MY_\w+")
 FROM_THE_DOCUMENTS = ROOT / "docs/13-source-documents.md"

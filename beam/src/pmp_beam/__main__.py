@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import apache_beam as beam
+import google.auth
+from google.auth.exceptions import GoogleAuthError
 
 from pmp_beam import curate_status, ingest_events
 from pmp_beam.backfill import build as build_backfill
@@ -100,6 +102,23 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def _settings(runner: Runner) -> Settings:
+    """The settings of the environment; without credentials a pipeline would only fail in one of its steps.
+
+    Raises:
+        ConfigError: a variable is missing, or there are no credentials.
+    """
+    settings = Settings.from_env(os.environ)
+    if runner is Runner.DIRECT and settings.bigquery_emulator is None:
+        try:
+            google.auth.default()
+        except GoogleAuthError as error:
+            raise ConfigError(
+                "no Google credentials: run `gcloud auth application-default login`, or set BIGQUERY_EMULATOR_HOST"
+            ) from error
+    return settings
+
+
 def _instant(text: str) -> datetime:
     return parse_instant(text).astimezone(UTC)
 
@@ -114,10 +133,8 @@ def main(argv: Sequence[str]) -> int:
         commands.error(f"{' '.join(beam_args)}: options of Beam are for --runner dataflow")
     try:
         if args.pipeline == station_features.NAME:
-            return station_features.run(
-                args, beam_args, lambda: Settings.from_env(os.environ), datetime.now(UTC)
-            )
-        settings = Settings.from_env(os.environ)
+            return station_features.run(args, beam_args, lambda: _settings(args.runner), datetime.now(UTC))
+        settings = _settings(args.runner)
         logs.configure(settings.log_level)
         build, streaming = args.make(settings, args)
         if args.runner is Runner.DATAFLOW:

@@ -1,16 +1,12 @@
-"""`pmpctl query`: one statement, its rows as a table."""
+"""`pmpctl query`: one statement and its rows."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-from rich.table import Table
 
 from pmpctl.session import open_session
 from pmpctl.target import Target, TargetOption
-from pmpctl.terminal import JsonOption, cell, dump, output
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from pmpctl.terminal import JsonOption, dump, output, show_rows
 
 TIMEOUT_S: Final = 120.0
 
@@ -34,15 +30,6 @@ def query(
     if as_json:
         typer.echo(dump(found))
     elif found:
-        output().print(as_table(found))
+        show_rows("", found, output())
     else:
         typer.echo("0 rows")
-
-
-def as_table(found: "Sequence[Mapping[str, Any]]") -> Table:
-    table = Table()
-    for name in found[0]:
-        table.add_column(cell(name))
-    for row in found:
-        table.add_row(*(cell(value) for value in row.values()))
-    return table

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 import typer
 
-from pmp_schema.config import require
+from pmp_schema.config import ConfigError, require
 from pmpctl.calls import Call, Command, Request, Step, carry_out
-from pmpctl.errors import CommandError, one_line
+from pmpctl.errors import CommandError, no_credentials
 from pmpctl.local.ports import listens
 from pmpctl.services import Identity, unreachable
 from pmpctl.target import Target, settings
@@ -48,7 +48,7 @@ def _bigquery(project: str, emulator: str | None) -> "bigquery.Client":
     try:
         return query_client(project, emulator)
     except GoogleAuthError as error:
-        raise CommandError(f"no Google credentials: {one_line(error)}") from error
+        raise no_credentials(error) from error
 
 
 def _token(audience: str, env: Mapping[str, str]) -> str:
@@ -101,14 +101,26 @@ class Session:
     def local(self) -> bool:
         return self.target is Target.LOCAL
 
+    def require(self, *names: str) -> tuple[str, ...]:
+        """The values of variables.
+
+        Raises:
+            CommandError: which are not set, all of them in one error.
+        """
+        try:
+            return require(self.env, *names)
+        except ConfigError as error:
+            said = "" if self.local else "; `terraform output environment` tells them (docs/00, step 6)"
+            raise CommandError(f"{error}{said}") from None
+
     @cached_property
     def google(self) -> "Google":
-        project, region = require(self.env, "PROJECT_ID", "REGION")
+        project, region = self.require("PROJECT_ID", "REGION")
         return self._connections.google(project, region)
 
     @cached_property
     def project(self) -> "Clients":
-        (project,) = require(self.env, "PROJECT_ID")
+        (project,) = self.require("PROJECT_ID")
         self._require_stack("PUBSUB_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST")
         return self._connections.project(
             project, self.env.get("PUBSUB_EMULATOR_HOST"), self.env.get("BIGQUERY_EMULATOR_HOST")
@@ -116,13 +128,13 @@ class Session:
 
     @cached_property
     def bigquery(self) -> "bigquery.Client":
-        (project,) = require(self.env, "PROJECT_ID")
+        (project,) = self.require("PROJECT_ID")
         self._require_stack("BIGQUERY_EMULATOR_HOST")
         return self._connections.bigquery(project, self.env.get("BIGQUERY_EMULATOR_HOST"))
 
     def url(self, service: str) -> str:
         """Where a service listens, from its variable."""
-        (url,) = require(self.env, f"{service.upper()}_URL")
+        (url,) = self.require(f"{service.upper()}_URL")
         return url.rstrip("/")
 
     def http(self, base_url: str) -> httpx.Client:

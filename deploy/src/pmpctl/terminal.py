@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +20,7 @@ from pmp_schema.events import rfc3339
 from pmpctl.errors import CommandError
 
 PIPE_COLUMNS: Final = 200
+_ANY_COLUMNS: Final = 100_000
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
@@ -87,10 +89,25 @@ def rows_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title=title, title_justify="left")
     for name, value in rows[0].items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
+        table.add_column(cell(name.replace("_", " ")), justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
     return table
+
+
+def show_rows(title: str, rows: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """One row or more: a table where it fits, else a line for each value, so that nothing is cut."""
+    table = rows_table(title, rows)
+    wide = console.options.update(max_width=_ANY_COLUMNS)
+    if Measurement.get(console, wide, table).maximum <= console.width:
+        console.print(table)
+        return
+    names = max(len(name) for name in rows[0])
+    console.print(title, style="italic", highlight=False)
+    for row in rows:
+        console.print()
+        for name, value in row.items():
+            console.print(f"{name:>{names}}  ", _shown(value), sep="", soft_wrap=True, highlight=False)
 
 
 def _shown(value: Any) -> Text | str:

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -8,6 +9,9 @@ from tests.fakes.json_server import json_server
 def result(outcome="published", feed="station_status", **more):
     plain = {"system": "velib", "feed": feed, "outcome": outcome, "stations": 1500, "bytes": 812_345}
     return {**plain, "message_id": "m-1", "feed_ts": "2026-01-24T12:00:00Z", "detail": "", **more}
+
+
+WHERE = "; `terraform output environment` tells them (docs/00, step 6)"
 
 
 @pytest.fixture
@@ -44,9 +48,7 @@ def test_collect_shows_a_table_and_exits_1_where_a_poll_failed(pmpctl, service):
     failed = result("failed", stations=None, bytes=None, message_id=None, detail="[timeout] of the feed")
     service.answers["POST /collect/station_status"] = [(502, {"results": [failed]})]
     code, out, _ = pmpctl("collect", "--feed", "station_status")
-    cells = next(
-        [cell.strip() for cell in line.strip("│").split("│")] for line in out.splitlines() if "velib" in line
-    )
+    (cells,) = [re.split(r"  +", line.strip()) for line in out.splitlines() if "velib" in line]
     assert code == 1
     assert cells == [
         "velib",
@@ -191,4 +193,4 @@ def test_dead_letters_are_asked_for_with_a_token_too(pmpctl, service):
 
 def test_an_address_must_be_known(pmpctl, monkeypatch):
     monkeypatch.delenv("COLLECTOR_URL", raising=False)
-    assert pmpctl("collect") == (1, "", "pmpctl: unset: COLLECTOR_URL\n")
+    assert pmpctl("collect") == (1, "", f"pmpctl: unset: COLLECTOR_URL{WHERE}\n")

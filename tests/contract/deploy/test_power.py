@@ -287,4 +287,8 @@ def test_down_tries_everything_before_it_says_what_failed(pmpctl, deployed):
 @pytest.mark.parametrize("unset", ["PROJECT_ID", "REGION"])
 def test_a_project_and_a_region_must_be_named(pmpctl, monkeypatch, unset):
     monkeypatch.delenv(unset)
-    assert pmpctl("down") == (1, "", f"pmpctl: unset: {unset}\n")
+    assert pmpctl("down") == (
+        1,
+        "",
+        f"pmpctl: unset: {unset}; `terraform output environment` tells them (docs/00, step 6)\n",
+    )

@@ -9,9 +9,8 @@ from requests import ConnectionError as RequestsConnectionError
 from rich.console import Console
 
 from pmpctl.errors import CommandError
-from pmpctl.query import as_table
 from pmpctl.statements import rows
-from pmpctl.terminal import dump
+from pmpctl.terminal import dump, show_rows
 
 
 class Client:
@@ -43,11 +42,24 @@ def test_whatever_bigquery_raises_is_one_line(error, said):
 
 def test_values_are_shown_as_they_are_and_steer_no_terminal():
     console = Console(width=80, record=True)
-    console.print(as_table([{"[/x]": "[red]Gare[/]", "data": b"\xc3\x89glise \xff", "kind": "\x1b[2J[/]"}]))
+    show_rows("", [{"[/x]": "[red]Gare[/]", "data": b"\xc3\x89glise \xff", "kind": "\x1b[2J[/]"}], console)
     shown = console.export_text()
     for value in ("[/x]", "[red]Gare[/]", "Église \\xff", "\\x1b[2J[/]"):
         assert value in shown
     assert "\x1b" not in shown
+
+
+def test_rows_that_are_too_wide_for_a_table_are_shown_line_by_line_and_whole():
+    console = Console(width=40, record=True)
+    long = "features-sql-20261129t100000z-and-more-than-fits"
+    show_rows("runs", [{"run_id": long, "ok": True}, {"run_id": "x", "ok": False}], console)
+    assert [line.split() for line in console.export_text().splitlines() if line] == [
+        ["runs"],
+        ["run_id", long],
+        ["ok", "yes"],
+        ["run_id", "x"],
+        ["ok", "no"],
+    ]
 
 
 def test_json_is_json_whatever_it_holds():

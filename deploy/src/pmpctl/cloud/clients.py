@@ -8,7 +8,7 @@ from google.api_core import exceptions, retry
 from google.auth.exceptions import GoogleAuthError
 
 from pmpctl.calls import Call
-from pmpctl.errors import CommandError, one_line
+from pmpctl.errors import CommandError, no_credentials, one_line
 
 CALL_TIMEOUT_S: Final = 20.0
 _RETRY: Final = retry.Retry(
@@ -79,7 +79,9 @@ class Google:
             return work()
         except exceptions.GoogleAPICallError as error:
             raise CommandError(f"{api}.{method}: {one_line(error.message)}") from error
-        except (exceptions.RetryError, GoogleAuthError) as error:
+        except GoogleAuthError as error:
+            raise no_credentials(error) from error
+        except exceptions.RetryError as error:
             raise CommandError(f"{api}.{method}: {one_line(error)}") from error
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import httpx
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pmpctl.calls import Request
@@ -49,7 +50,9 @@ def results(response: httpx.Response) -> list[dict[str, Any]]:
 
 
 def results_table(found: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table("system", "feed", "outcome")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("system", "feed", "outcome"):
+        table.add_column(name, no_wrap=True)
     table.add_column("stations", justify="right")
     table.add_column("bytes", justify="right")
     for name in ("feed time", "message", "detail"):

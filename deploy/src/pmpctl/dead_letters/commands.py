@@ -53,8 +53,10 @@ def dead_letters(
     letters = replayer.dead_letters(_replayer(context, target), {**filters, "limit": limit})
     if as_json:
         typer.echo(dump(letters))
-    else:
+    elif letters:
         output().print(replayer.letters_table(letters))
+    else:
+        typer.echo("no dead letters")
 
 
 def replay(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import httpx
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -14,6 +15,13 @@ from pmpctl.terminal import cell
 # Two queries of two calls each, of 30 s at most unless the service is told otherwise.
 REQUEST_TIMEOUT_S: Final = 150.0
 _NUMBERS: Final = ("published", "rows", "dead_letters", "duplicates", "missing", "surplus")
+_HEADERS: Final = {
+    "published": "pub-\nlished",
+    "dead_letters": "dead",
+    "duplicates": "dupli-\ncates",
+    "missing": "mis-\nsing",
+    "surplus": "sur-\nplus",
+}
 _COLOURS: Final = {"ok": "green", "open": "dim", "missing": "red", "surplus": "yellow"}
 
 
@@ -46,16 +54,22 @@ def show(told: Mapping[str, Any], console: Console) -> None:
 
 
 def _hours_table(hours: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(title="published = rows + dead letters, by hour of publishing (UTC)", title_justify="left")
+    table = Table(
+        title="published = rows + dead letters, by hour of publishing (UTC)",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),  # it fits 80 columns
+    )
     for name in ("topic", "hour"):
         table.add_column(name, no_wrap=True)
     for name in _NUMBERS:
-        table.add_column(name.replace("_", "\n"), justify="right")
-    table.add_column("status")
+        table.add_column(_HEADERS.get(name, name), justify="right")
+    table.add_column("status", no_wrap=True)
     for hour in hours:
         status = f"[{_COLOURS[hour['status']]}]{hour['status']}[/]"
         table.add_row(
-            hour["topic"], _time(hour["hour"], 16), *(f"{hour[name]:,}" for name in _NUMBERS), status
+            hour["topic"], _time(hour["hour"], 16)[5:], *(f"{hour[name]:,}" for name in _NUMBERS), status
         )
     return table
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import httpx
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -62,7 +63,7 @@ def show(lines: Iterator[dict[str, Any]], limit: int, console: Console) -> dict[
     """Draws the progress of a run; returns its report."""
     told: dict[str, Any] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Replaying", total=limit)
         for told in lines:
             progress.update(task, completed=told.get("replayed", 0))
@@ -70,10 +71,15 @@ def show(lines: Iterator[dict[str, Any]], limit: int, console: Console) -> dict[
 
 
 def letters_table(letters: list[dict[str, Any]]) -> Table:
-    table = Table("dead-lettered", "reason", "topic", "replays", "bytes", "detail")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("dead-lettered", "reason", "topic"):
+        table.add_column(name, no_wrap=True)
+    for name in ("replays", "bytes"):
+        table.add_column(name, justify="right")
+    table.add_column("detail", overflow="fold")
     for letter in letters:
         table.add_row(
-            str(letter["dead_lettered_ts"])[:19],
+            str(letter["dead_lettered_ts"])[:19].replace("T", " "),
             cell(letter["reason"]),
             cell(letter["source_topic"] or "-"),
             str(letter["replay_count"] or 0),

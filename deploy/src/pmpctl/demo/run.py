@@ -1,6 +1,7 @@
 """`make demo`: starts the stack, drives the pipeline, shows the rows, stops. What it did is in `.pmp/demo.json`."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -105,7 +106,7 @@ def run(feed: str, stack: Stack, report_file: Path, console: Console) -> bool:
     verdict = "[green]ok[/]" if report.ok else "[red]failed[/]"
     console.print(
         f"{verdict}: {report.published} messages published, {report.lost} lost, {report.seconds} s; "
-        f"details in {report_file}"
+        f"details in {os.path.relpath(report_file)}"
     )
     return report.ok
 

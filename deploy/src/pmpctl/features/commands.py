@@ -20,7 +20,7 @@ from pmpctl.terminal import (
     dump,
     fields,
     output,
-    rows_table,
+    show_rows,
     spinner,
 )
 
@@ -88,7 +88,7 @@ def features_status(
     if as_json:
         typer.echo(dump({"runs": rows}))
     elif rows:
-        output().print(rows_table("feature runs", rows))
+        show_rows("feature runs", rows, output())
     else:
         typer.echo("no runs yet")
 

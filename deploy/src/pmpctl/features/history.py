@@ -177,4 +177,5 @@ def _filled(session: Session, times: Sequence[datetime], engine: str | None) -> 
 
 def _progress(*, quiet: bool) -> Progress:
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    return Progress(*columns, console=spinner(quiet=quiet), transient=True)
+    console = spinner(quiet=quiet)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -9,7 +9,7 @@ from pmpctl.calls import Call
 from pmpctl.errors import CommandError
 from pmpctl.session import Session, open_session
 from pmpctl.target import Target, TargetOption
-from pmpctl.terminal import DryRunOption, JsonOption, YesOption, confirm, dump, output, rows_table
+from pmpctl.terminal import DryRunOption, JsonOption, YesOption, confirm, dump, output, show_rows
 
 if TYPE_CHECKING:
     from pmpctl.cloud.dataflow import Job
@@ -39,7 +39,7 @@ def list_jobs(
     if as_json:
         typer.echo(dump({"jobs": rows}))
     elif rows:
-        output().print(rows_table("jobs", rows))
+        show_rows("jobs", rows, output())
     else:
         typer.echo("no jobs" if ended else "no active jobs")
 

@@ -16,7 +16,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 
 from pmp_schema.bigquery.queries import query_client
 from pmp_schema.topology import Mode, Topology
-from pmpctl.errors import CommandError, one_line
+from pmpctl.errors import no_credentials
 from pmpctl.project.changes import Change
 from pmpctl.project.messaging import PushTarget, prepare_messaging
 from pmpctl.project.warehouse import prepare_warehouse
@@ -64,7 +64,7 @@ def connect(project: str, *, pubsub_emulator: str | None, bigquery_emulator: str
         publisher, subscriber = pubsub_clients(pubsub_emulator)
         bigquery = query_client(project, bigquery_emulator)
     except GoogleAuthError as error:
-        raise CommandError(f"no Google credentials: {one_line(error)}") from error
+        raise no_credentials(error) from error
     return Clients(
         publisher=publisher,
         subscriber=subscriber,
