@@ -28,6 +28,12 @@ _CONNECT_PAUSE_S: Final = 0.5
 CONNECT_TIMEOUT_S: Final = 10.0
 
 
+def _require_answer(emulator: str | None) -> None:
+    """Asks an emulator whether it listens: Google's clients would try for long."""
+    if emulator is not None and not listens(emulator.partition("://")[2] or emulator):
+        raise CommandError(f"nothing answers at {emulator}; `make up` starts the stack")
+
+
 def _google(project: str, region: str) -> "Google":
     from pmpctl.cloud.clients import connect  # noqa: PLC0415 - Google's clients take a second to import
 
@@ -37,6 +43,8 @@ def _google(project: str, region: str) -> "Google":
 def _project(project: str, pubsub_emulator: str | None, bigquery_emulator: str | None) -> "Clients":
     from pmpctl.project.resources import connect  # noqa: PLC0415 - Google's clients take a second to import
 
+    _require_answer(pubsub_emulator)
+    _require_answer(bigquery_emulator)
     return connect(project, pubsub_emulator=pubsub_emulator, bigquery_emulator=bigquery_emulator)
 
 
@@ -45,6 +53,7 @@ def _bigquery(project: str, emulator: str | None) -> "bigquery.Client":
 
     from pmp_schema.bigquery.queries import query_client  # noqa: PLC0415
 
+    _require_answer(emulator)
     try:
         return query_client(project, emulator)
     except GoogleAuthError as error:
@@ -121,7 +130,6 @@ class Session:
     @cached_property
     def project(self) -> "Clients":
         (project,) = self.require("PROJECT_ID")
-        self._require_stack("PUBSUB_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST")
         return self._connections.project(
             project, self.env.get("PUBSUB_EMULATOR_HOST"), self.env.get("BIGQUERY_EMULATOR_HOST")
         )
@@ -129,7 +137,6 @@ class Session:
     @cached_property
     def bigquery(self) -> "bigquery.Client":
         (project,) = self.require("PROJECT_ID")
-        self._require_stack("BIGQUERY_EMULATOR_HOST")
         return self._connections.bigquery(project, self.env.get("BIGQUERY_EMULATOR_HOST"))
 
     def url(self, service: str) -> str:
@@ -172,13 +179,6 @@ class Session:
             raise CommandError(f"{said}{'; `make up` starts the stack' if self.local else ''}") from error
         except httpx.HTTPError as error:
             raise unreachable(request.service, request.base_url, error) from error
-
-    def _require_stack(self, *variables: str) -> None:
-        """Asks the local emulators whether they listen: their clients would try for long."""
-        for name in variables if self.local else ():
-            address = self.env[name].partition("://")[2] or self.env[name]
-            if not listens(address):
-                raise CommandError(f"nothing answers at {self.env[name]}; `make up` starts the stack")
 
     def _connected(self, send: Callable[[], httpx.Response]) -> httpx.Response:
         for _ in range(_CONNECTS - 1):

@@ -138,6 +138,18 @@ def test_what_only_the_cloud_has_is_refused_locally(run, arguments):
     assert err.endswith("for --target cloud\n")
 
 
+@pytest.mark.parametrize(
+    "arguments", [("query", "SELECT 1"), ("cost",), ("tables", "apply"), ("features", "status"), ("collect",)]
+)
+def test_a_stack_that_is_down_is_said_at_once(run, monkeypatch, arguments):
+    monkeypatch.setenv("PMP_PORT_BASE", "64000")
+    for name in ("PUBSUB_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "COLLECTOR_URL"):
+        monkeypatch.delenv(name, raising=False)
+    code, out, err = run(*arguments)
+    assert (code, out) == (1, "")
+    assert err.endswith("; `make up` starts the stack\n")
+
+
 @pytest.mark.parametrize("verb", [("up",), ("down",), ("logs", "writer")])
 def test_the_local_stack_decides_the_exit_code(stack, verb):
     assert stack(*verb, code=1)[0] == 1

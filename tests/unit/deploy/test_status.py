@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pmp_schema.processes import ProcessId
+from pmpctl.errors import CommandError
 from pmpctl.local.record import ProcessRecord, Record, StateFolder
 from pmpctl.pipeline.status import local_sections, warehouse_sections
 
@@ -24,7 +25,7 @@ def test_missing_messages_are_a_problem():
     row = {"scope": "topic", "name": "pmp-events", "missing_messages": 1200}
     well = {"scope": "topic", "name": "pmp-ops-events", "missing_messages": 0}
     unknown = {"scope": "system", "name": "velib", "missing_messages": None}
-    tables, health = warehouse_sections(Answers(freshness=[], health=[row, well, unknown]), NOON)
+    tables, health = warehouse_sections(lambda: Answers(freshness=[], health=[row, well, unknown]), NOON)
     assert tables.ok
     assert health.problems == ["1,200 messages of pmp-events are missing: `pmpctl reconcile`"]
 
@@ -44,7 +45,7 @@ def state(tmp_path):
 
 
 def problems(folder):
-    (processes, *_) = local_sections(folder, Answers(freshness=[], health=[]), NOON)
+    (processes, *_) = local_sections(folder, lambda: Answers(freshness=[], health=[]), NOON)
     return list(processes.problems)
 
 
@@ -66,6 +67,17 @@ def test_a_stack_that_failed_says_why(state):
     ]
 
 
+def test_a_bigquery_that_is_away_hides_no_process(state):
+    def away():
+        raise CommandError("nothing answers")
+
+    me = ProcessId.of(os.getpid())
+    ended = ProcessRecord(name="bigquery", ports=(), health=None, identity=ProcessId(me.pid, "another time"))
+    processes, tables, _ = local_sections(state(ended), away, NOON)
+    assert list(processes.problems) == ["bigquery has ended"]
+    assert tables.error == "nothing answers"
+
+
 def test_no_stack_is_no_section_of_rows(tmp_path):
-    (section,) = local_sections(StateFolder(tmp_path), Answers(), NOON)
+    (section,) = local_sections(StateFolder(tmp_path), Answers, NOON)
     assert (section.error, section.ok) == ("not running", False)

@@ -143,7 +143,9 @@ def status(context: typer.Context, as_json: JsonOption = False, target: TargetOp
     from pmp_schema.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
     from pmpctl.pipeline import status as sections  # noqa: PLC0415
 
-    queries = Queries(session.bigquery, "pmpctl.pipeline", timeout_s=sections.QUERY_TIMEOUT_S)
+    def queries() -> Queries:
+        return Queries(session.bigquery, "pmpctl.pipeline", timeout_s=sections.QUERY_TIMEOUT_S)
+
     now = datetime.now(UTC)
     found = (
         sections.local_sections(local_state(), queries, now)

@@ -43,7 +43,7 @@ class Section:
         return not self.problems and not self.error
 
 
-def cloud_sections(google: Google, queries: Queries, now: datetime) -> list[Section]:
+def cloud_sections(google: Google, queries: Callable[[], Queries], now: datetime) -> list[Section]:
     return [
         _read("services", lambda: _services(google)),
         _read("schedules", lambda: _schedules(google)),
@@ -53,7 +53,7 @@ def cloud_sections(google: Google, queries: Queries, now: datetime) -> list[Sect
     ]
 
 
-def local_sections(state: StateFolder, queries: Queries, now: datetime) -> list[Section]:
+def local_sections(state: StateFolder, queries: Callable[[], Queries], now: datetime) -> list[Section]:
     """The processes, and the tables where there are any."""
     record = control.present(state)
     if record is None:
@@ -67,11 +67,11 @@ def local_sections(state: StateFolder, queries: Queries, now: datetime) -> list[
     return [Section("processes", processes, problems), *warehouse_sections(queries, now)]
 
 
-def warehouse_sections(queries: Queries, now: datetime) -> list[Section]:
-    """The newest row of each table, and the view on the pipeline's health."""
+def warehouse_sections(queries: Callable[[], Queries], now: datetime) -> list[Section]:
+    """The newest row of each table, and the view on the pipeline's health; BigQuery is asked for in each."""
     return [
-        _read("tables", lambda: Section("tables", [_age(row, now) for row in queries.rows("freshness")])),
-        _read("health", lambda: _health(queries)),
+        _read("tables", lambda: Section("tables", [_age(row, now) for row in queries().rows("freshness")])),
+        _read("health", lambda: _health(queries())),
     ]
 
 
