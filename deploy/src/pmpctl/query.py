@@ -6,7 +6,7 @@ import typer
 
 from pmpctl.session import open_session
 from pmpctl.target import Target, TargetOption
-from pmpctl.terminal import JsonOption, dump, output, show_rows
+from pmpctl.terminal import JsonOption, cell, dump, output, show_rows
 
 TIMEOUT_S: Final = 120.0
 
@@ -30,6 +30,6 @@ def query(
     if as_json:
         typer.echo(dump(found))
     elif found:
-        show_rows("", found, output())
+        show_rows("", [{name: cell(value) for name, value in row.items()} for row in found], output())
     else:
         typer.echo("0 rows")

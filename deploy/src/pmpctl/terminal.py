@@ -87,9 +87,9 @@ def fields(told: Mapping[str, Any]) -> str:
 def rows_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """One row or more as a table; a column is as wide as its longest word."""
     table = Table(title=title, title_justify="left")
-    for name, value in rows[0].items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        table.add_column(cell(name.replace("_", " ")), justify="right" if number else "left", overflow="fold")
+    for name in rows[0]:
+        number = any(isinstance(row[name], int | float) and not isinstance(row[name], bool) for row in rows)
+        table.add_column(cell(name), justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
     return table
@@ -103,9 +103,11 @@ def show_rows(title: str, rows: Sequence[Mapping[str, Any]], console: Console) -
         console.print(table)
         return
     names = max(len(name) for name in rows[0])
-    console.print(title, style="italic", highlight=False)
-    for row in rows:
-        console.print()
+    if title:
+        console.print(title, style="italic", highlight=False)
+    for number, row in enumerate(rows):
+        if number:
+            console.print()
         for name, value in row.items():
             console.print(f"{name:>{names}}  ", _shown(value), sep="", soft_wrap=True, highlight=False)
 
@@ -116,6 +118,8 @@ def _shown(value: Any) -> Text | str:
             return "[green]yes[/]" if value else "[red]no[/]"
         case datetime():
             return value.astimezone(UTC).strftime("%F %T")
+        case Text():
+            return value
         case list() | tuple():
             return cell(", ".join(map(str, value)) or "-")
         case _:

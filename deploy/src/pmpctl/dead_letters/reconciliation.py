@@ -18,7 +18,7 @@ _NUMBERS: Final = ("published", "rows", "dead_letters", "duplicates", "missing",
 _HEADERS: Final = {
     "published": "pub-\nlished",
     "dead_letters": "dead",
-    "duplicates": "dupli-\ncates",
+    "duplicates": "dupl.",
     "missing": "mis-\nsing",
     "surplus": "sur-\nplus",
 }
