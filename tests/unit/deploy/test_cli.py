@@ -1,10 +1,13 @@
+import os
 import re
 from pathlib import Path
 
 import pytest
 import typer
 
+from pmp_schema.processes import ProcessId
 from pmpctl import cli
+from pmpctl.local.record import Record, StateFolder
 from pmpctl.session import Connections
 
 README = Path(__file__).parents[3] / "deploy" / "README.md"
@@ -90,8 +93,9 @@ def test_the_readme_names_every_command():
 
 
 @pytest.fixture
-def stack(monkeypatch, capsys):
+def stack(monkeypatch, capsys, tmp_path):
     """`pmpctl` with a local stack that only records what it was asked for, and ends with a code."""
+    monkeypatch.setenv("PMP_STATE_DIR", str(tmp_path))
 
     def command(*arguments, code=0):
         asked = []
@@ -153,6 +157,15 @@ def test_a_stack_that_is_down_is_said_at_once(run, monkeypatch, arguments):
 @pytest.mark.parametrize("verb", [("up",), ("down",), ("logs", "writer")])
 def test_the_local_stack_decides_the_exit_code(stack, verb):
     assert stack(*verb, code=1)[0] == 1
+
+
+def test_a_stack_that_is_ready_is_not_started_again(stack, tmp_path):
+    me = ProcessId.of(os.getpid())
+    record = Record(status="ready", supervisor=me, processes=(), urls={"writer": "http://127.0.0.1:1"})
+    StateFolder(tmp_path).write(record)
+    assert stack("up") == (0, "nothing to do\n", [])
+    told = '{"dry_run": false, "calls": [], "urls": {"writer": "http://127.0.0.1:1"}}'
+    assert stack("up", "--json") == (0, f"{told}\n", [])
 
 
 def test_local_verbs_have_a_dry_run_and_json(stack):
