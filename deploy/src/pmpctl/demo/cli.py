@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pmpctl.errors import CommandError
 from pmpctl.local.environment import LIVE, SIMULATED, external_pubsub, project_root, variables
 from pmpctl.local.ports import Ports
 
@@ -25,8 +24,6 @@ def demo(
     ] = SIMULATED,
 ) -> None:
     """Starts the stack, drives the pipeline, shows rows from BigQuery, stops; report in .pmp/demo.json."""
-    if feed not in {SIMULATED, LIVE} and not Path(feed).exists():
-        raise CommandError(f"--feed {feed}: neither simulated nor live nor an existing path")
     from pmp_schema.bigquery.queries import query_client  # noqa: PLC0415
     from pmpctl.demo import run as demonstration  # noqa: PLC0415 - only this command needs it
     from pmpctl.demo.landed import Landed  # noqa: PLC0415
