@@ -37,12 +37,12 @@ def read_by_config(package):
 
 
 def read_by_serving():
+    """The names in `os.environ.get(NAME, ...)` and `reader(os.environ, NAME, ...)`."""
     tree = ast.parse((ROOT / "shared/src/pmp_schema/serving.py").read_text("utf-8"))
-    return {
-        node.args[0].value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "os.environ.get"
-    }
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    got = [call.args[0] for call in calls if ast.unparse(call.func) == "os.environ.get"]
+    read = [call.args[1] for call in calls if ast.unparse(call.args[0]) == "os.environ"]
+    return {name.value for name in (*got, *read)}
 
 
 def table_of_variables(readme):
