@@ -123,7 +123,7 @@ def _shown(value: Any) -> Text | str:
         case list() | tuple():
             return cell(", ".join(map(str, value)) or "-")
         case _:
-            return cell("-" if value in {None, ""} else value)
+            return cell("-" if value is None or value == "" else value)
 
 
 def _finite(value: Any) -> Any:

@@ -62,6 +62,14 @@ def test_rows_that_are_too_wide_for_a_table_are_shown_line_by_line_and_whole():
     ]
 
 
+def test_a_value_of_any_kind_has_a_cell():
+    console = Console(width=80, record=True)
+    row = {"data": {"a": 1}, "ports": (1, 2), "none": None, "empty": "", "zero": 0}
+    show_rows("rows", [row], console)
+    line = console.export_text().splitlines()[-2]
+    assert [cell.strip() for cell in line.strip("│").split("│")] == ["{'a': 1}", "1, 2", "-", "-", "0"]
+
+
 def test_json_is_json_whatever_it_holds():
     told = {"at": datetime(2026, 1, 24, 12, 0, 0, 250000, tzinfo=UTC), "data": b"\xff", "n": [nan, inf, 1.5]}
     assert json.loads(dump(told), parse_constant=pytest.fail) == {

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 import typer
 
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.errors import CommandError
 from pmpctl.features import history, requests
 from pmpctl.services import answer
 from pmpctl.session import Session, open_session
@@ -94,13 +93,10 @@ def features_status(
 
 
 def _listed(session: Session, limit: int) -> list[dict[str, Any]]:
-    from pmp_schema.bigquery.queries import BigQueryUnavailable, Queries  # noqa: PLC0415
+    from pmp_schema.bigquery.queries import Queries  # noqa: PLC0415 - Google's client takes a second to import
 
     queries = Queries(session.bigquery, "pmpctl.features", timeout_s=30.0)
-    try:
-        return [dict(row) for row in queries.rows("feature_runs", limit=("INT64", limit))]
-    except BigQueryUnavailable as error:
-        raise CommandError(str(error)) from error
+    return [dict(row) for row in queries.rows("feature_runs", limit=("INT64", limit))]
 
 
 def _is_beam_deployed(session: Session) -> bool:
