@@ -23,6 +23,7 @@ EVENT = b'{"event_id":"e-1","station_id":"A","ts_iso":"2026-01-24T16:00:00Z","ki
 THREADS = 9
 CROWD = 4 * THREADS
 HEAD = b"POST /push/sensor-events HTTP/1.1\r\nHost: h\r\n"
+CONTINUE = [b"HTTP/1.1 100 Continue\r\n", b"\r\n"]
 HEALTH = b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n"
 SLOW = {
     "silent": b"",
@@ -193,13 +194,14 @@ def test_requests_may_follow_each_other_without_waiting_for_answers(patient):
 def test_who_waits_for_100_continue_gets_it(patient):
     head, _, body = raw_push(head=HEAD + b"Expect: 100-continue\r\n").partition(b"\r\n\r\n")
     with closing(connect(patient, head + b"\r\n\r\n")) as client:
-        assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        answers = client.makefile("rb")
+        assert [answers.readline(), answers.readline()] == CONTINUE
         client.sendall(body)
-        assert (
-            client.recv(1000)
-            .removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
-            .startswith((b"HTTP/1.1 204", b""))
-        )
+        line = answers.readline()
+        if line == CONTINUE[0]:  # gunicorn says it once more
+            assert answers.readline() == CONTINUE[1]
+            line = answers.readline()
+        assert line.startswith(b"HTTP/1.1 204 ")
 
 
 def test_a_hundred_attributes_of_full_length_pass_unwrapped(patient):
