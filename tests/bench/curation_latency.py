@@ -24,7 +24,8 @@ from pmp_schema.push import PushMessage
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.project.resources import pubsub_clients
 from tests.fakes.curation_history import bikes, message
-from tests.fakes.pipeline_process import eventually, pipeline_process
+from tests.fakes.pipeline_process import pipeline_process
+from tests.fakes.waiting import eventually
 
 POLLS = 20
 STATIONS = 1500

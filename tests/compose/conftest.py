@@ -3,8 +3,7 @@
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,15 +72,6 @@ class Stack:
     def rows(self, sql: str) -> list[dict[str, Any]]:
         client = query_client(TOPOLOGY.local_project, self.url("bigquery", 9050))
         return [dict(row) for row in client.query(sql, timeout=20, retry=None).result(timeout=20, retry=None)]
-
-
-def eventually(check: Callable[[], Any], *, timeout_s: float = 60) -> Any:
-    """The first true value of a check."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"still {value!r} after {timeout_s} s"
-        time.sleep(0.5)
-    return value
 
 
 def _says(*command: str) -> str | None:

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from tests.compose.conftest import Images, eventually
+from tests.compose.conftest import Images
+from tests.fakes.waiting import eventually
 
 # The first test also pays for the images.
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1500)]

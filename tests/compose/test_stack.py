@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from pmp_schema.tables import table
-from tests.compose.conftest import Stack, eventually
+from tests.compose.conftest import Stack
+from tests.fakes.waiting import eventually
 
 # The first test also pays for the images and the start.
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1500)]

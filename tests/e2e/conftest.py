@@ -1,11 +1,10 @@
 """The local stack, once per session, with a writer that a test may kill."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +17,10 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 
 from pmp_schema.bigquery.queries import query_client
 from pmp_schema.publisher import PubSubPublisher
+from pmpctl.errors import CommandError
 from pmpctl.local.environment import variables
-from pmpctl.local.ports import Ports
+from pmpctl.local.ports import OFFSETS, Ports, require_free
+from tests.fakes.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,24 +82,12 @@ def healthy(url: str) -> bool:
         return False
 
 
-def eventually(check: Callable[[], object], *, timeout_s: float = 60) -> None:
-    """Waits until a check is true; fails with its last value."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"still {value!r} after {timeout_s} s"
-        time.sleep(0.2)
-
-
 def free_port_base() -> int:
-    """A base whose ports are free now: the first and the last of them are asked."""
+    """A base whose ports are all free now."""
     for base in range(21000, 29000, 100):
-        try:
-            for offset in (1, 2, 5, 6, 970, 980):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", base + offset))
-        except OSError:
-            continue
-        return base
+        with suppress(CommandError):
+            require_free((name, Ports(base).of(name)) for name in OFFSETS)
+            return base
     raise AssertionError("no free ports")
 
 

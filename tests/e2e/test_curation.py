@@ -16,9 +16,10 @@ from pmp_schema.errors import PoisonMessage
 from pmp_schema.publisher import Outgoing
 from pmp_schema.push import PushMessage
 from pmp_schema.topology import TOPOLOGY
-from tests.e2e.conftest import Stack, eventually
+from tests.e2e.conftest import Stack
 from tests.fakes.curation_history import message
 from tests.fakes.pipeline_process import PipelineProcess, pipeline_process
+from tests.fakes.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 

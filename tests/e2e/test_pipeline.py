@@ -14,7 +14,8 @@ import pytest
 
 from pmp_schema.publisher import Outgoing
 from pmp_schema.topology import TOPOLOGY
-from tests.e2e.conftest import Stack, eventually
+from tests.e2e.conftest import Stack
+from tests.fakes.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

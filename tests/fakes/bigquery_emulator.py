@@ -1,7 +1,6 @@
-"""The BigQuery emulator as a child process on free ports, with what a test needs of its REST side."""
+"""The BigQuery emulator as the local stack starts it, on free ports, with what a test needs of its REST side."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -13,20 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pmp_schema.tables import Table
-
-# The emulator needs DuckDB's spatial extension; the package brings it, so that nothing is downloaded.
-_PROGRAM = """
-import duckdb_extensions
-duckdb_extensions.import_extension("spatial")
-from bqemulator.cli import main
-main()
-"""
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+from tests.fakes.server_process import free_port
 
 
 @dataclass(frozen=True)
@@ -73,9 +59,9 @@ class BigQueryEmulator:
 @contextmanager
 def bigquery_emulator(start_s: float = 60) -> Iterator[BigQueryEmulator]:
     """Start an emulator, yield it when it answers, stop it."""
-    rest_port, grpc_port = _free_port(), _free_port()
-    ports = ["--rest-port", str(rest_port), "--grpc-port", str(grpc_port)]
-    command = [sys.executable, "-c", _PROGRAM, "start", *ports, "--ephemeral", "--log-level", "warning"]
+    rest_port, grpc_port = free_port(), free_port()
+    ports = [f"--rest-port={rest_port}", f"--grpc-port={grpc_port}"]
+    command = [sys.executable, "-m", "pmpctl.local.bigquery", *ports, "--project=pmp-test"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         emulator = BigQueryEmulator(f"http://127.0.0.1:{rest_port}", f"127.0.0.1:{grpc_port}")

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -69,12 +68,3 @@ def pipeline_process(arguments: list[str], env: dict[str, str], log: Path) -> It
     finally:
         if pipeline.is_running:
             pipeline.kill()
-
-
-def eventually(check, *, timeout_s: float = 60):  # type: ignore[no-untyped-def]
-    """The first true value of a check; fails with its last one."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"still {value!r} after {timeout_s} s"
-        time.sleep(0.2)
-    return value

@@ -310,14 +310,6 @@ def snapshot_of(size_bytes: int, **changes: Any) -> bytes:
     return json.dumps(envelope | changes).encode()
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 30, *, every_s: float = 0.01) -> None:
-    """Returns once it is true; fails when it does not become so."""
-    deadline_s = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline_s, f"not within {seconds} s"
-        time.sleep(every_s)
-
-
 def row_key(row: Row) -> tuple[str, ...]:
     return str(row["event_date"]), str(row["station_id"]), str(row["event_id"])
 

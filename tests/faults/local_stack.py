@@ -19,7 +19,8 @@ from pmpctl.local.stack import healthy
 from pmpctl.project import resources
 from pmpctl.project.messaging import PushTarget
 from tests.fakes.server_process import free_port
-from tests.faults.bench import Outcome, eventually
+from tests.fakes.waiting import eventually
+from tests.faults.bench import Outcome
 from tests.faults.service import Service
 
 SENSOR_EVENTS = TOPOLOGY.topics["sensor-events"]

@@ -14,7 +14,8 @@ from pmpctl.project.resources import pubsub_clients
 from tests.fakes.faults import Delay, LoseAnswer, Refuse, Twice
 from tests.fakes.pubsub_emulator import pubsub_emulator
 from tests.fakes.push_proxy import PushProxy
-from tests.faults.bench import DEAD, EVENTS, eventually
+from tests.fakes.waiting import eventually
+from tests.faults.bench import DEAD, EVENTS
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
 ATTEMPTS = 5  # the fewest that Pub/Sub takes

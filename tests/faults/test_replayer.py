@@ -10,7 +10,7 @@ import pytest
 from pmp_schema.topology import TOPOLOGY
 from tests.fakes.faults import Hold
 from tests.fakes.pubsub_proxy import PubSubProxy
-from tests.faults.bench import eventually
+from tests.fakes.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration, pytest.mark.timeout(400)]
 LEASE_S = 10  # the shortest: what a killed run had leased is free after it

@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from tests.fakes.storage_write import Hang
-from tests.faults.bench import SNAPSHOTS, eventually, snapshot_of
+from tests.fakes.waiting import eventually
+from tests.faults.bench import SNAPSHOTS, snapshot_of
 
 pytestmark = pytest.mark.faults
 IN_FLIGHT = 200

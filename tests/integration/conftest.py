@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pmpctl.errors import CommandError
 from pmpctl.local.emulators import docker_answers, pubsub_command
 from pmpctl.local.stack import healthy
 from pmpctl.project import resources
+from tests.fakes.server_process import free_port
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,6 @@ class Emulators:
     pubsub: str
     bigquery: str
     storage: str
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def serve(stack, command, health):

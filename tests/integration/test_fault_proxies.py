@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +22,7 @@ from tests.fakes.faults import Hold, LoseAnswer, Refuse
 from tests.fakes.pubsub_proxy import PubSubProxy
 from tests.fakes.push_proxy import PushProxy
 from tests.fakes.server_process import free_port
+from tests.fakes.waiting import eventually
 
 pytestmark = pytest.mark.integration
 TOPIC = TOPOLOGY.topics["sensor-events"]
@@ -43,7 +43,7 @@ def emulator():
         pytest.skip(str(error))
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        eventually(lambda: listens(port), "the emulator listens", 60)
+        eventually(lambda: listens(port), 60, what="the emulator listens")
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -53,13 +53,6 @@ def emulator():
 def listens(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def eventually(condition, what, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -111,9 +104,9 @@ def test_messages_survive_lost_answers_refused_pushes_and_overtaking(emulator, r
         publisher.publish(TOPIC, [Outgoing(large)])
 
         # Two of each (the answer was lost) but for the held one, and one more whose acknowledgement was lost.
-        eventually(lambda: len(got) == 11, "everything but the held push arrives")
+        eventually(lambda: len(got) == 11, what="everything but the held push arrives")
         assert pushes.faults.release() == 1
-        eventually(lambda: len(got) == 12, "the held push arrives")
+        eventually(lambda: len(got) == 12, what="the held push arrives")
 
         assert set(got) == {b"0", b"1", b"2", b"3", b"4", large}
         assert publisher.take_counts().total() == 6

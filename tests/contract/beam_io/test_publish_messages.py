@@ -108,7 +108,7 @@ class Confirming:
 
 def test_confirmed_messages_of_many_bundles_are_announced_together():
     client = Confirming()
-    publisher = CountingPublisher(PubSubPublisher(client, "p"), "curate", announce_s=0.2)
+    publisher = CountingPublisher(PubSubPublisher(client, "p"), "curate", announce_s=2)
     publisher.publish("sensor-events", three("a"))
     publisher.publish("sensor-events", three("b"))
     deadline = time.monotonic() + 10

@@ -10,7 +10,8 @@ import pytest
 
 from pmp_schema.push import PushMessage
 from tests.fakes.curation_history import bikes, message
-from tests.fakes.pipeline_process import eventually, pipeline_process
+from tests.fakes.pipeline_process import pipeline_process
+from tests.fakes.waiting import eventually
 from tests.integration.beam.test_history import raw
 
 pytestmark = pytest.mark.integration

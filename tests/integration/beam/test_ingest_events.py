@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from pmp_schema.publisher import Outgoing
-from tests.fakes.pipeline_process import eventually, pipeline_process
+from tests.fakes.pipeline_process import pipeline_process
+from tests.fakes.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

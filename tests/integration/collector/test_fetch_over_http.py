@@ -21,8 +21,8 @@ def server() -> Iterator[FeedServer]:
         yield running
 
 
-def fetcher(**options) -> Fetcher:
-    client = http_client(connect_timeout_s=0.5, read_timeout_s=0.2)
+def fetcher(*, read_timeout_s: float = 20, **options) -> Fetcher:
+    client = http_client(connect_timeout_s=20, read_timeout_s=read_timeout_s)
     return Fetcher(client, **({"max_body_bytes": 2_000_000, "attempts": ATTEMPTS} | options))
 
 
@@ -53,7 +53,7 @@ def test_a_refused_connection_is_tried_again_and_then_one_line():
 
 def test_a_server_that_hangs_is_given_up(server):
     server.routes["/"] = lambda _: server.released.wait(20)
-    assert failure(server.url + "/") == "ReadTimeout: timed out"
+    assert failure(server.url + "/", read_timeout_s=0.2) == "ReadTimeout: timed out"
     assert len(server.asked) == ATTEMPTS
 
 
@@ -63,7 +63,7 @@ def test_a_body_that_stops_half_way_is_given_up(server):
         server.released.wait(20)
 
     server.routes["/"] = half
-    assert failure(server.url + "/") == "ReadTimeout: timed out"
+    assert failure(server.url + "/", read_timeout_s=0.2) == "ReadTimeout: timed out"
 
 
 def test_a_body_that_is_cut_off_is_a_failure(server):

@@ -4,7 +4,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,8 @@ import pytest
 from pmpctl.errors import CommandError
 from pmpctl.local import control
 from pmpctl.local.record import StateFolder
+from tests.fakes.server_process import free_port
+from tests.fakes.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -24,12 +25,6 @@ DEAF = [
 ]
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def server(name="server", **more):
     port = free_port()
     return {
@@ -39,13 +34,6 @@ def server(name="server", **more):
         "health": f"http://127.0.0.1:{port}/",
         **more,
     }
-
-
-def eventually(condition, what, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
 
 
 def command(state, specs, *failure):
@@ -82,7 +70,7 @@ def identities(state):
 
 
 def ready(state, child):
-    eventually(lambda: state.ready.exists() or child.poll() is not None, "ready")
+    eventually(lambda: state.ready.exists() or child.poll() is not None, what="ready")
     assert child.poll() is None, child.communicate()[1]
     found = identities(state)
     assert all(i.alive() for i in found)
@@ -103,7 +91,7 @@ def test_signal_ends_everything_and_leaves_no_orphan(launch, state, number, code
 
 def test_signal_before_everything_has_started_ends_everything(launch, state):
     child = launch([server(), SLEEPER])
-    eventually(lambda: state.read() is not None and identities(state), "a first process")
+    eventually(lambda: state.read() is not None and identities(state), what="a first process")
     child.terminate()
     assert child.wait(30) == 143
     assert not any(i.alive() for i in identities(state))
@@ -145,7 +133,7 @@ def test_failed_set_up_ends_the_stack(launch, state):
 def test_deaf_child_is_killed(launch, state):
     child = launch([SLEEPER, {"name": "deaf", "argv": DEAF}])
     found = ready(state, child)
-    eventually(lambda: state.log("deaf").is_file(), "the deaf child to be deaf")
+    eventually(lambda: state.log("deaf").is_file(), what="the deaf child to be deaf")
     child.terminate()
     child.wait(30)
     assert not any(i.alive() for i in found)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes.pubsub_server import pubsub_server
 from tests.fakes.server_process import server
+from tests.fakes.waiting import eventually
 
 AS_OF = "2025-11-16T02:15:00Z"
 RUN = "features-beam-20251116t021500z"
@@ -65,14 +66,6 @@ class Stack:
         return told
 
 
-def until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return value
-
-
 @pytest.fixture
 def stack(tmp_path):
     packages = tmp_path / "packages" / "pmp_beam"
@@ -122,28 +115,28 @@ def test_of_fifty_requests_at_once_one_starts_one_process(stack):
         answers = list(pool.map(lambda _: stack.post(), range(50)))
     assert sorted(status for status, _ in answers) == [200] * 49 + [202]
     assert {(body["run_id"], body["attempt"]) for _, body in answers} == {(RUN, 1)}
-    until(stack.begun)
+    eventually(stack.begun)
     assert stack.state()["status"] == "started"
     assert stack.post()[0] == 200
     stack.end()
-    until(lambda: stack.state()["status"] == "succeeded")
+    eventually(lambda: stack.state()["status"] == "succeeded")
     (arguments,) = stack.begun().values()
     known_at = stack.state()["known_at"]
     assert arguments == (
         f"station_features --runner=direct --as-of={AS_OF} --known-at={known_at} --run-id={RUN}-1"
     )
     assert stack.post()[0] == 200
-    until(lambda: f"{RUN}-1-succeeded" in stack.told())
+    eventually(lambda: f"{RUN}-1-succeeded" in stack.told())
     assert [kind for kind, _ in stack.told().values()] == ["requested", "started", "succeeded"]
 
 
 def test_a_killed_process_is_a_failed_run_that_the_next_request_attempts_again(stack):
     stack.post()
-    (pid,) = until(stack.begun)
+    (pid,) = eventually(stack.begun)
     os.kill(pid, signal.SIGKILL)
-    failed = until(lambda: (state := stack.state())["status"] == "failed" and state)
+    failed = eventually(lambda: (state := stack.state())["status"] == "failed" and state)
     assert failed["error"] == "killed by SIGKILL"
-    until(lambda: f"{RUN}-1-failed" in stack.told())
+    eventually(lambda: f"{RUN}-1-failed" in stack.told())
     stack.end()
     status, again = stack.post(wait=True)
     assert (status, again["attempt"], again["status"]) == (202, 2, "succeeded")
@@ -152,13 +145,13 @@ def test_a_killed_process_is_a_failed_run_that_the_next_request_attempts_again(s
 
 def test_a_run_all_of_whose_processes_were_killed_has_failed_and_is_told_by_the_next(stack):
     stack.post()
-    (pid,) = until(stack.begun)
+    (pid,) = eventually(stack.begun)
     watcher = parent(pid)
     os.kill(watcher, signal.SIGKILL)
     assert stack.post() == (200, stack.state())
     assert stack.state()["status"] == "started", "its process lives on, unwatched"
     os.kill(pid, signal.SIGKILL)
-    failed = until(lambda: (state := stack.state())["status"] == "failed" and state)
+    failed = eventually(lambda: (state := stack.state())["status"] == "failed" and state)
     assert failed["error"] == "killed"
     stack.end()
     assert stack.post(wait=True)[1]["status"] == "succeeded"
@@ -174,27 +167,27 @@ def test_a_process_that_fails_says_so(stack):
 def test_runs_of_other_times_take_turns(stack):
     later = "2025-11-16T02:40:00Z"
     stack.post()
-    until(stack.begun)
+    eventually(stack.begun)
     assert stack.post(as_of=later)[0] == 202
     waiting = "features-beam-20251116t024000z"
     time.sleep(0.3)
     assert (stack.state(waiting)["status"], len(stack.begun())) == ("requested", 1)
     stack.end()
-    until(lambda: stack.state(waiting)["status"] == "succeeded")
+    eventually(lambda: stack.state(waiting)["status"] == "succeeded")
     assert len(stack.begun()) == 2
 
 
 def test_a_launcher_that_is_killed_finds_its_runs_again(stack):
     stack.post()
-    (pid,) = until(stack.begun)
+    (pid,) = eventually(stack.begun)
     workers = children(stack.server.process.pid)
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
-    until(lambda: set(children(stack.server.process.pid)).isdisjoint(workers))
+    eventually(lambda: set(children(stack.server.process.pid)).isdisjoint(workers))
     stack.server.wait()
     assert until_answered(stack)["status"] == "started"
     stack.end()
-    until(lambda: stack.state()["status"] == "succeeded")
+    eventually(lambda: stack.state()["status"] == "succeeded")
     assert list(stack.begun()) == [pid]
 
 
@@ -205,13 +198,13 @@ def until_answered(stack):
         except (ConnectionError, http.client.HTTPException):
             return None
 
-    return until(ask)
+    return eventually(ask)
 
 
 def test_a_run_ends_with_its_watcher_s_signal(stack):
     stack.post()
-    (pid,) = until(stack.begun)
+    (pid,) = eventually(stack.begun)
     os.kill(parent(pid), signal.SIGTERM)
-    failed = until(lambda: (state := stack.state())["status"] == "failed" and state)
+    failed = eventually(lambda: (state := stack.state())["status"] == "failed" and state)
     assert failed["error"] == "stopped"
     assert not Path(f"/proc/{pid}").exists()

@@ -2,7 +2,6 @@ import socket
 
 import pytest
 
-from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
 from pmpctl.local.ports import Ports, require_free
 
@@ -21,11 +20,6 @@ DOCUMENTED = {
 
 def test_default_ports_are_the_documented_ones():
     assert {name: Ports().of(name) for name in DOCUMENTED} == DOCUMENTED
-
-
-def test_services_have_the_ports_of_the_topology():
-    services = TOPOLOGY.services.values()
-    assert {s.key: Ports().of(s.key) for s in services} == {s.key: s.local_port for s in services}
 
 
 def test_another_base_moves_every_port():

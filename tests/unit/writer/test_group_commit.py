@@ -10,6 +10,7 @@ import pytest
 from pmp_schema.bigquery.rows import RowReject
 from pmp_schema.errors import QueueFull, SinkUnavailable
 from pmp_writer.group_commit import GroupCommit, Limits, estimate_bytes
+from tests.fakes.waiting import eventually
 
 PATIENCE_S = 20  # for what must happen; nothing waits that long unless a test fails
 LIMITS = Limits(
@@ -59,13 +60,6 @@ def row(number, **columns):
     return {"id": number} | columns
 
 
-def until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen"
-        time.sleep(0.001)
-
-
 class Bench:
     """A group commit behind a gate, its requests in threads of their own."""
 
@@ -87,7 +81,7 @@ class Bench:
         """Submits rows that have to wait."""
         before = self.commit.waiting_rows
         request = self.submit(*rows)
-        until(lambda: self.commit.waiting_rows == before + len(rows))
+        eventually(lambda: self.commit.waiting_rows == before + len(rows), every_s=0.001)
         return request
 
 
@@ -247,12 +241,12 @@ def test_waiting_in_the_queue_is_bounded(bench):
 
 
 def test_a_request_whose_append_has_begun_does_not_give_up(bench):
-    bench = bench(timeout_s=1)
+    bench = bench(timeout_s=4)
     first = bench.appending(row(0))
     leader, follower = bench.queued(row(1)), bench.queued(row(2))
     bench.gate.answer()
     assert result(first) == []
-    time.sleep(0.6)  # longer than anyone may wait in the queue
+    time.sleep(2.1)  # longer than anyone may wait in the queue
     assert not leader.done()
     assert not follower.done()
     bench.gate.answer()

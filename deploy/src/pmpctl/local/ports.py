@@ -5,22 +5,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
 
 LOOPBACK: Final = "127.0.0.1"
 DEFAULT_BASE: Final = 8080
-_OFFSETS: Final = {
-    "collector": 1,
-    "writer": 2,
-    "replayer": 3,
-    "launcher": 4,
+OFFSETS: Final = {
+    **{key: service.local_port - DEFAULT_BASE for key, service in TOPOLOGY.services.items()},
     "pubsub": 5,
     "feed": 6,
-    "dashboard": 8,
     "bigquery": 970,
     "bigquery-grpc": 980,
 }
-_HIGHEST_BASE: Final = 65535 - max(_OFFSETS.values())
+_HIGHEST_BASE: Final = 65535 - max(OFFSETS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class Ports:
         Raises:
             KeyError: no part has this name.
         """
-        return self.base + _OFFSETS[name]
+        return self.base + OFFSETS[name]
 
     def url(self, name: str) -> str:
         return f"http://{LOOPBACK}:{self.of(name)}"

@@ -1,7 +1,6 @@
 """Runs as processes of their own against the emulators, from raw_events to station_features."""
 
 import json
-import time
 from datetime import timedelta
 from itertools import count
 
@@ -13,6 +12,7 @@ from pmp_schema.tables import table
 from tests.fakes.feature_oracle import expected_rows, scenario
 from tests.fakes.feature_run import by_key, raw_rows
 from tests.fakes.pipeline_process import PipelineProcess
+from tests.fakes.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -109,10 +109,16 @@ def test_a_run_that_fails_says_so_and_changes_nothing(features):
 
 @pytest.mark.timeout(300)
 def test_a_run_killed_at_any_moment_and_started_again_ends_complete(features):
-    for after_s in (4.0, 5.5, 7.0):
+    left = set()
+
+    def staged():
+        return set(features.staging()) - left
+
+    for reached in (lambda: features.told("run-killed"), staged, features.stored):
+        left |= staged()
         process = features.process("run-killed")
         process.start()
-        time.sleep(after_s)
+        eventually(reached, 100)
         process.kill()
         assert features.stored() in ({}, features.expected())
     assert features.run("run-killed") == 0
