@@ -13,8 +13,9 @@ locals {
     min(local.policy.min_backoff_s * pow(2, min(n, 30)), local.policy.max_backoff_s)
   ]) / 3600 + 0.5)
 
-  poll_every_s = one([for s in values(local.schedules) : s.every_s if s.path == "/collect/station_status"])
-  polls_over_s = 900
+  poll_schedule = one([for id, s in local.schedules : id if s.path == "/collect/station_status"])
+  polls_over_s  = 900
+  half_of_polls = local.polls_over_s / local.schedules[local.poll_schedule].every_s / 2
 
   # Thresholds over a metric of one resource. `over` in the metric's own unit, `for_s` and `window_s` in seconds.
   threshold_alerts = {
@@ -56,14 +57,15 @@ locals {
     }
   }
 
+  failed_calls = "logging_googleapis_com:user_${google_logging_metric.schedule_failed.name}{monitored_resource=\"cloud_scheduler_job\""
   run_requests = "run_googleapis_com:request_count{monitored_resource=\"cloud_run_revision\""
   query_alerts = {
     freshness = {
       title = "No feed publishes"
-      # Silent while the schedules are paused: then the collector gets no requests either.
+      # Silent while the schedules are paused: then the collector gets no requests, or a few by hand.
       query = join(" ", [
-        "sum(increase(${local.run_requests},service_name=\"${local.services["collector"].id}\"}[15m])) > 0 unless",
-        "sum(increase(pubsub_googleapis_com:topic_send_request_count{monitored_resource=\"pubsub_topic\",topic_id=\"${local.topics["snapshots"].id}\"}[15m])) > 0",
+        "sum(increase(${local.run_requests},service_name=\"${local.services["collector"].id}\"}[${local.polls_over_s}s])) > ${local.half_of_polls} unless",
+        "sum(increase(pubsub_googleapis_com:topic_send_request_count{monitored_resource=\"pubsub_topic\",topic_id=\"${local.topics["snapshots"].id}\",response_class=\"success\"}[${local.polls_over_s}s])) > 0",
       ])
       for_s = 300
       text  = "The collector is called but has published no snapshot of any system for 15 minutes: the feeds do not answer or do not change. `pmpctl logs collector --target cloud` shows `poll.failed` with its cause; `pmp_marts.pipeline_health` shows how old each system is."
@@ -72,10 +74,21 @@ locals {
       title = "A system's polls fail"
       query = join(" ", [
         "sum by (system) (increase(logging_googleapis_com:user_${google_logging_metric.poll_failed.name}{monitored_resource=\"cloud_run_revision\"}[${local.polls_over_s}s]))",
-        "> ${local.polls_over_s / local.poll_every_s / 2}",
+        "> ${local.half_of_polls}",
       ])
-      for_s = 0
+      for_s = 60
       text  = "More than half of the status polls that fit into 15 minutes have failed for the system that the incident names: its feed does not answer, or not with a feed. `pmpctl logs collector --target cloud` shows `poll.failed` with its cause. It is counted from the collector's log, so with `log_level` ERROR it never fires. It does not see a feed that answers and never changes, nor one whose server has asked not to be polled for a while (`Retry-After`): `pmp_marts.pipeline_health` shows how old each system is."
+    }
+    schedules = {
+      title = "A schedule's calls fail"
+      # Cloud Run counts no request that reaches no instance, so the other alerts do not see a service that cannot start
+      # or may not be called. A call is tried twice: half of the polls of a while, or one call of another schedule.
+      query = join(" ", [
+        "sum by (job_id) (increase(${local.failed_calls},job_id=\"${local.poll_schedule}\"}[${local.polls_over_s}s])) > ${2 * local.half_of_polls}",
+        "or sum by (job_id) (increase(${local.failed_calls},job_id!=\"${local.poll_schedule}\"}[1h])) > 1",
+      ])
+      for_s = 60
+      text  = "Cloud Scheduler's calls of a service fail, also when tried again: it answers with an error, has no instance that starts, or may not be called. `gcloud logging read 'resource.type=cloud_scheduler_job AND severity>=ERROR'` has the answer; then `pmpctl logs SERVICE --target cloud`."
     }
     errors = {
       title = "A service fails"
@@ -106,6 +119,23 @@ resource "google_logging_metric" "poll_failed" {
     labels {
       key = "system"
     }
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_logging_metric" "schedule_failed" {
+  name        = "pmp_schedule_failed"
+  description = "Attempts of schedules that failed, by schedule"
+  filter = join(" AND ", [
+    "resource.type=\"cloud_scheduler_job\"",
+    "resource.labels.job_id=(${join(" OR ", [for id in keys(local.schedules) : "\"${id}\""])})",
+    "severity>=ERROR",
+  ])
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
   }
 
   depends_on = [google_project_service.api]

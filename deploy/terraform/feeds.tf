@@ -24,6 +24,10 @@ resource "google_secret_manager_secret_version" "feeds" {
 
   secret      = google_secret_manager_secret.feeds[0].id
   secret_data = file(var.feeds_file)
+
+  lifecycle {
+    create_before_destroy = true # the running revision mounts the version that goes
+  }
 }
 
 resource "google_secret_manager_secret_iam_member" "feeds" {

@@ -59,7 +59,8 @@ resource "google_cloud_run_v2_service" "this" {
       }
 
       dynamic "env" {
-        for_each = merge(local.common_variables, { THREADS = tostring(each.value.concurrency) }, local.variables[each.key])
+        # Eight threads more than Cloud Run sends requests: for the probe, and for the answers of a full writer.
+        for_each = merge(local.common_variables, { THREADS = tostring(each.value.concurrency + 8) }, local.variables[each.key])
         content {
           name  = env.key
           value = env.value
@@ -106,6 +107,10 @@ resource "google_cloud_run_v2_service" "this" {
         }
       }
     }
+  }
+
+  lifecycle {
+    ignore_changes = [scaling] # Google fills it in; instances are set in the template
   }
 
   depends_on = [google_project_service.api, google_secret_manager_secret_iam_member.feeds]

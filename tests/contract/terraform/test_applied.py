@@ -145,7 +145,8 @@ def test_every_service_runs_with_its_own_account_and_probes(resources):
         template, container = service["template"][0], service["template"][0]["containers"][0]
         variables = {v["name"]: v["value"] for v in container["env"]}
         assert template["service_account"] == f"{service['name']}@my-project.iam.gserviceaccount.com"
-        assert variables["THREADS"] == str(template["max_instance_request_concurrency"])
+        # The probe's request comes beside those that Cloud Run counts.
+        assert int(variables["THREADS"]) == template["max_instance_request_concurrency"] + 8
         for probe in ("startup_probe", "liveness_probe"):
             assert container[probe][0]["http_get"][0]["path"] == "/health"
 

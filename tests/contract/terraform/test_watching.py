@@ -15,6 +15,7 @@ TITLES = {
     'threshold["dataflow_lag"]': "A Dataflow job lags",
     'query["freshness"]': "No feed publishes",
     'query["polls"]': "A system's polls fail",
+    'query["schedules"]': "A schedule's calls fail",
     'query["errors"]': "A service fails",
 }
 CHARTS = {
@@ -93,6 +94,39 @@ def test_a_system_is_told_when_more_than_half_of_a_quarter_hours_polls_failed(re
         f'{{monitored_resource="cloud_run_revision"}}[900s])) > {900 / every_s / 2:g}'
     )
     assert asked["disable_metric_validation"] is True  # the metric is younger than the alert's first check
+
+
+def test_no_feed_publishes_where_scheduled_polls_have_no_confirmed_publish(resources):
+    asked = query(resources, 'query["freshness"]')["query"]
+    called, published = asked.split(" unless ")
+    assert f'service_name="{TOPOLOGY.services["collector"].id}"' in called
+    assert called.endswith("[900s])) > 7.5")  # a command by hand is no schedule
+    assert f'topic_id="{TOPOLOGY.topics["snapshots"].id}",response_class="success"' in published
+
+
+def test_failed_attempts_are_counted_of_our_schedules(resources):
+    metric = resources["google_logging_metric.schedule_failed"]
+    resource, jobs, severity = metric["filter"].split(" AND ")
+    assert (resource, severity) == ('resource.type="cloud_scheduler_job"', "severity>=ERROR")
+    made = [s.id for s in TOPOLOGY.schedules_of("sql")]
+    assert sorted(re.findall(r'"([^"]+)"', jobs)) == sorted(made)
+
+
+def test_a_schedule_is_told_of_when_a_call_and_its_repetition_failed(resources):
+    (polls,) = [s.id for s in TOPOLOGY.schedules if s.path == "/collect/station_status"]
+    retries = {
+        job["retry_config"][0]["retry_count"]
+        for address, job in resources.items()
+        if address.startswith("google_cloud_scheduler_job.")
+    }
+    assert retries == {1}  # what the thresholds rest on
+    metric = (
+        'increase(logging_googleapis_com:user_pmp_schedule_failed{monitored_resource="cloud_scheduler_job"'
+    )
+    assert query(resources, 'query["schedules"]')["query"] == (
+        f'sum by (job_id) ({metric},job_id="{polls}"}}[900s])) > 15 '
+        f'or sum by (job_id) ({metric},job_id!="{polls}"}}[1h])) > 1'
+    )
 
 
 def test_the_dashboard_has_every_chart_at_a_place_of_its_own(resources):
