@@ -4,7 +4,6 @@ Publishers announce how many messages Pub/Sub confirmed, never which; so a missi
 known by id is the other side: messages that arrived more than once, and events that were published again.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -12,13 +11,12 @@ from enum import StrEnum
 from itertools import groupby, pairwise
 from typing import Any, Final
 
+from pmp_schema import instants
 from pmp_schema.events import rfc3339
-from pmp_schema.instants import parse_instant
 
 HOUR: Final = timedelta(hours=1)
 # After its end an hour stays open this long: messages are on their way and counts are announced once a minute.
 SETTLING: Final = timedelta(minutes=5)
-_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 class Status(StrEnum):
@@ -97,15 +95,14 @@ class Verdict:
 
 
 def parse_since(text: str, now: datetime) -> datetime:
-    """`90m`, `24h`, `7d`, or an RFC 3339 time.
+    """`90m`, `1.5h`, `7d`, or an RFC 3339 time.
 
     Raises:
         ValueError: neither, or not in the past.
     """
-    match = re.fullmatch(r"(\d{1,5})([mhd])", text, re.ASCII)
     try:
-        at = now - timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else parse_instant(text)
-    except (ValueError, OverflowError) as error:
+        at = instants.parse_since(text, now)
+    except ValueError as error:
         raise ValueError(f"since {text}: must be like 90m, 24h, 7d or 2026-01-24T16:00:00Z") from error
     if at >= now:
         raise ValueError(f"since {text}: must be in the past")

@@ -1,4 +1,4 @@
-"""Points in time as feeds, sensors and people write them, read into aware UTC datetimes.
+"""Points in time as feeds, sensors and people write them, read into aware UTC datetimes; ages as people write them.
 
 One rule for every message: what cannot be read is a `ValueError`, what can be read but cannot be true is
 `timestamp_out_of_range`.
@@ -24,6 +24,37 @@ _ISO: Final = re.compile(
     r"(?:[Tt ](\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?) ?([Zz]|UTC|[+-]\d\d(?::?\d\d)?)?)?",
     re.ASCII,
 )
+
+_AGE: Final = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)([mhd])", re.ASCII)
+_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+def parse_age(text: str) -> timedelta:
+    """Read an age or another length of time: `90m`, `1.5h`, `7d`; it may be zero.
+
+    Raises:
+        ValueError: anything else, a sign among it.
+    """
+    match = _AGE.fullmatch(text)
+    if match is None:
+        raise ValueError("the text is no length of time")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def parse_since(text: str, now: datetime) -> datetime:
+    """Read when something begins: an age, counted back from now, or an instant.
+
+    Raises:
+        ValueError: it is neither, or before the calendar.
+    """
+    try:
+        age = parse_age(text)
+    except ValueError:
+        return parse_instant(text)
+    try:
+        return now - age
+    except OverflowError as error:
+        raise ValueError("the age is longer than the calendar") from error
 
 
 def parse_instant(value: object) -> datetime:

@@ -24,6 +24,7 @@ def test_a_range_ends_before_an_end_that_the_steps_do_not_meet():
         (("2025-11-16", "yesterday", "1d"), "--to yesterday: a time such as"),
         (("2025-11-16", "2025-11-15", "1d"), "--to 2025-11-15: before --from 2025-11-16"),
         (("2025-11-16", "2025-11-17", "0m"), "--every 0m: a length of time such as"),
+        (("2025-11-16", "2025-11-17", "0.9m"), "--every 0.9m: a length of time such as"),
         (("2025-11-16", "2025-11-17", "30"), "--every 30: a length of time such as"),
         (("2000-01-01", "2025-01-01", "1m"), r"13,150,081 points in time; at most 100,000 at once"),
     ],
@@ -34,9 +35,9 @@ def test_what_is_no_range_is_refused(options, said):
 
 
 def test_durations_are_minutes_hours_and_days():
-    assert [parse_duration("--every", text) for text in ("5m", "2h", "7d")] == [
+    assert [parse_duration("--every", text) for text in ("5m", "1.5h", "7d")] == [
         5 * MINUTE,
-        120 * MINUTE,
+        90 * MINUTE,
         timedelta(days=7),
     ]
 

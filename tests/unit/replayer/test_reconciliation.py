@@ -88,6 +88,7 @@ def test_topics_do_not_mix():
     [
         ("90m", LATER - timedelta(minutes=90)),
         ("24h", LATER - timedelta(hours=24)),
+        ("1.5h", LATER - timedelta(minutes=90)),
         ("7d", LATER - timedelta(days=7)),
         ("2026-01-24T12:00:00+02:00", TEN),
     ],
@@ -96,7 +97,9 @@ def test_since_is_an_age_or_a_time(text, at):
     assert parse_since(text, LATER) == at
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "0h", "2h30", "99999d9", "2027-01-01", "2026-13-01"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "0h", "2h30", "99999d9", "999999d", "2027-01-01", "2026-13-01"]
+)
 def test_since_that_is_neither_or_not_past_is_refused(text):
     with pytest.raises(ValueError, match=rf"^since {text}: must be"):
         parse_since(text, LATER)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmp_schema.errors import PoisonMessage, Reason
-from pmp_schema.instants import check_range, in_range, parse_instant
+from pmp_schema.instants import check_range, in_range, parse_age, parse_instant
 
 AT = datetime(2025, 10, 18, 16, 24, 11, tzinfo=UTC)
 EPOCH_S = int(AT.timestamp())
@@ -128,3 +128,18 @@ def test_live_data_lies_between_2000_and_tomorrow(at, inside):
         with pytest.raises(PoisonMessage) as caught:
             check_range(at, NOW)
         assert caught.value.reason is Reason.TIMESTAMP_OUT_OF_RANGE
+
+
+@pytest.mark.parametrize(
+    ("written", "minutes"), [("90m", 90), ("1.5h", 90), ("24h", 24 * 60), ("7d", 7 * 24 * 60), ("0m", 0)]
+)
+def test_an_age_is_a_number_of_minutes_hours_or_days(written, minutes):
+    assert parse_age(written) == timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    "written", ["", "90", "h", "-5m", "+5m", "1x", "1.h", ".5h", "1 h", "nanh", "1h30m", "\u0661h"]
+)
+def test_what_is_no_age_is_refused(written):
+    with pytest.raises(ValueError, match="no length of time"):
+        parse_age(written)

@@ -1,18 +1,16 @@
 """The points in time of feature runs: ranges of `as_of`, and until when each may have known events."""
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from pmp_schema.events import rfc3339
 from pmp_schema.features import default_known_at
-from pmp_schema.instants import parse_instant
+from pmp_schema.instants import parse_age, parse_instant
 from pmpctl.errors import CommandError
 
 MOST_TIMES: Final = 100_000
-_DURATION: Final = re.compile(r"(\d{1,6})([mhd])", re.ASCII)
-_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_SHORTEST: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +65,11 @@ def parse_duration(option: str, text: str) -> timedelta:
     Raises:
         CommandError: it is none.
     """
-    match = _DURATION.fullmatch(text)
-    length = int(match[1]) * _UNITS[match[2]] if match else timedelta(0)
-    if not length:
+    try:
+        length = parse_age(text)
+    except ValueError:
+        length = timedelta(0)
+    if length < _SHORTEST:
         raise CommandError(f"{option} {text}: a length of time such as 5m, 2h or 7d")
     return length
 
