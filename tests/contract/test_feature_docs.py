@@ -8,7 +8,7 @@ import typer
 
 from pmp_schema.features import catalogue, render_markdown
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.features import history as feature_history
+from pmpctl.features import range_commands
 from pmpctl.pipeline.commands import Engine
 
 GUIDE = (Path(__file__).parents[2] / "docs/10-features.md").read_text("utf-8")
@@ -30,7 +30,7 @@ def test_the_guide_names_the_schedule_of_each_engine(engine):
 @pytest.mark.parametrize("command", ["backfill", "export"])
 def test_the_guide_tells_every_option_and_no_other(command):
     app = typer.Typer()
-    feature_history.register(app)
+    range_commands.register(app)
     parameters = typer.main.get_command(app).commands[command].params
     there = {option for one in parameters for option in one.opts if option.startswith("--")} - {"--help"}
     section = GUIDE.split(f"\n## `pmpctl features {command}`", 1)[1].split("\n## ", 1)[0]

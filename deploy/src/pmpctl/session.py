@@ -12,8 +12,8 @@ import typer
 from pmp_schema.config import ConfigError, require
 from pmpctl.calls import Call, Command, Request, Step, carry_out
 from pmpctl.errors import CommandError, no_credentials
+from pmpctl.http import Identity, unreachable
 from pmpctl.local.ports import listens
-from pmpctl.services import Identity, unreachable
 from pmpctl.target import Target, settings
 
 if TYPE_CHECKING:

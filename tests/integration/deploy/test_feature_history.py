@@ -16,7 +16,7 @@ from pmp_schema.events import rfc3339
 from pmp_schema.features import FeatureTables, catalogue
 from pmp_schema.tables import table
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.features import history as feature_history
+from pmpctl.features import range_commands
 from pmpctl.project.warehouse import prepare_warehouse
 from pmpctl.session import Connections
 from tests.fakes.bigquery_emulator import bigquery_emulator
@@ -85,7 +85,7 @@ def pmpctl(project, monkeypatch):
     for name in ("PUBSUB_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST"):
         monkeypatch.delenv(name, raising=False)
     app = typer.Typer()
-    feature_history.register(app)
+    range_commands.register(app)
     connections = Connections(bigquery=lambda *_: project.client, pause=lambda _: None)
 
     def run(*arguments):
@@ -203,7 +203,7 @@ def test_ctrl_c_ends_the_backfill_and_the_runs_go_on(project, pmpctl, monkeypatc
         raise KeyboardInterrupt
 
     app = typer.Typer()
-    feature_history.register(app)
+    range_commands.register(app)
     with json_server() as launcher:
         monkeypatch.setenv("LAUNCHER_URL", launcher.url)
         launcher.answers = {"POST /runs": [(202, {"run_id": "r", "status": "started"})]}

@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from pmpctl.errors import CommandError
-from pmpctl.features.backfill import ATTEMPTS, CalledLauncher, Report, carry_out
+from pmpctl.features.backfill import ATTEMPTS, CalledLauncher, Report, fill
 from pmpctl.features.runs import Told, filled
 from pmpctl.features.times import KnownAt
 
@@ -56,8 +56,7 @@ class Launcher:
 
 def ends(launcher, times=TIMES, at_once=2):
     return [
-        (as_of, run["status"])
-        for as_of, run in carry_out(times, launcher, at_once=at_once, pause=lambda _: None)
+        (as_of, run["status"]) for as_of, run in fill(times, launcher, at_once=at_once, pause=lambda _: None)
     ]
 
 
@@ -82,7 +81,7 @@ def test_a_run_that_fails_every_time_is_given_up_and_reported():
 
 def test_who_stops_in_the_middle_and_begins_again_starts_nothing_twice():
     launcher = Launcher()
-    stopped = carry_out(TIMES, launcher, at_once=3, pause=lambda _: None)
+    stopped = fill(TIMES, launcher, at_once=3, pause=lambda _: None)
     next(stopped)
     stopped.close()
     assert ends(launcher) == [(as_of, "succeeded") for as_of in TIMES]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pmpctl.collector import requests
-from pmpctl.services import answer
+from pmpctl.http import answer
 from pmpctl.session import open_session
 from pmpctl.target import Target, TargetOption
 from pmpctl.terminal import DryRunOption, JsonOption, dry_calls, dump, fields, output, spinner

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from pmpctl.calls import Request
 from pmpctl.errors import CommandError
-from pmpctl.services import answer
+from pmpctl.http import answer
 from pmpctl.terminal import cell
 
 FEEDS: Final = ("station_status", "station_information")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pmpctl.dead_letters.replay import SERVICE
-from pmpctl.services import answer, unreachable
+from pmpctl.http import answer, unreachable
 from pmpctl.terminal import cell
 
 # Two queries of two calls each, of 30 s at most unless the service is told otherwise.

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from pmpctl.errors import CommandError
-from pmpctl.services import answer, unreachable
+from pmpctl.http import answer, unreachable
 from pmpctl.terminal import cell
 
 SERVICE: Final = "replayer"

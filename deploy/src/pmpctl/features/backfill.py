@@ -70,7 +70,7 @@ class _Tried:
     attempts: int
 
 
-def carry_out(
+def fill(
     times: Sequence[datetime], launcher: Launcher, *, at_once: int, pause: Callable[[float], None]
 ) -> Iterator[tuple[datetime, Run]]:
     """Starts the runs in order and gives each one when it has ended; one that fails is tried again.

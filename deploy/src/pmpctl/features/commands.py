@@ -1,12 +1,12 @@
-"""`pmpctl features`: a run now and how runs went; many points in time are in `history`."""
+"""`pmpctl features`: a run now and how runs went; many points in time are in `range_commands`."""
 
 from typing import Annotated, Any
 
 import typer
 
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.features import history, requests
-from pmpctl.services import answer
+from pmpctl.features import range_commands, requests
+from pmpctl.http import answer
 from pmpctl.session import Session, open_session
 from pmpctl.target import Target, TargetOption
 from pmpctl.terminal import (
@@ -28,7 +28,7 @@ features = typer.Typer(help="Feature runs.", no_args_is_help=True)
 
 def register(app: typer.Typer) -> None:
     """Adds the group to `pmpctl`."""
-    history.register(features)
+    range_commands.register(features)
     app.add_typer(features, name="features")
 
 

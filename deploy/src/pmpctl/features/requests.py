@@ -8,7 +8,7 @@ import httpx
 
 from pmpctl.calls import Request
 from pmpctl.errors import CommandError
-from pmpctl.services import answer
+from pmpctl.http import answer
 from pmpctl.session import Session
 
 ENDED: Final = frozenset({"succeeded", "failed"})

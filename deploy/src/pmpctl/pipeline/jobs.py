@@ -102,7 +102,7 @@ def update(
     known = {TOPOLOGY.jobs[x.pipeline]: x for x in launchers.read_launchers(session.google)}
     if found.name not in known or known[found.name].pipeline not in STREAMING:
         raise CommandError(f"{found.name} is no streaming job with a launcher")
-    _carry_out(
+    _ask_and_perform(
         session,
         (launchers.update(known[found.name]),),
         f"This replaces {found.name}.",
@@ -118,10 +118,12 @@ def _stop(session: Session, job: "Job", *, cancel: bool, yes: bool, dry_run: boo
     if not calls:
         typer.echo(f"{job.name} is {job.state} already")
         return
-    _carry_out(session, calls, f"This ends {job.name} ({job.id}).", yes=yes, dry_run=dry_run)
+    _ask_and_perform(session, calls, f"This ends {job.name} ({job.id}).", yes=yes, dry_run=dry_run)
 
 
-def _carry_out(session: Session, calls: tuple[Call, ...], question: str, *, yes: bool, dry_run: bool) -> None:
+def _ask_and_perform(
+    session: Session, calls: tuple[Call, ...], question: str, *, yes: bool, dry_run: bool
+) -> None:
     if not dry_run:
         confirm(question, yes=yes)
     session.carry_out(calls, dry_run=dry_run)

@@ -47,7 +47,7 @@ class Change:
         return f"{self.kind:8} {self.what}"
 
 
-def carry_out(planned: Iterable[Change], *, dry_run: bool) -> tuple[Change, ...]:
+def make(planned: Iterable[Change], *, dry_run: bool) -> tuple[Change, ...]:
     """Makes each change before the next one is planned, because that may look for it; a dry run makes none.
 
     Returns:

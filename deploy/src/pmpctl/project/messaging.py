@@ -21,7 +21,7 @@ from google.pubsub_v1.types import Subscription as WireSubscription
 from google.pubsub_v1.types import Topic as WireTopic
 
 from pmp_schema.topology import Mode, Subscription, Topic, Topology
-from pmpctl.project.changes import CALL_TIMEOUT_S, RETRY, Change, carry_out
+from pmpctl.project.changes import CALL_TIMEOUT_S, RETRY, Change, make
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def prepare_messaging(
     ]
     topics = (change for topic in topology.topics.values() for change in _topic(publisher, topic, project))
     subscriptions = (change for one in wanted for change in _subscription(subscriber, one))
-    return carry_out(chain(topics, subscriptions), dry_run=dry_run)
+    return make(chain(topics, subscriptions), dry_run=dry_run)
 
 
 def wire_subscription(

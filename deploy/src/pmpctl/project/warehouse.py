@@ -8,7 +8,7 @@ from google.cloud import bigquery
 
 from pmp_schema.tables import Column, Table, table, view_sql
 from pmp_schema.topology import Dataset, Topology
-from pmpctl.project.changes import CALL_TIMEOUT_S, RETRY, Change, carry_out
+from pmpctl.project.changes import CALL_TIMEOUT_S, RETRY, Change, make
 
 # The REST API's names, as DDL spells them.
 _SQL_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
@@ -23,7 +23,7 @@ def prepare_warehouse(
         GoogleAPIError, RequestException: BigQuery refused or did not answer in time.
     """
     changes = _changes(client, topology, location=location, emulated=emulated)
-    return carry_out(changes, dry_run=dry_run)
+    return make(changes, dry_run=dry_run)
 
 
 def _changes(

@@ -103,7 +103,7 @@ def _fill(
     with _progress(quiet=quiet) as progress:
         task = progress.add_task("", total=report.times, completed=report.there)
         try:
-            for as_of, run in filling.carry_out(todo, launcher, at_once=at_once, pause=session.pause):
+            for as_of, run in filling.fill(todo, launcher, at_once=at_once, pause=session.pause):
                 report.add(as_of, run)
                 progress.update(task, advance=1, description=rfc3339(as_of))
         except KeyboardInterrupt:
