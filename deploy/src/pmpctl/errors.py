@@ -5,6 +5,10 @@ class CommandError(Exception):
     """One line for the person at the terminal; the command exits 1 without a traceback."""
 
 
+class Unreachable(CommandError):
+    """A service gave no answer at all; it may give one a moment later."""
+
+
 def no_credentials(error: Exception) -> CommandError:
     """What to do where Google's libraries find no credentials, or refused ones."""
     return CommandError(

@@ -5,7 +5,8 @@ from typing import Any
 
 import httpx
 
-from pmpctl.errors import CommandError
+from pmpctl.calls import Request
+from pmpctl.errors import CommandError, Unreachable
 
 
 class Identity(httpx.Auth):
@@ -49,5 +50,8 @@ def answer(response: httpx.Response, service: str) -> dict[str, Any]:
     raise CommandError(said)
 
 
-def unreachable(service: str, base_url: object, error: httpx.HTTPError) -> CommandError:
-    return CommandError(f"no answer from {service} at {base_url}: {type(error).__name__}")
+def unreachable(request: Request, error: httpx.HTTPError, *, local: bool) -> Unreachable:
+    """What to say, and locally what to do, where a service does not answer."""
+    said = f"no answer from {request.service} at {request.base_url}: {type(error).__name__}"
+    is_down = local and isinstance(error, httpx.ConnectError)
+    return Unreachable(f"{said}; `make up` starts the stack" if is_down else said)

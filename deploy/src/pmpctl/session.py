@@ -1,7 +1,8 @@
 """What a command works with: its target's variables, and connections that are made when they are first used."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -161,32 +162,55 @@ class Session:
             client.close()
 
     def send(self, request: Request) -> httpx.Response:
-        """Sends a request; any answer is one."""
-        client = self.http(request.base_url)
-        timeout = httpx.Timeout(CONNECT_TIMEOUT_S, read=request.timeout_s)
-        try:
-            return self._connected(
-                lambda: client.request(
-                    request.method,
-                    request.path,
-                    params=dict(request.query),
-                    json=request.body,
-                    timeout=timeout,
-                )
-            )
-        except httpx.ConnectError as error:
-            said = str(unreachable(request.service, request.base_url, error))
-            raise CommandError(f"{said}{'; `make up` starts the stack' if self.local else ''}") from error
-        except httpx.HTTPError as error:
-            raise unreachable(request.service, request.base_url, error) from error
+        """Sends a request; any answer is one.
 
-    def _connected(self, send: Callable[[], httpx.Response]) -> httpx.Response:
+        Raises:
+            Unreachable: there is none.
+        """
+        with self._said_if_unreachable(request):
+            return self._answer(request)
+
+    @contextmanager
+    def stream(self, request: Request, accept: str) -> Iterator[httpx.Response]:
+        """Sends a request; its answer can be read while it comes in.
+
+        Args:
+            accept: the media type that is asked for.
+
+        Raises:
+            Unreachable: there is no answer, or it breaks off.
+        """
+        with (
+            self._said_if_unreachable(request),
+            closing(self._answer(request, {"Accept": accept}, stream=True)) as response,
+        ):
+            yield response
+
+    @contextmanager
+    def _said_if_unreachable(self, request: Request) -> Iterator[None]:
+        try:
+            yield
+        except httpx.HTTPError as error:
+            raise unreachable(request, error, local=self.local) from error
+
+    def _answer(
+        self, request: Request, headers: Mapping[str, str] | None = None, *, stream: bool = False
+    ) -> httpx.Response:
+        client = self.http(request.base_url)
+        built = client.build_request(
+            request.method,
+            request.path,
+            params=dict(request.query),
+            json=request.body,
+            headers=headers,
+            timeout=httpx.Timeout(CONNECT_TIMEOUT_S, read=request.timeout_s),
+        )
         for _ in range(_CONNECTS - 1):
             try:
-                return send()
+                return client.send(built, stream=stream)
             except httpx.ConnectError:
                 self.pause(_CONNECT_PAUSE_S)
-        return send()
+        return client.send(built, stream=stream)
 
     def perform(self, step: Step) -> Any:
         match step:

@@ -76,3 +76,21 @@ def test_fixes_that_are_no_json_are_refused_before_anything_is_asked(pmpctl, rep
     assert code == 1
     assert err.startswith(f"pmpctl: {fixes}: not JSON: ")
     assert replayer.seen == []
+
+
+def test_a_reconciliation_that_is_refused_is_one_line(pmpctl, replayer):
+    refusal = {"error": {"reason": "bad_request", "message": "since 0h: must be in the past"}}
+    replayer.answers["GET /reconcile"] = [(400, refusal)]
+    code, _, err = pmpctl("reconcile", "--since", "0h")
+    assert (code, err) == (1, "pmpctl: replayer answered 400: since 0h: must be in the past\n")
+    assert replayer.seen[0].path == "/reconcile?since=0h&ids=false"
+
+
+@pytest.mark.parametrize("command", ["dead-letters", "reconcile", "replay"])
+def test_a_replayer_that_is_not_there_is_asked_three_times(pmpctl, cloud, monkeypatch, command):
+    monkeypatch.setenv("REPLAYER_URL", "http://127.0.0.1:1")
+    pauses = []
+    monkeypatch.setattr(cloud, "advance", pauses.append)
+    said = pmpctl(command)[2].splitlines()[-1]
+    assert said == "pmpctl: no answer from replayer at http://127.0.0.1:1: ConnectError"
+    assert len(pauses) == 2

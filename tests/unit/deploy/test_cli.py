@@ -143,11 +143,21 @@ def test_what_only_the_cloud_has_is_refused_locally(run, arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("query", "SELECT 1"), ("cost",), ("tables", "apply"), ("features", "status"), ("collect",)]
+    "arguments",
+    [
+        ("query", "SELECT 1"),
+        ("cost",),
+        ("tables", "apply"),
+        ("features", "status"),
+        ("collect",),
+        ("dead-letters",),
+        ("replay",),
+        ("reconcile",),
+    ],
 )
 def test_a_stack_that_is_down_is_said_at_once(run, monkeypatch, arguments):
     monkeypatch.setenv("PMP_PORT_BASE", "64000")
-    for name in ("PUBSUB_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "COLLECTOR_URL"):
+    for name in ("PUBSUB_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "COLLECTOR_URL", "REPLAYER_URL"):
         monkeypatch.delenv(name, raising=False)
     code, out, err = run(*arguments)
     assert (code, out) == (1, "")

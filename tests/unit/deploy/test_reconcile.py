@@ -1,12 +1,9 @@
 import io
 import re
 
-import httpx
-import pytest
 from rich.console import Console
 
-from pmpctl.dead_letters.reconciliation import look, show
-from pmpctl.errors import CommandError
+from pmpctl.dead_letters.reconciliation import request, show
 
 
 def hour(topic="pmp-events", at="2026-01-24T10:00:00Z", **numbers):
@@ -39,39 +36,9 @@ def cells(text, containing):
     return re.split(r" *│ *|  +", line.strip("│┃ "))
 
 
-def asked(answer, **options):
-    requests = []
-
-    def transport(request):
-        requests.append(request)
-        return answer
-
-    with httpx.Client(base_url="http://r:1", transport=httpx.MockTransport(transport)) as http:
-        return look(http, **{"since": "24h", "ids": False} | options), requests
-
-
 def test_the_service_is_asked_without_leaving_a_trace():
-    document, [request] = asked(httpx.Response(200, json=told(hour())), since="90m", ids=True)
-    assert document == told(hour())
-    assert (request.method, request.url.path) == ("GET", "/reconcile")
-    assert dict(request.url.params) == {"since": "90m", "ids": "true"}
-
-
-def test_what_the_service_refuses_is_one_line():
-    refusal = {"error": {"reason": "bad_request", "message": "since 0h: must be in the past"}}
-    with pytest.raises(CommandError, match="answered 400: since 0h: must be in the past"):
-        asked(httpx.Response(400, json=refusal))
-
-
-def test_an_absent_service_is_one_line():
-    def transport(request):
-        raise httpx.ConnectError("refused")
-
-    with (
-        httpx.Client(base_url="http://r:1", transport=httpx.MockTransport(transport)) as http,
-        pytest.raises(CommandError, match=r"^no answer from replayer at http://r:1: ConnectError$"),
-    ):
-        look(http, since="24h", ids=False)
+    asked = request("http://r:1", since="90m", ids=True)
+    assert str(asked) == "GET http://r:1/reconcile?since=90m&ids=true"
 
 
 def test_hours_are_a_table_and_what_is_missing_is_summed():

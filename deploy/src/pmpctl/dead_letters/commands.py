@@ -6,14 +6,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 
 from pmp_schema.events import rfc3339
 from pmpctl.ages import begin
 from pmpctl.dead_letters import reconciliation
 from pmpctl.dead_letters import replay as replayer
+from pmpctl.dead_letters.replay import SERVICE
 from pmpctl.errors import CommandError
+from pmpctl.http import answer
 from pmpctl.session import open_session
 from pmpctl.target import Target, TargetOption
 from pmpctl.terminal import JsonOption, dump, output, spinner
@@ -49,8 +50,10 @@ def dead_letters(
     """Lists dead letters, newest first."""
     at = None if since is None else rfc3339(begin(since, datetime.now(UTC)))
     given = {"reason": reason, "source_topic": source_topic, "since": at}
-    filters: dict[str, str | int] = {name: value for name, value in given.items() if value is not None}
-    letters = replayer.dead_letters(_replayer(context, target), {**filters, "limit": limit})
+    filters = {name: value for name, value in given.items() if value is not None} | {"limit": str(limit)}
+    session = open_session(context, target)
+    request = replayer.letters_request(session.url(SERVICE), filters)
+    letters = answer(session.send(request), SERVICE)["dead_letters"]
     if as_json:
         typer.echo(dump(letters))
     elif letters:
@@ -95,7 +98,7 @@ def replay(
         "published_after": published_after,
         "published_before": published_before,
     }
-    request = {name: value for name, value in given.items() if value is not None} | {
+    wanted = {name: value for name, value in given.items() if value is not None} | {
         "limit": limit,
         "rate_per_s": rate,
         "from": source.value,
@@ -104,7 +107,8 @@ def replay(
         "fixes": _read_fixes(fixes),
         "dry_run": dry_run,
     }
-    lines = replayer.replay(_replayer(context, target), request)
+    session = open_session(context, target)
+    lines = replayer.replay(session, replayer.replay_request(session.url(SERVICE), wanted))
     report = replayer.show(lines, limit, spinner(quiet=as_json))
     if as_json:
         typer.echo(dump(report))
@@ -130,17 +134,14 @@ def reconcile(
     Publishers announce numbers, never ids, so a missing message cannot be named: it is on its way, or lost. Messages
     of publishers that do not count are surplus; surplus and duplicates of an hour can hide as many missing ones.
     """
-    told = reconciliation.look(_replayer(context, target), since=since, ids=ids)
+    session = open_session(context, target)
+    request = reconciliation.request(session.url(SERVICE), since=since, ids=ids)
+    told = answer(session.send(request), SERVICE)
     if as_json:
         typer.echo(dump(told))
     else:
         reconciliation.show(told, output())
     raise typer.Exit(1 if told["missing"] else 0)
-
-
-def _replayer(context: typer.Context, target: Target) -> httpx.Client:
-    session = open_session(context, target)
-    return session.http(session.url("replayer"))
 
 
 def _read_fixes(path: Path | None) -> Any:

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import httpx
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from pmpctl.calls import Request
 from pmpctl.dead_letters.replay import SERVICE
-from pmpctl.http import answer, unreachable
 from pmpctl.terminal import cell
 
 # Two queries of two calls each, of 30 s at most unless the service is told otherwise.
@@ -25,18 +24,10 @@ _HEADERS: Final = {
 _COLOURS: Final = {"ok": "green", "open": "dim", "missing": "red", "surplus": "yellow"}
 
 
-def look(http: httpx.Client, *, since: str, ids: bool) -> dict[str, Any]:
-    """The hours and, where `ids` is set, the repeats, as the service tells them.
-
-    Raises:
-        CommandError: no answer, or not a good one.
-    """
+def request(base_url: str, *, since: str, ids: bool) -> Request:
+    """Asks for the hours and, where `ids` is set, the repeats; leaves no trace."""
     query = {"since": since, "ids": "true" if ids else "false"}
-    try:
-        response = http.get("/reconcile", params=query, timeout=REQUEST_TIMEOUT_S)
-    except httpx.HTTPError as error:
-        raise unreachable(SERVICE, http.base_url, error) from error
-    return answer(response, SERVICE)
+    return Request(SERVICE, base_url, "GET", "/reconcile", query, timeout_s=REQUEST_TIMEOUT_S)
 
 
 def show(told: Mapping[str, Any], console: Console) -> None:

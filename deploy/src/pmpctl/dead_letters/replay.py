@@ -4,14 +4,15 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import httpx
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from pmpctl.calls import Request
 from pmpctl.errors import CommandError
-from pmpctl.http import answer, unreachable
+from pmpctl.http import answer
+from pmpctl.session import Session
 from pmpctl.terminal import cell
 
 SERVICE: Final = "replayer"
@@ -19,44 +20,30 @@ SERVICE: Final = "replayer"
 TIMEOUT_S: Final = 60.0
 
 
-def dead_letters(http: httpx.Client, filters: Mapping[str, str | int]) -> list[dict[str, Any]]:
-    """Dead letters as the service lists them, newest first.
-
-    Raises:
-        CommandError: no answer, or not a good one.
-    """
-    try:
-        response = http.get("/dead-letters", params=dict(filters), timeout=TIMEOUT_S)
-    except httpx.HTTPError as error:
-        raise unreachable(SERVICE, http.base_url, error) from error
-    letters: list[dict[str, Any]] = answer(response, SERVICE)["dead_letters"]
-    return letters
+def letters_request(base_url: str, filters: Mapping[str, str]) -> Request:
+    """Dead letters as the service lists them, newest first."""
+    return Request(SERVICE, base_url, "GET", "/dead-letters", filters, timeout_s=TIMEOUT_S)
 
 
-def replay(http: httpx.Client, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def replay_request(base_url: str, wanted: Mapping[str, Any]) -> Request:
+    return Request(SERVICE, base_url, "POST", "/replay", body=wanted, timeout_s=TIMEOUT_S)
+
+
+def replay(session: Session, request: Request) -> Iterator[dict[str, Any]]:
     """A run's progress, a line about once a second; the last is its report.
 
     Raises:
         CommandError: no answer, a refusal, or a run that ended with an error.
     """
-    try:
-        with http.stream(
-            "POST",
-            "/replay",
-            json=dict(request),
-            headers={"Accept": "application/x-ndjson"},
-            timeout=TIMEOUT_S,
-        ) as response:
-            if response.is_error:
-                response.read()
-                answer(response, SERVICE)
-            for line in response.iter_lines():
-                told = json.loads(line)
-                if "error" in told:
-                    raise CommandError(f"the run ended early: {told['error']['message']}")
-                yield told
-    except httpx.HTTPError as error:
-        raise unreachable(SERVICE, http.base_url, error) from error
+    with session.stream(request, "application/x-ndjson") as response:
+        if response.is_error:
+            response.read()
+            answer(response, SERVICE)
+        for line in response.iter_lines():
+            told = json.loads(line)
+            if "error" in told:
+                raise CommandError(f"the run ended early: {told['error']['message']}")
+            yield told
 
 
 def show(lines: Iterator[dict[str, Any]], limit: int, console: Console) -> dict[str, Any]:
