@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from pmpctl.errors import CommandError
 from tests.fakes.json_server import json_server
 
 
@@ -162,6 +163,25 @@ def test_a_wait_outlives_a_launcher_that_is_replaced(pmpctl, service):
         (200, {**RUN, "status": "succeeded"}),
     ]
     assert pmpctl("features", "run", "--engine", "sql", "--wait")[0] == 0
+
+
+def test_missing_credentials_are_said_at_once(pmpctl, service, cloud, monkeypatch):
+    def refuse():
+        raise CommandError("no Google credentials")
+
+    pauses = []
+    monkeypatch.setattr(cloud, "advance", pauses.append)
+    pmpctl.new_token = refuse
+    assert pmpctl("features", "status", "f-1")[2] == "pmpctl: no Google credentials\n"
+    assert (service.seen, pauses) == ([], [])
+
+
+def test_a_launcher_that_is_away_is_asked_for_half_a_minute(pmpctl, cloud, monkeypatch):
+    monkeypatch.setenv("LAUNCHER_URL", "http://127.0.0.1:1")
+    pauses = []
+    monkeypatch.setattr(cloud, "advance", pauses.append)
+    assert pmpctl("features", "status", "f-1")[2].endswith(": ConnectError\n")
+    assert [s for s in pauses if s >= 1] == [1, 2, 4, 8, 16]
 
 
 def test_a_page_of_somebody_else_is_no_answer(pmpctl, service):

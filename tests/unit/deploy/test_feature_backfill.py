@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from pmpctl.errors import CommandError
+from pmpctl.errors import CommandError, Unreachable
 from pmpctl.features.backfill import ATTEMPTS, CalledLauncher, Report, fill
 from pmpctl.features.runs import Told, filled
 from pmpctl.features.times import KnownAt
@@ -117,7 +117,7 @@ class Session:
 
 
 STARTED = httpx.Response(202, json={"run_id": "r", "status": "started"})
-AWAY = CommandError("no answer from launcher")
+AWAY = Unreachable("no answer from launcher")
 BUSY = httpx.Response(503, json={"error": {"message": "BigQuery does not answer"}})
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 
 from pmpctl.calls import Request
-from pmpctl.errors import CommandError
+from pmpctl.errors import CommandError, Unreachable
 from pmpctl.http import answer
 from pmpctl.session import Session
 
@@ -58,7 +58,7 @@ def ask(session: Session, request: Request) -> dict[str, Any]:
     for pause_s in _PAUSES_S:
         try:
             response = session.send(request)
-        except CommandError:
+        except Unreachable:
             session.pause(pause_s)
             continue
         if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
