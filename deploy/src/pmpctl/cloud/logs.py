@@ -1,6 +1,5 @@
 """Cloud Logging: the lines of a Cloud Run service or a Dataflow job."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.cloud.clients import Google
 from pmpctl.errors import CommandError
+from pmpctl.terminal import dump
 
 LIMIT: Final = 1000
 FOLLOW_PAUSE_S: Final = 3.0
@@ -92,8 +92,8 @@ def as_text(line: Line) -> str:
 
 
 def as_json(line: Line) -> str:
-    at = line.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return json.dumps({"at": at, "severity": line.severity, "message": line.message, "fields": line.fields})
+    told = {"at": line.at, "severity": line.severity, "message": line.message, "fields": line.fields}
+    return dump(told)
 
 
 def _line(entry: Any) -> Line:
