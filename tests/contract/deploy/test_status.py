@@ -121,9 +121,28 @@ def test_the_last_call_of_a_paused_schedule_is_no_problem_but_one_that_cannot_ru
 
 def test_what_is_meant_to_wait_is_no_problem(pmpctl, project):
     waits(project, "pmp-dead-letters-hold-sub", 86_400)
+    waits(project, "pmp-events-sub", 86_400)  # a person looks into it, or nobody
+    assert told(pmpctl)[1]["problems"] == []
     project.jobs.clear()  # everything is down: what is left waits for the next `up`
     waits(project, "pmp-events-dataflow-sub", 86_400)
     assert told(pmpctl)[1]["problems"] == []
+
+
+class Ending(dict):
+    """Jobs that have ended when they are looked at again."""
+
+    def values(self):
+        found = list(super().values())
+        self.clear()
+        return found
+
+
+def test_a_job_that_ends_meanwhile_is_told_alike_in_every_section(pmpctl, project):
+    project.jobs = Ending(project.jobs)
+    waits(project, "pmp-events-dataflow-sub", 4000)
+    _, status = told(pmpctl)
+    assert [job["state"] for job in status["jobs"]] == ["RUNNING"]
+    assert status["problems"] == ["the oldest message of pmp-events-dataflow-sub has waited 4,000 s"]
 
 
 def waits(project, subscription, seconds):

@@ -100,6 +100,11 @@ def connect(project: str, region: str, *, channel: grpc.Channel | None = None) -
     return Google(project, region, {api: _maker(kind, channel) for api, kind in kinds.items()})
 
 
+def short_name(name: str) -> str:
+    """The last part of a full resource name."""
+    return name.rsplit("/", 1)[-1]
+
+
 def _maker(kind: Any, channel: grpc.Channel | None) -> Callable[[], Any]:
     if channel is None:
         return kind  # type: ignore[no-any-return]

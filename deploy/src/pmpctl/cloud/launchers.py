@@ -5,7 +5,7 @@ from typing import Any
 
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.calls import Call
-from pmpctl.cloud.clients import Google
+from pmpctl.cloud.clients import Google, short_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Launcher:
 def read_launchers(google: Google) -> tuple[Launcher, ...]:
     """Those of the topology's pipelines that exist, in the topology's order."""
     jobs = google.read_all("run.jobs", "list_jobs", {"parent": google.parent})
-    by_id = {job.name.rsplit("/", 1)[-1]: job for job in jobs}
+    by_id = {short_name(job.name): job for job in jobs}
     return tuple(
         _launcher(pipeline, by_id[TOPOLOGY.launchers[pipeline]])
         for pipeline in TOPOLOGY.jobs

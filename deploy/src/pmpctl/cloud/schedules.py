@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from pmpctl.calls import Call
-from pmpctl.cloud.clients import Google
+from pmpctl.cloud.clients import Google, short_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Schedule:
 def read_schedules(google: Google, known: Collection[str]) -> tuple[Schedule, ...]:
     """Those with a known id, by id."""
     jobs = google.read_all("scheduler", "list_jobs", {"parent": google.parent})
-    found = (_schedule(job) for job in jobs if _short(job.name) in known)
+    found = (_schedule(job) for job in jobs if short_name(job.name) in known)
     return tuple(sorted(found, key=lambda schedule: schedule.id))
 
 
@@ -53,7 +53,7 @@ def _call(method: str, schedule: Schedule) -> Call:
 
 def _schedule(job: Any) -> Schedule:
     return Schedule(
-        id=_short(job.name),
+        id=short_name(job.name),
         name=job.name,
         state=job.state.name,
         timing=job.schedule,
@@ -70,7 +70,3 @@ def _engine(body: bytes) -> str | None:
         return None  # a body that someone else gave it
     engine = wanted.get("engine") if isinstance(wanted, dict) else None
     return engine if isinstance(engine, str) else None
-
-
-def _short(name: str) -> str:
-    return name.rsplit("/", 1)[-1]

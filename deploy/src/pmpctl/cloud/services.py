@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pmpctl.cloud.clients import Google
+from pmpctl.cloud.clients import Google, short_name
 
 _UNITS: Final[dict[str, int]] = {
     "": 1,
@@ -38,7 +38,7 @@ class Service:
 def read_services(google: Google, known: Collection[str]) -> tuple[Service, ...]:
     """Those whose id is known, by id."""
     found = google.read_all("run.services", "list_services", {"parent": google.parent})
-    services = (_service(service) for service in found if _short(service.name) in known)
+    services = (_service(service) for service in found if short_name(service.name) in known)
     return tuple(sorted(services, key=lambda service: service.id))
 
 
@@ -47,9 +47,9 @@ def _service(service: Any) -> Service:
     containers = service.template.containers
     limits = containers[0].resources.limits if containers else {}
     return Service(
-        id=_short(service.name),
+        id=short_name(service.name),
         ready=ready,
-        revision=_short(service.latest_ready_revision),
+        revision=short_name(service.latest_ready_revision),
         url=service.uri,
         min_instances=max(service.template.scaling.min_instance_count, service.scaling.min_instance_count),
         cpus=_cpus(limits.get("cpu", "1")),
@@ -66,7 +66,3 @@ def _gib(limit: str) -> float:
     """A quantity of memory as Kubernetes spells it: `512Mi`, `1G`, plain bytes."""
     number = limit.rstrip(string.ascii_letters)
     return float(number) * _UNITS[limit[len(number) :]] / 1024**3
-
-
-def _short(name: str) -> str:
-    return name.rsplit("/", 1)[-1]

@@ -11,7 +11,7 @@ import typer
 
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.ages import begin
-from pmpctl.calls import Command, Step
+from pmpctl.calls import Call, Command, Step
 from pmpctl.errors import CommandError
 from pmpctl.session import Session, open_session
 from pmpctl.target import Target, TargetOption, local_state
@@ -28,7 +28,7 @@ from pmpctl.terminal import (
 )
 
 if TYPE_CHECKING:
-    from pmpctl.pipeline.power import State
+    from pmpctl.pipeline.state import State
 
 
 # What the cloud calls by another name than the process of the local stack.
@@ -67,35 +67,13 @@ def up(
 ) -> None:
     """Starts what is not running: streaming jobs and schedules in the cloud, the stack on this machine."""
     session = open_session(context, target)
-    if session.local:
-        if engine:
-            raise CommandError("--engine is for --target cloud")
-        record = local_state().running()
-        if record is not None and record.status == "ready" and not dry_run:
-            urls = {"urls": dict(record.urls)}
-            typer.echo(dump({"dry_run": False, "calls": [], **urls}) if as_json else "nothing to do")
-            return
-        _local(session, Command(("up", "--detach")), dry_run=dry_run, as_json=as_json)
-        return
-    from pmpctl.cost.prices import load_prices  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl.pipeline import power  # noqa: PLC0415
-
-    before = power.read_state(session.google)
-    steps = power.start(before, engine.value if engine else None)
-    month_usd = load_prices().streaming_job_month_usd
-    starts = sum(call.method == "run_job" for call in steps)
-    costs = [f"{starts} streaming job: about {month_usd:.0f} USD a month each"] if starts else []
-    costs += ["a Dataflow batch job at each feature run"] if power.resumes_beam(before, steps) else []
-    if costs and not dry_run:
-        confirm(f"This starts {', and '.join(costs)}.", yes=yes)
-    session.carry_out(steps, dry_run=dry_run, quiet=as_json)
-    state = before
-    if starts and not dry_run and not no_wait:
-        with spinner(quiet=as_json).status("starting") as progress:
-            state = power.wait_until_started(session.google, before, progress.update, session.pause)
-    elif not dry_run:
-        state = power.read_state(session.google)
-    _report(steps, state, dry_run=dry_run, as_json=as_json)
+    if not session.local:
+        wanted = engine.value if engine else None
+        _start_project(session, wanted, wait=not no_wait, yes=yes, dry_run=dry_run, as_json=as_json)
+    elif engine:
+        raise CommandError("--engine is for --target cloud")
+    else:
+        _start_stack(session, dry_run=dry_run, as_json=as_json)
 
 
 def down(
@@ -115,23 +93,24 @@ def down(
         _local(session, Command(("down",)), dry_run=dry_run, as_json=as_json)
         return
     from pmpctl.pipeline import power  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl.pipeline.state import read_state  # noqa: PLC0415
 
-    state = power.read_state(session.google)
+    state = read_state(session.google)
     steps = power.end(session.google, state, cancel=cancel)
     if steps and not dry_run:
         confirm(f"This stops the pipeline of {session.google.project} ({len(steps)} calls).", yes=yes)
         # While a person thought it over, what was to be cancelled may have begun, and can be drained.
-        state = power.read_state(session.google)
+        state = read_state(session.google)
         steps = power.end(session.google, state, cancel=cancel)
     # A schedule that cannot be paused is no reason to let a job go on costing.
     session.carry_out(steps, dry_run=dry_run, quiet=as_json, go_on=True)
     if not dry_run:
         if no_wait:
-            state = power.read_state(session.google)
+            state = read_state(session.google)
         else:
             with spinner(quiet=as_json).status("stopping") as progress:
                 state = power.wait_until_idle(
-                    lambda: power.read_state(session.google), progress.update, session.pause
+                    lambda: read_state(session.google), progress.update, session.pause
                 )
     _report(steps, state, dry_run=dry_run, as_json=as_json)
     raise typer.Exit(1 if state.working and not (dry_run or no_wait) else 0)
@@ -194,6 +173,47 @@ def logs(
             typer.echo(cloud_logs.as_json(line) if as_json else cloud_logs.as_text(line))
     except KeyboardInterrupt:
         return
+
+
+def _start_stack(session: Session, *, dry_run: bool, as_json: bool) -> None:
+    record = local_state().running()
+    if record is None or record.status != "ready" or dry_run:
+        _local(session, Command(("up", "--detach")), dry_run=dry_run, as_json=as_json)
+    elif as_json:
+        typer.echo(dump({"dry_run": False, "calls": [], "urls": dict(record.urls)}))
+    else:
+        typer.echo("nothing to do")
+
+
+def _start_project(
+    session: Session, engine: str | None, *, wait: bool, yes: bool, dry_run: bool, as_json: bool
+) -> None:
+    from pmpctl.pipeline import power  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl.pipeline.state import read_state  # noqa: PLC0415
+
+    before = state = read_state(session.google)
+    steps = power.start(before, engine)
+    costs = _costs(before, steps)
+    if costs and not dry_run:
+        confirm(f"This starts {', and '.join(costs)}.", yes=yes)
+    session.carry_out(steps, dry_run=dry_run, quiet=as_json)
+    if wait and not dry_run and any(power.starts_job(call) for call in steps):
+        with spinner(quiet=as_json).status("starting") as progress:
+            state = power.wait_until_started(session.google, before, progress.update, session.pause)
+    elif not dry_run:
+        state = read_state(session.google)
+    _report(steps, state, dry_run=dry_run, as_json=as_json)
+
+
+def _costs(before: "State", steps: Sequence[Call]) -> list[str]:
+    """What the calls start that costs, in words."""
+    from pmpctl.cost.prices import load_prices  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl.pipeline import power  # noqa: PLC0415
+
+    starts = sum(map(power.starts_job, steps))
+    month_usd = load_prices().streaming_job_month_usd
+    costs = [f"{starts} streaming job: about {month_usd:.0f} USD a month each"] if starts else []
+    return costs + (["a Dataflow batch job at each feature run"] if power.resumes_beam(before, steps) else [])
 
 
 def _local(session: Session, step: Step, *, dry_run: bool, as_json: bool) -> None:

@@ -96,7 +96,7 @@ def update(
     """Replaces a running streaming job by one of the launcher's image; it keeps its state."""
     session = _cloud(context, target)
     from pmpctl.cloud import launchers  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl.pipeline.power import STREAMING  # noqa: PLC0415
+    from pmpctl.pipeline.state import STREAMING  # noqa: PLC0415
 
     found = _find(session, pipeline)
     known = {TOPOLOGY.jobs[x.pipeline]: x for x in launchers.read_launchers(session.google)}

@@ -1,86 +1,21 @@
-"""What runs and costs in a project, and the calls that start and end it."""
+"""The calls that start and end what runs and costs in a project."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.calls import Call
-from pmpctl.cloud import dataflow, launchers, schedules, services
+from pmpctl.cloud import dataflow, launchers, schedules
 from pmpctl.cloud.clients import Google
 from pmpctl.cloud.dataflow import Job
 from pmpctl.cloud.launchers import Launcher
 from pmpctl.cloud.schedules import Schedule
-from pmpctl.cloud.services import Service
 from pmpctl.errors import CommandError
+from pmpctl.pipeline.state import STREAMING, State, read_state
 
-STREAMING: Final = ("curate_status", "ingest_events")
 POLL_S: Final = 10.0
 START_TIMEOUT_S: Final = 1200.0  # an image is pulled, a job submitted, workers started
 END_TIMEOUT_S: Final = 3600.0  # a drain writes all that the job has taken
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """What there is in a project, as the calls need it.
-
-    Attributes:
-        schedules: those of the topology.
-        jobs: active Dataflow jobs of the topology's pipelines.
-        launchers: Cloud Run jobs that submit them.
-        services: of Cloud Run.
-    """
-
-    schedules: tuple[Schedule, ...]
-    jobs: tuple[Job, ...]
-    launchers: tuple[Launcher, ...]
-    services: tuple[Service, ...] = ()
-
-    @property
-    def working(self) -> tuple[str, ...]:
-        """What runs, or will by itself, in words; empty where nothing does."""
-        return (
-            *(f"schedule {s.id} is {s.state}" for s in self.schedules if s.state == "ENABLED"),
-            *(f"launcher of {x.pipeline} is {x.outcome}" for x in self.launchers if x.running),
-            *(f"job {j.name} ({j.id}) is {j.state}" for j in self.jobs),
-        )
-
-    @property
-    def idle(self) -> tuple[str, ...]:
-        """Streaming jobs that have a launcher and do not run, with what they do instead."""
-        states = {job.name: job.state for job in self.jobs}
-        names = [TOPOLOGY.jobs[x.pipeline] for x in self.launchers if x.pipeline in STREAMING]
-        return tuple(
-            f"{name} ({states.get(name, 'not submitted')})" for name in names if states.get(name) != "RUNNING"
-        )
-
-    @property
-    def kept(self) -> tuple[str, ...]:
-        """What costs without working, and is not ended by calls of ours."""
-        return tuple(
-            f"service {s.id} keeps {s.min_instances} instances: set `sizes` in terraform.tfvars"
-            for s in self.services
-            if s.min_instances
-        )
-
-    @property
-    def broken(self) -> tuple[str, ...]:
-        """What cannot work, and is not mended by calls of ours."""
-        return tuple(
-            f"schedule {s.id} is {s.state}: delete it and run `terraform apply`"
-            for s in self.schedules
-            if s.state not in {"ENABLED", "PAUSED"}
-        )
-
-
-def read_state(google: Google) -> State:
-    return State(
-        schedules=schedules.read_schedules(google, {s.id for s in TOPOLOGY.schedules}),
-        jobs=dataflow.read_jobs(google, set(TOPOLOGY.jobs.values())),
-        launchers=launchers.read_launchers(google),
-        services=services.read_services(google, {s.id for s in TOPOLOGY.services.values()}),
-    )
 
 
 def chosen_engine(found: Sequence[Schedule], wanted: str | None) -> str | None:
@@ -127,6 +62,11 @@ def end(google: Google, state: State, *, cancel: bool) -> tuple[Call, ...]:
     )
 
 
+def starts_job(call: Call) -> bool:
+    """Whether a call runs the launcher of a streaming job."""
+    return call.method == "run_job"
+
+
 def resumes_beam(state: State, calls: Sequence[Call]) -> bool:
     """Whether the calls resume a schedule whose runs are Dataflow jobs."""
     resumed = {call.request["name"] for call in calls if call.method == "resume_job"}
@@ -170,7 +110,7 @@ def wait_until_idle(
 
 
 def as_json(state: State) -> dict[str, object]:
-    """For programs."""
+    """For programs; times are written as RFC 3339 by `dump`."""
     return {
         "schedules": [
             {
@@ -178,7 +118,7 @@ def as_json(state: State) -> dict[str, object]:
                 "state": s.state,
                 "timing": s.timing,
                 "engine": s.engine,
-                "last_attempt": _time(s.last_attempt),
+                "last_attempt": s.last_attempt,
                 "last_code": s.last_code,
             }
             for s in state.schedules
@@ -195,8 +135,8 @@ def job_json(job: Job) -> dict[str, object]:
         "id": job.id,
         "name": job.name,
         "state": job.state,
-        "since": _time(job.since),
-        "created": _time(job.created),
+        "since": job.since,
+        "created": job.created,
         "streaming": job.streaming,
     }
 
@@ -233,7 +173,3 @@ def _raise_ended(google: Google, state: State, known: Collection[str]) -> None:
 
 def _all_jobs(google: Google) -> tuple[Job, ...]:
     return dataflow.read_jobs(google, set(TOPOLOGY.jobs.values()), ended=True)
-
-
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")

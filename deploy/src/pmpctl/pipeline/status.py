@@ -11,12 +11,13 @@ from rich.markup import escape
 from pmp_schema.bigquery.queries import Queries
 from pmp_schema.errors import RetryableError
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.cloud import dataflow, metrics, schedules, services
+from pmpctl.cloud import metrics
 from pmpctl.cloud.clients import Google
 from pmpctl.errors import CommandError
 from pmpctl.local import control
 from pmpctl.local.record import StateFolder
-from pmpctl.pipeline.power import job_json, read_state
+from pmpctl.pipeline.power import job_json
+from pmpctl.pipeline.state import Lists
 from pmpctl.terminal import rows_table
 
 QUERY_TIMEOUT_S: Final = 30.0
@@ -44,11 +45,12 @@ class Section:
 
 
 def cloud_sections(google: Google, queries: Callable[[], Queries], now: datetime) -> list[Section]:
+    lists = Lists(google)
     return [
-        _read("services", lambda: _services(google)),
-        _read("schedules", lambda: _schedules(google)),
-        _read("jobs", lambda: _jobs(google)),
-        _read("subscriptions", lambda: _backlogs(google, now)),
+        _read("services", lambda: _services(lists)),
+        _read("schedules", lambda: _schedules(lists)),
+        _read("jobs", lambda: _jobs(lists)),
+        _read("subscriptions", lambda: _backlogs(google, lists, now)),
         *warehouse_sections(queries, now),
     ]
 
@@ -100,9 +102,9 @@ def _read(name: str, read: Callable[[], Section]) -> Section:
         return Section(name, [], error=str(error))
 
 
-def _services(google: Google) -> Section:
+def _services(lists: Lists) -> Section:
     wanted = [service.id for service in TOPOLOGY.services.values()]
-    found = {service.id: service for service in services.read_services(google, set(wanted))}
+    found = {service.id: service for service in lists.services}
     rows = [
         {
             "service": name,
@@ -117,8 +119,8 @@ def _services(google: Google) -> Section:
     return Section("services", rows, problems)
 
 
-def _schedules(google: Google) -> Section:
-    found = schedules.read_schedules(google, {s.id for s in TOPOLOGY.schedules})
+def _schedules(lists: Lists) -> Section:
+    found = lists.schedules
     rows = [
         {
             "schedule": s.id,
@@ -138,14 +140,14 @@ def _schedules(google: Google) -> Section:
     return Section("schedules", rows, problems)
 
 
-def _jobs(google: Google) -> Section:
-    state = read_state(google)
+def _jobs(lists: Lists) -> Section:
+    state = lists.state()
     called = any(schedule.state == "ENABLED" for schedule in state.schedules)
     problems = [f"schedules run, and {job} does not: `pmpctl up --target cloud`" for job in state.idle]
     return Section("jobs", [job_json(job) for job in state.jobs], problems if called else ())
 
 
-def _backlogs(google: Google, now: datetime) -> Section:
+def _backlogs(google: Google, lists: Lists, now: datetime) -> Section:
     backlogs = metrics.read_backlogs(google, now)
     rows: Rows = [
         {
@@ -157,8 +159,8 @@ def _backlogs(google: Google, now: datetime) -> Section:
         if s.id in backlogs
     ]
     read = {s.id for s in TOPOLOGY.subscriptions if s.push_path is not None}
-    if any(job.streaming for job in dataflow.read_jobs(google, set(TOPOLOGY.jobs.values()))):
-        read |= {s.id for s in TOPOLOGY.subscriptions if s.topic.key in {"snapshots", "sensor-events"}}
+    if any(job.streaming for job in lists.jobs):
+        read |= {TOPOLOGY.pull_subscription(topic).id for topic in ("snapshots", "sensor-events")}
     problems = [
         f"the oldest message of {row['subscription']} has waited {row['oldest_s']:,} s"
         for row in rows
