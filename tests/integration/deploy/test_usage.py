@@ -68,7 +68,7 @@ def test_usage_counts_every_event_once(pmpctl):
 
 
 def test_tables_are_measured_where_the_emulator_tells_no_size(used):
-    assert usage._measured_bytes(used.bigquery) > 8 * 100
+    assert usage._measured_bytes(Queries(used.bigquery, "pmpctl.cost", timeout_s=30)) > 8 * 100
 
 
 def test_a_table_without_rows_has_no_newest_one(used):

@@ -1,5 +1,7 @@
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.resources import files
 
 import pytest
 
@@ -140,3 +142,8 @@ def test_a_file_that_is_no_price_table_is_refused(tmp_path, text, said):
 def test_a_file_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(CommandError, match="No such file"):
         load_prices(tmp_path / "none.toml")
+
+
+def test_every_table_is_measured():
+    sql = files("pmpctl.cost").joinpath("sql", "table_sizes.sql").read_text("utf-8")
+    assert re.findall(r"\{(\w+)\}", sql) == [t for d in TOPOLOGY.datasets.values() for t in d.tables]

@@ -37,7 +37,7 @@ def cost(
     now = datetime.now(UTC)
     since = now - timedelta(days=days)
     used = (
-        usage.local_usage(session.bigquery, queries, since, now)
+        usage.local_usage(queries, since, now)
         if session.local
         else usage.cloud_usage(session.google, session.bigquery, queries, since, now)
     )

@@ -13,7 +13,7 @@ from pmpctl.cloud import dataflow, metrics, schedules, services
 from pmpctl.cloud.clients import Google
 from pmpctl.cloud.dataflow import Job
 from pmpctl.cloud.services import Service
-from pmpctl.statements import readable_failures, rows
+from pmpctl.statements import readable_failures
 
 QUERY_TIMEOUT_S: Final = 60.0
 _FEED_TOPICS: Final = {"station_status": "snapshots", "station_information": "station-information"}
@@ -62,13 +62,13 @@ class Usage:
     jobs: tuple[Job, ...] = field(default=())
 
 
-def local_usage(client: bigquery.Client, queries: Queries, since: datetime, now: datetime) -> Usage:
+def local_usage(queries: Queries, since: datetime, now: datetime) -> Usage:
     """From the tables alone. The emulator does not tell how large a table is, so that its rows are measured as text."""
     scheduled = len(TOPOLOGY.schedules_of("sql"))
     return Usage(
         days=_days(since, now),
         traffic=_traffic(queries, since),
-        table_bytes=_measured_bytes(client),
+        table_bytes=_measured_bytes(queries),
         schedules=(scheduled, scheduled),
     )
 
@@ -117,21 +117,14 @@ def _hours(job: Job, since: datetime, now: datetime) -> float:
     return max(0.0, (ended - max(job.created, since)).total_seconds() / 3600)
 
 
-def _tables(client: bigquery.Client) -> list[str]:
-    return [f"{client.project}.{d.id}.{table}" for d in TOPOLOGY.datasets.values() for table in d.tables]
-
-
 def _told_bytes(client: bigquery.Client) -> int:
+    names = [f"{client.project}.{d.id}.{table}" for d in TOPOLOGY.datasets.values() for table in d.tables]
+    again = transient(QUERY_TIMEOUT_S)
     with readable_failures():
-        found = [
-            client.get_table(table, timeout=QUERY_TIMEOUT_S, retry=transient(QUERY_TIMEOUT_S))
-            for table in _tables(client)
-        ]
+        found = [client.get_table(name, timeout=QUERY_TIMEOUT_S, retry=again) for name in names]
     return sum(table.num_bytes or 0 for table in found)
 
 
-def _measured_bytes(client: bigquery.Client) -> int:
-    parts = (f"SELECT SUM(LENGTH(TO_JSON_STRING(t))) AS n FROM `{table}` AS t" for table in _tables(client))  # noqa: S608
-    sql = f"SELECT SUM(n) AS n FROM ({' UNION ALL '.join(parts)})"  # noqa: S608 - our names
-    (row,) = rows(client, sql, timeout_s=QUERY_TIMEOUT_S)
-    return int(row["n"] or 0)
+def _measured_bytes(queries: Queries) -> int:
+    (row,) = queries.rows("table_sizes")
+    return int(row["bytes"])
