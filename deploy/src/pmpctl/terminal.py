@@ -11,8 +11,10 @@ from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
+from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -62,6 +64,12 @@ def output() -> Console:
     return console if console.is_terminal else Console(width=max(console.width, PIPE_COLUMNS))
 
 
+def progress(*columns: ProgressColumn, quiet: bool) -> Progress:
+    """A bar where a person sees it; nothing of it stays."""
+    console = spinner(quiet=quiet)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
 def cell(value: object) -> Text:
     """A value as a table shows it, whatever it holds: no markup, and no character that steers a terminal."""
     text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
@@ -82,6 +90,16 @@ def dry_calls(calls: Sequence[object], *, as_json: bool) -> str:
 def fields(told: Mapping[str, Any]) -> str:
     """One thing for a person: a line for each field that has a value."""
     return "\n".join(f"{name}: {value}" for name, value in told.items() if value is not None)
+
+
+def narrow_table(title: str | None = None) -> Table:
+    """An empty table without frames, so that many columns fit into 80 characters."""
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def clock(at: str) -> str:
+    """An RFC 3339 time of a service's answer, to the second, as tables show it."""
+    return at[:19].replace("T", " ")
 
 
 def rows_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:

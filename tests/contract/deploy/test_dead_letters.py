@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -9,6 +10,7 @@ LETTER = {
     "reason": "unknown_kind",
     "source_topic": "pmp-sensor-events",
     "replay_count": None,
+    "replayed_ts": None,
     "data_bytes": 97,
     "detail": "kind is [x]",
 }
@@ -33,6 +35,14 @@ def test_dead_letters_are_shown_as_they_are(pmpctl, replayer):
     assert "kind is [x]" in out
     assert "pmp-sensor-events" in out
     assert replayer.seen[0].path == "/dead-letters?reason=unknown_kind&limit=5"
+
+
+def test_a_letter_that_was_replayed_says_when(pmpctl, replayer):
+    replayed = {**LETTER, "replayed_ts": "2026-01-24T13:00:00.5Z"}
+    replayer.answers["GET /dead-letters"] = [(200, {"dead_letters": [LETTER, replayed]})]
+    first, second = [line for line in pmpctl("dead-letters")[1].splitlines() if "unknown_kind" in line]
+    assert re.split(r"  +", first.strip())[-1] == "kind is [x]"
+    assert re.split(r"  +", second.strip())[-1] == "replayed 2026-01-24 13:00:00; kind is [x]"
 
 
 def test_a_replay_asks_for_what_was_given_and_shows_the_last_line(pmpctl, replayer, tmp_path):

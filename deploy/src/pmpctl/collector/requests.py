@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import httpx
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pmpctl.calls import Request
 from pmpctl.errors import CommandError
 from pmpctl.http import answer
-from pmpctl.terminal import cell
+from pmpctl.terminal import cell, narrow_table
 
 FEEDS: Final = ("station_status", "station_information")
 # All systems are polled in one request; Cloud Run ends it after 300 s.
@@ -50,7 +49,7 @@ def results(response: httpx.Response) -> list[dict[str, Any]]:
 
 
 def results_table(found: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = narrow_table()
     for name in ("system", "feed", "outcome"):
         table.add_column(name, no_wrap=True)
     table.add_column("stations", justify="right")

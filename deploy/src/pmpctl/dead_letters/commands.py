@@ -17,7 +17,7 @@ from pmpctl.errors import CommandError
 from pmpctl.http import answer
 from pmpctl.session import open_session
 from pmpctl.target import Target, TargetOption
-from pmpctl.terminal import JsonOption, dump, output, spinner
+from pmpctl.terminal import JsonOption, dump, output
 
 
 class Source(StrEnum):
@@ -109,7 +109,7 @@ def replay(
     }
     session = open_session(context, target)
     lines = replayer.replay(session, replayer.replay_request(session.url(SERVICE), wanted))
-    report = replayer.show(lines, limit, spinner(quiet=as_json))
+    report = replayer.show(lines, limit, quiet=as_json)
     if as_json:
         typer.echo(dump(report))
     else:

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from pmpctl.calls import Request
 from pmpctl.dead_letters.replay import SERVICE
-from pmpctl.terminal import cell
+from pmpctl.terminal import cell, clock, narrow_table
 
 # Two queries of two calls each, of 30 s at most unless the service is told otherwise.
 REQUEST_TIMEOUT_S: Final = 150.0
@@ -45,13 +44,7 @@ def show(told: Mapping[str, Any], console: Console) -> None:
 
 
 def _hours_table(hours: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(
-        title="published = rows + dead letters, by hour of publishing (UTC)",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),  # it fits 80 columns
-    )
+    table = narrow_table("published = rows + dead letters, by hour of publishing (UTC)")
     for name in ("topic", "hour"):
         table.add_column(name, no_wrap=True)
     for name in _NUMBERS:
@@ -60,7 +53,7 @@ def _hours_table(hours: Sequence[Mapping[str, Any]]) -> Table:
     for hour in hours:
         status = f"[{_COLOURS[hour['status']]}]{hour['status']}[/]"
         table.add_row(
-            hour["topic"], _time(hour["hour"], 16)[5:], *(f"{hour[name]:,}" for name in _NUMBERS), status
+            hour["topic"], clock(hour["hour"])[5:16], *(f"{hour[name]:,}" for name in _NUMBERS), status
         )
     return table
 
@@ -74,11 +67,12 @@ def _repeats_table(repeats: Sequence[Mapping[str, Any]]) -> Table:
     for repeat in repeats:
         what = ["published again"] * repeat["published_again"]
         what += [f"delivered {repeat['deliveries']} times"] * (repeat["deliveries"] > 1)
-        published = _time(repeat["publish_ts"], 19)
-        row = (repeat["topic"], published, repeat["message_id"], repeat["event"], ", ".join(what))
+        row = (
+            repeat["topic"],
+            clock(repeat["publish_ts"]),
+            repeat["message_id"],
+            repeat["event"],
+            ", ".join(what),
+        )
         table.add_row(*map(cell, row))
     return table
-
-
-def _time(rfc3339: str, characters: int) -> str:
-    return rfc3339[:characters].replace("T", " ")

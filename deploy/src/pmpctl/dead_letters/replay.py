@@ -1,19 +1,17 @@
 """`pmpctl dead-letters` and `pmpctl replay`: what the dlq-replayer answers, as tables and a progress bar."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pmpctl.calls import Request
 from pmpctl.errors import CommandError
 from pmpctl.http import answer
 from pmpctl.session import Session
-from pmpctl.terminal import cell
+from pmpctl.terminal import cell, clock, narrow_table, progress
 
 SERVICE: Final = "replayer"
 # A replay tells a line about once a second; a longer silence means that it is gone.
@@ -46,19 +44,19 @@ def replay(session: Session, request: Request) -> Iterator[dict[str, Any]]:
             yield told
 
 
-def show(lines: Iterator[dict[str, Any]], limit: int, console: Console) -> dict[str, Any]:
+def show(lines: Iterator[dict[str, Any]], limit: int, *, quiet: bool) -> dict[str, Any]:
     """Draws the progress of a run; returns its report."""
     told: dict[str, Any] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Replaying", total=limit)
+    with progress(*columns, quiet=quiet) as shown:
+        task = shown.add_task("Replaying", total=limit)
         for told in lines:
-            progress.update(task, completed=told.get("replayed", 0))
+            shown.update(task, completed=told.get("replayed", 0))
     return told
 
 
-def letters_table(letters: list[dict[str, Any]]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+def letters_table(letters: Sequence[Mapping[str, Any]]) -> Table:
+    table = narrow_table()
     for name in ("dead-lettered", "reason", "topic"):
         table.add_column(name, no_wrap=True)
     for name in ("replays", "bytes"):
@@ -66,14 +64,21 @@ def letters_table(letters: list[dict[str, Any]]) -> Table:
     table.add_column("detail", overflow="fold")
     for letter in letters:
         table.add_row(
-            str(letter["dead_lettered_ts"])[:19].replace("T", " "),
+            clock(letter["dead_lettered_ts"]),
             cell(letter["reason"]),
             cell(letter["source_topic"] or "-"),
             str(letter["replay_count"] or 0),
             str(letter["data_bytes"]),
-            cell(letter["detail"] or ""),
+            cell(_detail(letter)),
         )
     return table
+
+
+def _detail(letter: Mapping[str, Any]) -> str:
+    """Why it was given up; before that, whether it has been replayed since: a column more would not fit."""
+    replayed_at = letter.get("replayed_ts")
+    told = (f"replayed {clock(replayed_at)}" if replayed_at else "", letter["detail"])
+    return "; ".join(filter(None, told))
 
 
 def report_table(report: Mapping[str, Any]) -> Table:

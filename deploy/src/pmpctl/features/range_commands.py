@@ -24,6 +24,7 @@ from pmpctl.terminal import (
     dry_calls,
     dump,
     output,
+    progress,
     spinner,
 )
 
@@ -100,12 +101,12 @@ def _fill(
     quiet: bool,
 ) -> int:
     """Carries the runs out and notes them; gives the exit code."""
-    with _progress(quiet=quiet) as progress:
-        task = progress.add_task("", total=report.times, completed=report.there)
+    with _bar(quiet=quiet) as bar:
+        task = bar.add_task("", total=report.times, completed=report.there)
         try:
             for as_of, run in filling.fill(todo, launcher, at_once=at_once, pause=session.pause):
                 report.add(as_of, run)
-                progress.update(task, advance=1, description=rfc3339(as_of))
+                bar.update(task, advance=1, description=rfc3339(as_of))
         except KeyboardInterrupt:
             return INTERRUPTED
         except CommandError as error:
@@ -138,8 +139,8 @@ def export(
     bound = KnownAt.parse(known_at, known_at_delay)
     session = open_session(context, target)
     path = destination(output, kind)
-    with _progress(quiet=as_json) as progress:
-        task = progress.add_task("", total=len(times))
+    with _bar(quiet=as_json) as bar:
+        task = bar.add_task("", total=len(times))
         rows = training_set.export(
             times,
             read_filled=lambda: _filled(session, times, None),
@@ -147,7 +148,7 @@ def export(
             known_at=bound,
             kind=kind,
             path=path,
-            tell=lambda done, rows: progress.update(task, completed=done, description=f"{rows:,} rows"),
+            tell=lambda done, rows: bar.update(task, completed=done, description=f"{rows:,} rows"),
         )
     told = {"file": str(path), "rows": rows, "times": len(times), "bytes": path.stat().st_size}
     typer.echo(
@@ -175,7 +176,6 @@ def _filled(session: Session, times: Sequence[datetime], engine: str | None) -> 
     return filled((run for run in told if run.as_of in wanted), engine)
 
 
-def _progress(*, quiet: bool) -> Progress:
+def _bar(*, quiet: bool) -> Progress:
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    console = spinner(quiet=quiet)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    return progress(*columns, quiet=quiet)
