@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from pmpctl.errors import CommandError
-from pmpctl.local.environment import external_pubsub, state_folder, variables
-from pmpctl.local.ports import Ports
-from pmpctl.local.record import StateFolder
+from pmpctl.local.environment import LocalStack
 
 
 class Target(StrEnum):
@@ -37,12 +35,9 @@ def settings(target: Target) -> dict[str, str]:
         if emulators:  # Google's clients read them themselves
             raise CommandError(f"--target cloud with {', '.join(emulators)} set: unset them first")
         return dict(os.environ)
-    ports = Ports.parse(os.environ.get("PMP_PORT_BASE"))
-    state = local_state().path
-    return {**variables(ports, state, external_pubsub(os.environ, ports)), **os.environ}
+    return {**local_stack().variables, **os.environ}
 
 
-def local_state() -> StateFolder:
-    """Where the local stack keeps its record."""
-    ports = Ports.parse(os.environ.get("PMP_PORT_BASE"))
-    return StateFolder(state_folder(os.environ, ports, Path.cwd()))
+def local_stack() -> LocalStack:
+    """The stack that this shell means."""
+    return LocalStack.from_env(os.environ, Path.cwd())

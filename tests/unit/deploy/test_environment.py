@@ -8,6 +8,7 @@ from pmpctl.local.environment import (
     LIVE,
     SIMULATED,
     VELIB_DISCOVERY_URL,
+    LocalStack,
     child_environment,
     export_lines,
     external_pubsub,
@@ -17,6 +18,7 @@ from pmpctl.local.environment import (
     variables,
 )
 from pmpctl.local.ports import Ports
+from pmpctl.local.record import StateFolder
 
 
 def test_variables_are_those_of_the_contract():
@@ -114,3 +116,11 @@ def test_state_lies_in_the_project_root(tmp_path):
 
 def test_state_folder_can_be_named(tmp_path):
     assert state_folder({"PMP_STATE_DIR": str(tmp_path / "x")}, Ports(), tmp_path) == tmp_path / "x"
+
+
+def test_a_shell_means_one_stack(tmp_path):
+    state = tmp_path / "x"
+    env = {"PMP_PORT_BASE": "9000", "PMP_STATE_DIR": str(state), "PUBSUB_EMULATOR_HOST": "emulators:8085"}
+    stack = LocalStack.from_env(env, tmp_path)
+    assert stack == LocalStack(ports=Ports(9000), state=StateFolder(state), pubsub="emulators:8085")
+    assert stack.variables == variables(Ports(9000), state, "emulators:8085")

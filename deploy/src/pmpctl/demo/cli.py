@@ -3,14 +3,16 @@
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from pmpctl.local.environment import LIVE, SIMULATED, external_pubsub, project_root, variables
-from pmpctl.local.ports import Ports
+from pmpctl.local.environment import LIVE, SIMULATED, project_root
+from pmpctl.local.record import StateFolder
+from pmpctl.target import local_stack
 
 
 def register(app: typer.Typer) -> None:
@@ -28,14 +30,14 @@ def demo(
     from pmpctl.demo import run as demonstration  # noqa: PLC0415 - only this command needs it
     from pmpctl.demo.landed import Landed  # noqa: PLC0415
 
-    ports = Ports.parse(os.environ.get("PMP_PORT_BASE"))
     folder = project_root(Path.cwd()) / ".pmp"
-    state = folder / f"demo-{ports.base}"
-    values = variables(ports, state, external_pubsub(os.environ, ports))
+    meant = local_stack()
+    state = StateFolder(folder / f"demo-{meant.ports.base}")
+    values = replace(meant, state=state).variables
     stack = demonstration.Stack(
         variables=values,
-        env={**os.environ, "PMP_STATE_DIR": str(state)},
-        feeds=lambda: demonstration.feeds_to_collect(None if feed == LIVE else ports.url("feed")),
+        env={**os.environ, "PMP_STATE_DIR": str(state.path)},
+        feeds=lambda: demonstration.feeds_to_collect(None if feed == LIVE else meant.ports.url("feed")),
         landed=lambda: Landed(query_client(values["PROJECT_ID"], values["BIGQUERY_EMULATOR_HOST"])),
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the stack is stopped then too

@@ -5,8 +5,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -21,29 +22,20 @@ from pmpctl.local.emulators import docker_answers, pubsub_command
 from pmpctl.local.environment import (
     LIVE,
     SIMULATED,
+    LocalStack,
     child_environment,
     export_lines,
-    external_pubsub,
     feeds_file,
     feeds_toml,
     project_root,
-    state_folder,
-    variables,
 )
-from pmpctl.local.ports import Ports, require_answer
+from pmpctl.local.ports import require_answer
 from pmpctl.local.processes import StackOptions, process_table
-from pmpctl.local.record import Record, StateFolder
+from pmpctl.local.record import Record
 from pmpctl.local.stack import StackPlan, run
+from pmpctl.target import local_stack
 
 app = typer.Typer(help="The whole pipeline on this machine, on emulators.", no_args_is_help=True)
-
-
-def _ports() -> Ports:
-    return Ports.parse(os.environ.get("PMP_PORT_BASE"))
-
-
-def _state() -> StateFolder:
-    return StateFolder(state_folder(os.environ, _ports(), Path.cwd()))
 
 
 @app.command()
@@ -75,20 +67,20 @@ def up(
     if detach:
         _detach(options)
         return
-    state = _state()
-    plan = _plan(options, state)
+    stack = local_stack()
+    plan = _plan(options, stack)
     console: BinaryIO | None = None
     if not background:
         # Unbuffered, as the stack's printer needs it; it stays open until the process ends.
         console = open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)  # noqa: SIM115
     colour = console is not None and console.isatty()
-    raise typer.Exit(run(plan, state, console, colour=colour))
+    raise typer.Exit(run(plan, stack.state, console, colour=colour))
 
 
 @app.command()
 def down() -> None:
     """Stops the stack and waits until nothing of it runs."""
-    typer.echo("stopped" if control.stop(_state()) else "not running")
+    typer.echo("stopped" if control.stop(local_stack().state) else "not running")
 
 
 @app.command()
@@ -96,7 +88,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Shows every process; exits 0 where the stack is ready and everything answers."""
-    record = control.present(_state())
+    record = control.present(local_stack().state)
     processes = control.inspect(record) if record is not None else ()
     state = record.status if record is not None else "down"
     if as_json:
@@ -118,7 +110,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
 ) -> None:
     """Prints a log."""
-    state = _state()
+    state = local_stack().state
     log = state.log(name)
     if not log.is_file():
         known = ", ".join(sorted(p.stem for p in state.logs.glob("*.log"))) or "none yet"
@@ -138,9 +130,7 @@ def logs(
 @app.command()
 def env() -> None:
     """Prints export lines, for `eval "$(pmpctl local env)"`."""
-    ports = _ports()
-    values = variables(ports, _state().path, external_pubsub(os.environ, ports))
-    typer.echo("\n".join(export_lines(values)))
+    typer.echo("\n".join(export_lines(local_stack().variables)))
 
 
 def _feed(feed: str) -> str:
@@ -152,54 +142,55 @@ def _feed(feed: str) -> str:
     return str(path)
 
 
-def _plan(options: StackOptions, state: StateFolder) -> StackPlan:
-    ports = _ports()
-    pubsub_host = external_pubsub(os.environ, ports)
-    if pubsub_host is not None:
-        require_answer(pubsub_host)
-        typer.echo(f"using the Pub/Sub emulator at {pubsub_host} (PUBSUB_EMULATOR_HOST)", err=True)
-    shared = variables(ports, state.path, pubsub_host)
-    command = None
-    if pubsub_host is None and "pubsub" not in options.without:
-        command = pubsub_command(
-            os.environ,
-            ports.of("pubsub"),
-            which=shutil.which,
-            home=Path.home(),
-            docker_answers=docker_answers,
-        )
+def _plan(options: StackOptions, stack: LocalStack) -> StackPlan:
+    if stack.pubsub is not None:
+        require_answer(stack.pubsub)
+        typer.echo(f"using the Pub/Sub emulator at {stack.pubsub} (PUBSUB_EMULATOR_HOST)", err=True)
+    state = stack.state
     specs = process_table(
         options,
-        ports,
+        stack.ports,
         state=state.path,
         python=Path(sys.executable),
-        pubsub=command,
+        pubsub=_own_pubsub(options, stack),
         ready_file=state.ready,
     )
-
-    def set_up(wait: Callable[[], None]) -> list[str]:
-        # Imported while the emulators start: Google's clients take a second.
-        from pmpctl.project import resources  # noqa: PLC0415
-        from pmpctl.project.messaging import PushTarget  # noqa: PLC0415
-
-        wait()
-        clients = resources.connect(
-            shared["PROJECT_ID"],
-            pubsub_emulator=shared["PUBSUB_EMULATOR_HOST"],
-            bigquery_emulator=shared["BIGQUERY_EMULATOR_HOST"],
-        )
-        push = PushTarget(base_url=shared["WRITER_URL"])
-        changes = resources.prepare_project(clients, TOPOLOGY, location=shared["REGION"], push=push)
-        return [str(change) for change in changes]
-
     return StackPlan(
         specs=specs,
-        env=child_environment(os.environ, shared),
+        env=child_environment(os.environ, stack.variables),
         cwd=project_root(Path.cwd()),
-        files={feeds_file(state.path): feeds_toml(options.feed, ports)},
-        set_up=set_up,
-        urls={spec.name: ports.url(spec.name) for spec in specs if spec.ports},
+        files={feeds_file(state.path): feeds_toml(options.feed, stack.ports)},
+        set_up=partial(_set_up, stack.variables),
+        urls={spec.name: stack.ports.url(spec.name) for spec in specs if spec.ports},
     )
+
+
+def _own_pubsub(options: StackOptions, stack: LocalStack) -> tuple[str, ...] | None:
+    if stack.pubsub is not None or "pubsub" in options.without:
+        return None
+    return pubsub_command(
+        os.environ,
+        stack.ports.of("pubsub"),
+        which=shutil.which,
+        home=Path.home(),
+        docker_answers=docker_answers,
+    )
+
+
+def _set_up(shared: Mapping[str, str], wait: Callable[[], None]) -> list[str]:
+    # Imported while the emulators start: Google's clients take a second.
+    from pmpctl.project import resources  # noqa: PLC0415
+    from pmpctl.project.messaging import PushTarget  # noqa: PLC0415
+
+    wait()
+    clients = resources.connect(
+        shared["PROJECT_ID"],
+        pubsub_emulator=shared["PUBSUB_EMULATOR_HOST"],
+        bigquery_emulator=shared["BIGQUERY_EMULATOR_HOST"],
+    )
+    push = PushTarget(base_url=shared["WRITER_URL"])
+    changes = resources.prepare_project(clients, TOPOLOGY, location=shared["REGION"], push=push)
+    return [str(change) for change in changes]
 
 
 def _detach(options: StackOptions) -> None:
@@ -213,7 +204,7 @@ def _detach(options: StackOptions) -> None:
     began = time.monotonic()
     with console.status("starting") as spinner:
         record = control.start(
-            command, os.environ, _state(), tell=lambda what: spinner.update(f"starting: {what}")
+            command, os.environ, local_stack().state, tell=lambda what: spinner.update(f"starting: {what}")
         )
     _show_ready(record, time.monotonic() - began)
 

@@ -3,11 +3,13 @@
 import json
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.local.ports import LOOPBACK, Ports
+from pmpctl.local.record import StateFolder
 
 SIMULATED: Final = "simulated"
 LIVE: Final = "live"
@@ -46,6 +48,36 @@ def external_pubsub(env: Mapping[str, str], ports: Ports) -> str | None:
     host = env.get("PUBSUB_EMULATOR_HOST")
     own = {ports.address("pubsub"), f"localhost:{ports.of('pubsub')}", env.get(STACK_PUBSUB)}
     return None if not host or host in own else host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalStack:
+    """Which stack a shell's commands mean.
+
+    Attributes:
+        state: its files.
+        pubsub: `host:port` of a Pub/Sub emulator that is not the stack's own.
+    """
+
+    ports: Ports
+    state: StateFolder
+    pubsub: str | None
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str], cwd: Path) -> Self:
+        """Of `PMP_PORT_BASE`, `PMP_STATE_DIR` and `PUBSUB_EMULATOR_HOST`.
+
+        Raises:
+            CommandError: the base is none for ports.
+        """
+        ports = Ports.parse(env.get("PMP_PORT_BASE"))
+        state = StateFolder(state_folder(env, ports, cwd))
+        return cls(ports=ports, state=state, pubsub=external_pubsub(env, ports))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """As `pmpctl local env` prints them."""
+        return variables(self.ports, self.state.path, self.pubsub)
 
 
 def feeds_file(state: Path) -> Path:

@@ -14,7 +14,7 @@ from pmpctl.ages import begin
 from pmpctl.calls import Call, Command, Step
 from pmpctl.errors import CommandError
 from pmpctl.session import Session, open_session
-from pmpctl.target import Target, TargetOption, local_state
+from pmpctl.target import Target, TargetOption, local_stack
 from pmpctl.terminal import (
     DryRunOption,
     Engine,
@@ -127,7 +127,7 @@ def status(context: typer.Context, as_json: JsonOption = False, target: TargetOp
 
     now = datetime.now(UTC)
     found = (
-        sections.local_sections(local_state(), queries, now)
+        sections.local_sections(local_stack().state, queries, now)
         if session.local
         else sections.cloud_sections(session.google, queries, now)
     )
@@ -176,7 +176,7 @@ def logs(
 
 
 def _start_stack(session: Session, *, dry_run: bool, as_json: bool) -> None:
-    record = local_state().running()
+    record = local_stack().state.running()
     if record is None or record.status != "ready" or dry_run:
         _local(session, Command(("up", "--detach")), dry_run=dry_run, as_json=as_json)
     elif as_json:
