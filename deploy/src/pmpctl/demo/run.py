@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 from rich.console import Console
@@ -18,9 +18,11 @@ from rich.console import Console
 from pmp_schema import gbfs, tables
 from pmp_schema.errors import RetryableError
 from pmp_schema.events import rfc3339
+from pmpctl.collector.requests import results
 from pmpctl.demo.exhibits import EXHIBITS, counts_table, exhibit_table
 from pmpctl.demo.landed import Landed, Published
 from pmpctl.errors import CommandError
+from pmpctl.http import answer
 from pmpctl.local.environment import LIVE
 
 FEED_TABLES: Final = {"station_status": "feed_snapshots", "station_information": "station_information"}
@@ -123,7 +125,7 @@ def _attempt(console: Console, work: Callable[[], None]) -> bool:
     """Does a part of the demo; what a person can mend is one line."""
     try:
         work()
-    except (CommandError, RetryableError, httpx.HTTPError, ValueError, subprocess.TimeoutExpired) as error:
+    except (CommandError, RetryableError, httpx.HTTPError, subprocess.TimeoutExpired) as error:
         console.print(f"[red]failed[/]  {error}")
         return False
     return True
@@ -150,8 +152,8 @@ def _drive(feed: str, stack: Stack, report: Report, console: Console) -> None:
                 "stations": 20,
                 "city_id": "paris",
             }
-            answer = _post(collector, "/simulate", wanted)
-            published.sensor_run, published.sensor_events = answer["run"], answer["published"]
+            told = answer(collector.post("/simulate", json=wanted), "collector")
+            published.sensor_run, published.sensor_events = told["run"], told["published"]
     report.published = published.total
     landed = stack.landed()
     with report.step(console, "wait for the rows"):
@@ -182,7 +184,7 @@ def _collect(
             console.print(f"ok  {name} is not part of this recording")
             continue
         with report.step(console, f"collect {name}"):
-            result = _post(collector, f"/collect/{name}")["results"][0]
+            (result,) = results(collector.post(f"/collect/{name}"))
             if result["outcome"] != "published":
                 raise CommandError(f"collect {name}: {result['outcome']}: {result['detail']}")
             published.messages[table] = [result["message_id"]]
@@ -191,7 +193,7 @@ def _collect(
     with report.step(console, f"collect station_status {MORE_POLLS} times more"):
         for _ in range(MORE_POLLS):
             time.sleep(1)
-            result = _post(collector, "/collect/station_status")["results"][0]
+            (result,) = results(collector.post("/collect/station_status"))
             if result["outcome"] == "failed":
                 raise CommandError(f"collect station_status: {result['detail']}")
             published.messages["feed_snapshots"] += [result["message_id"]] if result["message_id"] else []
@@ -200,10 +202,11 @@ def _collect(
 def _compute_features(stack: Stack) -> None:
     """Asks for the features of now; provisional, because the demo's events are younger than a minute."""
     now = rfc3339(datetime.now(UTC))
+    wanted = {"as_of": now, "known_at": now, "provisional": True, "wait": True}
     with httpx.Client(
         base_url=stack.variables["LAUNCHER_URL"], timeout=FEATURES_TIMEOUT_S, trust_env=False
     ) as launcher:
-        run = _post(launcher, "/runs", {"as_of": now, "known_at": now, "provisional": True, "wait": True})
+        run = answer(launcher.post("/runs", json=wanted), "launcher")
     if run["status"] != "succeeded":
         raise CommandError(f"feature run {run['run_id']}: {run['status']}: {run.get('error')}")
 
@@ -214,14 +217,6 @@ def _wait(missing: Callable[[], int]) -> int:
     while (lost := missing()) and time.monotonic() < deadline:
         time.sleep(0.3)
     return lost
-
-
-def _post(client: httpx.Client, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    response = client.post(path, json=body) if body is not None else client.post(path)
-    answer: dict[str, Any] = response.json()
-    if response.is_error:
-        raise CommandError(f"{path}: HTTP {response.status_code}: {answer}")
-    return answer
 
 
 def _pmpctl(stack: Stack, *arguments: str) -> None:
