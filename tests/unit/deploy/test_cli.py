@@ -76,20 +76,43 @@ def test_service_addresses_come_from_the_environment(monkeypatch):
 
 
 def commands(group, *names):
-    """Names of every command below a group."""
+    """Every command below a group, with its name."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, *names, name)
         else:
-            yield " ".join((*names, name))
+            yield " ".join((*names, name)), command
 
 
-def test_the_readme_names_every_command():
-    text = README.read_text("utf-8")
-    named = set(re.findall(r"`(?:pmpctl )?((?:(?:local|tables|features) )?[a-z-]+)", text))
-    (verbs,) = re.findall(r"`pmpctl jobs ([a-z|\\]+)`", text)
-    named |= {f"jobs {verb}" for verb in re.findall("[a-z]+", verbs)}
-    assert set(commands(typer.main.get_command(cli.app))) - named == set()
+COMMANDS = dict(commands(typer.main.get_command(cli.app)))
+# The README tells of these once for all commands.
+COMMON = {"--json", "--dry-run", "--yes", "--target", "--help"}
+
+
+def own_options(command):
+    return {
+        max(option.opts, key=len)
+        for option in command.params
+        if option.param_type_name == "option" and not option.hidden
+    } - COMMON
+
+
+def told_options():
+    """The options in the README's calls, by command; `a|b` are two commands."""
+    told = {}
+    for call in re.findall(r"`pmpctl ([^`]+)`", README.read_text("utf-8").replace("\\|", "|")):
+        first, second, *_ = *call.split(), ""
+        names = [first] if first in COMMANDS else [f"{first} {verb}" for verb in second.split("|")]
+        for name in names:
+            told.setdefault(name, set()).update(re.findall("--[a-z-]+", call))
+    return told
+
+
+def test_the_readme_has_every_command_with_its_options():
+    told = told_options()
+    assert COMMANDS.keys() - told.keys() == set()
+    missing = {name: own_options(command) - told[name] for name, command in COMMANDS.items()}
+    assert {name: options for name, options in missing.items() if options} == {}
 
 
 @pytest.fixture
