@@ -1,4 +1,4 @@
-"""What the BigQuery emulator cannot do without `pmpctl.local.emulator_fixes`."""
+"""What the BigQuery emulator cannot do without fix 4 of `pmpctl.local.emulator_fixes`; the e2e tests need fix 1."""
 
 from contextlib import ExitStack
 from datetime import UTC, datetime
