@@ -19,7 +19,14 @@ KINDS: Final = ("pickup", "dropoff")
 DROPOFF: Final = KINDS.index("dropoff")
 _NAME: Final = pa.dictionary(pa.int32(), pa.string())
 COUNTS_SCHEMA: Final = pa.schema(
-    [("city_id", pa.string()), ("station_id", pa.string()), ("kind", pa.string()), ("events", pa.int64())]
+    [
+        ("city_id", pa.string()),
+        ("station_id", pa.string()),
+        ("kind", pa.string()),
+        ("event_date", pa.date32()),
+        ("first_ingest_date", pa.date32()),
+        ("events", pa.int64()),
+    ]
 )
 
 
@@ -35,11 +42,15 @@ class Facts:
     """
 
     def __init__(self, events: pa.Table, counts: pa.Table, scope: Scope) -> None:
-        """Takes events that are unique and not after as_of, and the closed days of the scope."""
+        """Takes events that are unique and not after as_of, and the closed days of the scope.
+
+        Two closings at once may have left a row of the closed days twice, until one of them has mended it.
+        """
+        counts = _unique(counts)
         self.stations, station = _stations(events, counts)
         self.station, self._counted_station = station[: events.num_rows], station[events.num_rows :]
         self.kind, self._counted_kind = _kinds(events["kind"]), _kinds(counts["kind"])
-        self._counted = counts["events"].fill_null(0).cast(pa.float64()).to_numpy()
+        self._counted = counts["events_max"].fill_null(0).cast(pa.float64()).to_numpy()
         self.delta: Numbers = events["delta"].cast(pa.float64(), safe=False).to_numpy()
         self.age_us = _age_us(events, scope.as_of)
         self._is_open = ~_is_in_daily_counts(events, scope)
@@ -89,6 +100,11 @@ def used_events(deliveries: pa.Table, scope: Scope) -> pa.Table:
     known = deliveries.filter(pc.field("ingest_ts") <= pa.scalar(scope.known_at, TIME))
     first = known.filter(pa.array(is_first_delivery(known)))
     return first.filter(pc.field("ts_iso") <= pa.scalar(scope.as_of, TIME))
+
+
+def _unique(counts: pa.Table) -> pa.Table:
+    key = [name for name in COUNTS_SCHEMA.names if name != "events"]
+    return counts.group_by(key, use_threads=False).aggregate([("events", "max")])
 
 
 def _stations(*tables: pa.Table) -> tuple[pa.Table, Integers]:

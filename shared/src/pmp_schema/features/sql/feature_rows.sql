@@ -21,9 +21,11 @@ facts AS (
   FROM events
   WHERE age_us >= 0
   UNION ALL
-  SELECT city_id, station_id, kind, NULL, NULL, events
+  -- Two closings at once may leave a row twice, until one of them has mended it.
+  SELECT city_id, station_id, kind, NULL, NULL, MAX(events)
   FROM `{station_daily_counts}`
   WHERE event_date < DATE(@as_of) AND first_ingest_date < @open_from
+  GROUP BY city_id, station_id, kind, event_date, first_ingest_date
 ),
 stations AS (
   SELECT
