@@ -14,7 +14,12 @@ from pmp_schema.features import (
     last_closed_date,
     read_scope,
 )
-from pmp_schema.features.statements import feature_rows, merge_station_features, stage_features
+from pmp_schema.features.statements import (
+    count_station_features,
+    feature_rows,
+    merge_station_features,
+    stage_features,
+)
 
 _PARAMETER: Final = re.compile(r"(?<!@)@(\w+)")
 WRITTEN: Final = "written"
@@ -39,10 +44,14 @@ def script(
     scope = read_scope(warehouse, tables, catalogue(), as_of=as_of, known_at=known_at)
     staging = staging_table(tables, attempt_id)
     stage = stage_features(feature_rows(tables, catalogue(), scope), staging=staging)
-    merge = merge_station_features(tables, staging=staging, as_of=as_of)
-    text = files(__package__).joinpath("sql", "run.sql").read_text("utf-8")
-    for name, value in {"stage": _bound(stage), "merge": _bound(merge), "staging": staging}.items():
-        text = text.replace(f"{{{name}}}", value.strip())
+    statements = {
+        "stage": stage,
+        "merge": merge_station_features(tables, staging=staging, as_of=as_of),
+        "count": count_station_features(tables, as_of=as_of),
+    }
+    text = files(__package__).joinpath("sql", "run.sql").read_text("utf-8").replace("{staging}", staging)
+    for name, statement in statements.items():
+        text = text.replace(f"{{{name}}}", _bound(statement).strip())
     return Statement(text)
 
 

@@ -21,7 +21,7 @@ STAGED = "pmp_features"  # staging tables are made there, under names that nobod
 
 # Account -> the SQL that it runs. Workers end a feature run; who submits it does all that comes before.
 RUN_AS = {
-    "pmp-dataflow-worker": ["beam/src/**/sql/*.sql", f"{FEATURES}/merge_station_features.sql"],
+    "pmp-dataflow-worker": ["beam/src/**/sql/*.sql", f"{FEATURES}/*_station_features.sql"],
     "pmp-dataflow-submitter": [f"{FEATURES}/**/*.sql"],
     "pmp-feature-launcher": ["feature-launcher/src/**/sql/*.sql", f"{FEATURES}/**/*.sql"],
     "pmp-dlq-replayer": ["dlq-replayer/src/**/sql/*.sql"],

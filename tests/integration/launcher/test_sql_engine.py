@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -24,21 +25,9 @@ RUN = "features-sql-20251116t021500z"
 REQUESTED_AT = datetime(2025, 11, 16, 2, 16, tzinfo=UTC)
 
 
-def run(emulated, given, attempt):
-    warehouse = BigQueryWarehouse(emulated.client, timeout_s=20, statement_s=60)
-    statement = script(
-        warehouse,
-        emulated.tables,
-        as_of=given.as_of,
-        known_at=given.known_at,
-        attempt_id=f"{RUN}-{attempt}",
-        now=given.known_at,
-    )
-    (row,) = warehouse.query(statement)
-    return row["written"]
-
-
-def test_a_run_and_its_repetition_leave_the_rows_of_the_oracle(emulated):
+@pytest.fixture(scope="module")
+def given(emulated):
+    """A scenario whose events are in the tables."""
     given = scenario(1010)
     rows = [
         {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in row.items()}
@@ -46,11 +35,49 @@ def test_a_run_and_its_repetition_leave_the_rows_of_the_oracle(emulated):
     ]
     for first in range(0, len(rows), 200):
         emulated.insert("raw_events", rows[first : first + 200])
+    return given
+
+
+@pytest.fixture
+def warehouse(emulated):
+    emulated.run(f"DELETE FROM `{emulated.tables.station_features}` WHERE TRUE")
+    return BigQueryWarehouse(emulated.client, timeout_s=20, statement_s=60)
+
+
+def run_script(warehouse, tables, given, attempt):
+    return script(
+        warehouse,
+        tables,
+        as_of=given.as_of,
+        known_at=given.known_at,
+        attempt_id=f"{RUN}-{attempt}",
+        now=given.known_at,
+    )
+
+
+def check_rows(emulated, given):
     expected = expected_rows(given.events, given.as_of, given.known_at)
+    stored = emulated.run(f"SELECT * FROM `{emulated.tables.station_features}`")
+    assert by_key(stored) == pytest.approx(expected, rel=1e-9, abs=0)
+    return len(expected)
+
+
+def test_a_run_and_its_repetition_leave_the_rows_of_the_oracle(emulated, warehouse, given):
     for attempt in (1, 2):
-        assert run(emulated, given, attempt) == len(expected)
-        stored = emulated.run(f"SELECT * FROM `{emulated.tables.station_features}`")
-        assert by_key(stored) == pytest.approx(expected, rel=1e-9, abs=0)
+        (row,) = warehouse.query(run_script(warehouse, emulated.tables, given, attempt))
+        assert row["written"] == check_rows(emulated, given)
+
+
+def test_two_attempts_that_merge_at_once_leave_one_set(emulated, warehouse, given):
+    """Where there was no set before, neither deletes a row; so BigQuery lets both pass, and both sets are there."""
+    statement = run_script(warehouse, emulated.tables, given, 1)
+    other = (
+        "IF merges = 1 THEN INSERT INTO"
+        f" `{emulated.tables.station_features}` SELECT * FROM `{emulated.tables.station_features}`; END IF;"
+    )
+    head, merge, rest = statement.sql.partition("THEN\n  DELETE;")
+    (row,) = warehouse.query(replace(statement, sql=f"{head}{merge}\n{other}{rest}"))
+    assert row["written"] == check_rows(emulated, given)
 
 
 def test_the_process_of_a_local_run_tells_how_many_rows_it_has_written(emulated):

@@ -9,7 +9,7 @@ from google.api_core import retry
 from google.api_core.exceptions import RetryError
 
 from pmp_schema.features import FeatureTables, Parameter, Statement, Warehouse
-from pmp_schema.features.statements import merge_station_features
+from pmp_schema.features.statements import count_station_features, merge_station_features
 
 _VISIBLE_WITHIN_S: Final = 60.0
 
@@ -41,10 +41,18 @@ def merge_staged(
     if written is not None and staged != written:
         staged = _await_rows(warehouse, staging, as_of, written)
     if staged:
-        warehouse.query(merge_station_features(tables, staging=staging, as_of=as_of))
+        _merge(warehouse, tables, staging, as_of, staged)
     elif stored := count_rows(warehouse, tables.station_features, as_of):
         raise EmptyRunError(f"no rows, but {stored} are stored for {as_of.isoformat()}")
     return staged
+
+
+def _merge(warehouse: Warehouse, tables: FeatureTables, staging: str, as_of: datetime, staged: int) -> None:
+    merge = merge_station_features(tables, staging=staging, as_of=as_of)
+    warehouse.query(merge)
+    [stored] = warehouse.query(count_station_features(tables, as_of=as_of))
+    if stored["row_count"] > staged:
+        warehouse.query(merge)
 
 
 def count_rows(warehouse: Warehouse, table: str, as_of: datetime) -> int:

@@ -1,14 +1,18 @@
 -- A whole run as one job: the rows into a table of their own, then into station_features, all at once.
-DECLARE conflicts INT64 DEFAULT 0;
+DECLARE merges INT64 DEFAULT 0;
 {stage};
 LOOP
+  SET merges = merges + 1;
   BEGIN
     {merge};
-    BREAK;
+    -- More rows than were staged: another attempt has merged its own at the same time. The merge begins anew, and
+    -- replaces both sets.
+    IF merges >= 5 OR ({count}) <= (SELECT COUNT(*) FROM `{staging}`) THEN
+      BREAK;
+    END IF;
   EXCEPTION WHEN ERROR THEN
     -- Another run has changed the table meanwhile; the merge begins anew.
-    SET conflicts = conflicts + 1;
-    IF conflicts >= 5 OR NOT CONTAINS_SUBSTR(@@error.message, 'concurrent update') THEN
+    IF merges >= 5 OR NOT CONTAINS_SUBSTR(@@error.message, 'concurrent update') THEN
       RAISE;
     END IF;
   END;

@@ -40,7 +40,8 @@ def read_scope(
 def close_days(warehouse: Warehouse, tables: FeatureTables, *, through: date) -> tuple[date, ...]:
     """Brings station_daily_counts up to an ingest date, at most `last_closed_date(now)`.
 
-    Safe to repeat, and to run twice at once: a day's counts never change.
+    Safe to repeat, because a day's counts never change, and to run twice at once: who ends last sees to it that they
+    are there once. Until then, and where it is killed before, they may be there twice, with the same numbers.
 
     Returns:
         The event dates whose counts were written.
@@ -54,7 +55,12 @@ def close_days(warehouse: Warehouse, tables: FeatureTables, *, through: date) ->
         merge = statements.merge_daily_counts(
             tables, closed_through=closed, through=through, event_dates=event_dates
         )
+        doubled = statements.doubled_daily_counts(
+            tables, closed_through=closed, through=through, event_dates=event_dates
+        )
         warehouse.query(merge)
+        if warehouse.query(doubled):
+            warehouse.query(merge)
     return event_dates
 
 

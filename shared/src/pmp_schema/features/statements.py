@@ -102,8 +102,22 @@ def stage_features(rows: Statement, *, staging: str) -> Statement:
 
 
 def merge_station_features(tables: FeatureTables, *, staging: str, as_of: datetime) -> Statement:
-    """Replaces the rows of an as_of by those of a staging table with the same columns."""
+    """Replaces the rows of an as_of by those of a staging table with the same columns.
+
+    Two at once may leave both sets where there was none: see `count_station_features`.
+    """
     sql = _fill("merge_station_features", station_features=tables.station_features, staging=staging)
+    return Statement(sql, (Parameter("as_of", "TIMESTAMP", as_of),))
+
+
+def count_station_features(tables: FeatureTables, *, as_of: datetime) -> Statement:
+    """One row, `row_count`: the rows of an as_of; after a merge more than were staged, where another went with it.
+
+    BigQuery lets merges that delete nothing pass side by side
+    (https://cloud.google.com/bigquery/docs/data-manipulation-language#dml_statement_conflicts). The one that ends last
+    finds both sets, and merges again: that deletes rows, so that of two only one can do it at a time.
+    """
+    sql = _fill("count_station_features", station_features=tables.station_features)
     return Statement(sql, (Parameter("as_of", "TIMESTAMP", as_of),))
 
 
@@ -122,14 +136,15 @@ def merge_daily_counts(
         raw_events=tables.raw_events,
         station_daily_counts=tables.station_daily_counts,
     )
-    return Statement(
-        sql,
-        (
-            Parameter("event_dates", "DATE", tuple(event_dates)),
-            Parameter("open_from", "DATE", open_from(closed_through)),
-            Parameter("through", "DATE", through),
-        ),
-    )
+    return Statement(sql, _closing(closed_through, through, event_dates))
+
+
+def doubled_daily_counts(
+    tables: FeatureTables, *, closed_through: date | None, through: date, event_dates: Sequence[date]
+) -> Statement:
+    """A row where a merge of the same dates went side by side with another one, as `count_station_features` tells."""
+    sql = _fill("doubled_daily_counts", station_daily_counts=tables.station_daily_counts)
+    return Statement(sql, _closing(closed_through, through, event_dates))
 
 
 def wide_view(features: Sequence[Feature]) -> str:
@@ -140,6 +155,16 @@ def wide_view(features: Sequence[Feature]) -> str:
         for feature in features
     )
     return _fill("wide_view", columns=columns, project="{project}")
+
+
+def _closing(
+    closed_through: date | None, through: date, event_dates: Sequence[date]
+) -> tuple[Parameter, ...]:
+    return (
+        Parameter("event_dates", "DATE", tuple(event_dates)),
+        Parameter("open_from", "DATE", open_from(closed_through)),
+        Parameter("through", "DATE", through),
+    )
 
 
 def _expression(feature: Feature) -> str:

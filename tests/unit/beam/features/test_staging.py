@@ -41,6 +41,27 @@ def test_rows_that_were_appended_twice_count_once():
     }
 
 
+class ContestedDuck(Duck):
+    """Another run of the same as_of merges its rows at the same time as the first merge."""
+
+    is_alone = False
+
+    def query(self, statement):
+        found = super().query(statement)
+        if "MERGE" in statement.sql and not self.is_alone:
+            self.is_alone = True
+            self.insert("station_features", [row("s1", 5.0), row("other", 6.0)])
+        return found
+
+
+def test_two_runs_that_merge_at_once_leave_one_set():
+    """Where there was no set before, neither deletes a row; so BigQuery lets both pass, and both sets are there."""
+    duck = ContestedDuck()
+    duck.insert("staging", [row("s1", 1.0), row("s1", 1.0)])
+    assert merge(duck) == 1
+    assert by_key(duck.rows("station_features")) == {("c", "s1", "pickup_count", "2h"): 1.0}
+
+
 def test_no_rows_where_there_were_none_is_a_run_without_rows():
     assert merge(Duck(), written=0) == 0
 

@@ -7,7 +7,7 @@ import pytest
 
 from pmp_schema.features import close_days, parse_catalogue, read_scope
 from tests.fakes.feature_oracle import Event, Scenario, expected_rows, scenario
-from tests.fakes.feature_run import by_key, raw_rows, sql_rows
+from tests.fakes.feature_run import by_key, counts_by_key, raw_rows, sql_rows
 
 AS_OF = datetime(2025, 11, 16, 2, 15, tzinfo=UTC)
 TICK, MINUTE, HOUR, DAY = (
@@ -113,6 +113,41 @@ def test_the_days_that_are_closed_change_no_row(duck, closings):
     days = [given.known_at.date() + (day - 50) * DAY for day in closings]
     duck.insert("raw_events", raw_rows(given.events))
     found = by_key(sql_rows(duck, duck.tables, replace(given, closings=days)))
+    assert found == pytest.approx(expected_rows(given.events, given.as_of, given.known_at), rel=1e-9, abs=0)
+
+
+class Contested:
+    """A warehouse on which another closing merges the same days, at the same time as the first merge."""
+
+    def __init__(self, duck):
+        self.duck = duck
+        self.is_alone = False
+
+    def query(self, statement):
+        found = self.duck.query(statement)
+        if statement.sql.startswith("-- Makes the counts") and not self.is_alone:
+            self.duck.insert("station_daily_counts", self.duck.rows("station_daily_counts"))
+            self.is_alone = True
+        return found
+
+
+def test_two_closings_at_once_leave_each_count_once(duck):
+    """Neither deletes a row of the days that it closes; so BigQuery lets both pass, and both sets are there."""
+    duck.insert("raw_events", raw_rows([event(1, 2 * DAY), event(2, 3 * DAY)]))
+    contested = Contested(duck)
+    close_days(contested, duck.tables, through=AS_OF.date() - DAY)
+    assert contested.is_alone
+    assert len(counts_by_key(duck.rows("station_daily_counts"))) == 2
+
+
+def test_counts_that_are_there_twice_count_once(duck):
+    """Between two closings at once and the second merge of one of them."""
+    given = scenario(7)
+    duck.insert("raw_events", raw_rows(given.events))
+    close_days(duck, duck.tables, through=given.as_of.date() - DAY)
+    assert duck.rows("station_daily_counts")
+    duck.insert("station_daily_counts", duck.rows("station_daily_counts"))
+    found = by_key(sql_rows(duck, duck.tables, given))
     assert found == pytest.approx(expected_rows(given.events, given.as_of, given.known_at), rel=1e-9, abs=0)
 
 

@@ -26,7 +26,11 @@ STATEMENTS = {
     "stage_features": statements.stage_features(
         statements.feature_rows(TABLES, catalogue(), SCOPE), staging="my-project.pmp_features.staging"
     ),
+    "count_station_features": statements.count_station_features(TABLES, as_of=AT),
     "merge_daily_counts": statements.merge_daily_counts(
+        TABLES, closed_through=None, through=AT.date(), event_dates=[AT.date()]
+    ),
+    "doubled_daily_counts": statements.doubled_daily_counts(
         TABLES, closed_through=None, through=AT.date(), event_dates=[AT.date()]
     ),
 }
@@ -83,7 +87,22 @@ def test_partitions_are_pruned_by_constants():
     """BigQuery prunes by parameters, not by what a subquery gives."""
     assert "event_date BETWEEN @first_date AND DATE(@as_of)" in STATEMENTS["feature_rows"].sql
     assert "event_date IN UNNEST(@event_dates) AND" in STATEMENTS["merge_daily_counts"].sql
-    assert "stored.event_date = DATE(@as_of)" in STATEMENTS["merge_station_features"].sql
+
+
+@pytest.mark.parametrize(
+    ("name", "pruned"),
+    [
+        ("merge_station_features", "stored.event_date = DATE(@as_of)"),
+        ("merge_daily_counts", "counts.event_date IN UNNEST(@event_dates)"),
+    ],
+)
+def test_a_merge_reads_only_the_partitions_that_it_replaces(name, pruned):
+    """With rows of both sides unmatched BigQuery prunes by nothing in a join's condition: there must be no join."""
+    _, no_join, clauses = code(STATEMENTS[name].sql).partition("\nON FALSE\n")
+    assert no_join
+    assert "WHEN MATCHED" not in clauses
+    deletes = clauses.partition("WHEN NOT MATCHED BY SOURCE")[2]
+    assert pruned in deletes
 
 
 def test_every_aggregation_has_its_sql_and_every_file_its_aggregation():

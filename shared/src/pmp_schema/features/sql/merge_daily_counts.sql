@@ -1,5 +1,6 @@
--- Takes the ingest dates from open_from to through into station_daily_counts. An event belongs to the date of its
--- first ingestion, which never changes; running it again changes nothing.
+-- Makes the counts of the ingest dates from open_from to through those of station_daily_counts, all at once. An event
+-- belongs to the date of its first ingestion, which never changes; running it again changes nothing. ON FALSE: only
+-- the partitions concerned are read, and what another closing has left of the same dates goes.
 MERGE `{station_daily_counts}` AS counts
 USING (
   WITH events AS (
@@ -21,18 +22,15 @@ USING (
   WHERE first_ingest_date >= @open_from
   GROUP BY city_id, station_id, kind, event_date, first_ingest_date
 ) AS closed
-ON
-  counts.event_date IN UNNEST(@event_dates)
-  AND counts.event_date = closed.event_date
-  AND counts.city_id = closed.city_id
-  AND counts.station_id = closed.station_id
-  AND counts.kind = closed.kind
-  AND counts.first_ingest_date = closed.first_ingest_date
-WHEN MATCHED THEN
-  UPDATE SET events = closed.events, bikes = closed.bikes
-WHEN NOT MATCHED THEN
+ON FALSE
+WHEN NOT MATCHED BY TARGET THEN
   INSERT (city_id, station_id, kind, event_date, first_ingest_date, events, bikes)
   VALUES (
     closed.city_id, closed.station_id, closed.kind, closed.event_date, closed.first_ingest_date, closed.events,
     closed.bikes
   )
+WHEN NOT MATCHED BY SOURCE
+  AND counts.event_date IN UNNEST(@event_dates)
+  AND counts.first_ingest_date BETWEEN @open_from AND @through
+THEN
+  DELETE

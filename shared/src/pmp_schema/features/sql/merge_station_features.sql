@@ -1,5 +1,6 @@
 -- Makes the staged rows the rows of as_of, all at once: a reader sees the set before or the set after. The staging
--- table may hold a row twice, because it is appended to at least once.
+-- table may hold a row twice, because it is appended to at least once. ON FALSE: a join on the key would read the
+-- whole table, because it is a full outer one; so only the day of as_of is read.
 MERGE `{station_features}` AS stored
 USING (
   SELECT event_date, city_id, station_id, feature_name, window_len, as_of, MIN(value) AS value
@@ -7,16 +8,7 @@ USING (
   WHERE event_date = DATE(@as_of) AND as_of = @as_of
   GROUP BY event_date, city_id, station_id, feature_name, window_len, as_of
 ) AS staged
-ON
-  stored.event_date = DATE(@as_of)
-  AND stored.event_date = staged.event_date
-  AND stored.city_id = staged.city_id
-  AND stored.station_id = staged.station_id
-  AND stored.feature_name = staged.feature_name
-  AND stored.window_len = staged.window_len
-  AND stored.as_of = staged.as_of
-WHEN MATCHED THEN
-  UPDATE SET value = staged.value
+ON FALSE
 WHEN NOT MATCHED BY TARGET THEN
   INSERT (city_id, station_id, feature_name, window_len, value, as_of, event_date)
   VALUES (

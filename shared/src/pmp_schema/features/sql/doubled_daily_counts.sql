@@ -1,0 +1,7 @@
+-- One row where station_daily_counts has a row twice, of the dates that a closing has merged.
+SELECT event_date
+FROM `{station_daily_counts}`
+WHERE event_date IN UNNEST(@event_dates) AND first_ingest_date BETWEEN @open_from AND @through
+GROUP BY city_id, station_id, kind, event_date, first_ingest_date
+HAVING COUNT(*) > 1
+LIMIT 1
