@@ -1,6 +1,6 @@
 """What BigQuery knows of a system's snapshots: where the curation stands, and what it has not seen."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
@@ -15,10 +15,15 @@ from pmp_schema.bigquery.queries import Queries, query_client
 from pmp_schema.errors import Reason
 from pmp_schema.push import PushMessage
 
+_Row = Mapping[str, Any]
+
 END: Final = datetime(9999, 1, 1, tzinfo=UTC)
 BEGIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE_SNAPSHOTS: Final = 20  # of about half a megabyte each
 _PAGE_ROWS: Final = 5000
+_LATELY: Final = timedelta(days=2)
+# A poll has its snapshot's feed time; where a message has none it may be that of another delivery.
+_FEED_TIMES_DIFFER: Final = timedelta(days=1)
 _ACCEPTED: Final = frozenset({"ok", "unchanged"})
 _FETCHED: Final = "fetch-finished"  # the collector's attribute; the row has the time of its append
 # Reasons of letters that hold a part of a snapshot; the snapshot itself may still have to be curated.
@@ -73,28 +78,31 @@ class BigQueryHistory:
 
     Args:
         bodies: of so many snapshots are asked for at a time.
+        now: aware UTC clock.
     """
 
-    def __init__(self, queries: Queries, rules: Rules = DEFAULT_RULES, *, bodies: int = 500) -> None:
+    def __init__(
+        self,
+        queries: Queries,
+        rules: Rules = DEFAULT_RULES,
+        *,
+        bodies: int = 500,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._queries = queries
         self._rules = rules
         self._bodies = bodies
+        self._now = now
 
     def systems(self, since: datetime) -> list[str]:
         return [row["system_id"] for row in self._queries.rows("polled_systems", since=("TIMESTAMP", since))]
 
     def state(self, system_id: str) -> SystemState | None:
-        polls = [
-            *self._queries.rows(
-                "last_polls",
-                page_rows=_PAGE_ROWS,
-                system_id=("STRING", system_id),
-                polls=("INT64", self._rules.remembered_events),
-            )
-        ]
-        accepted = next((poll for poll in polls if poll["verdict"] in _ACCEPTED), None)
-        if accepted is None:
+        # All partitions are read only for a system that has been silent, or is a recording of long ago.
+        last = self._last_polls(system_id, self._now() - _LATELY) or self._last_polls(system_id, BEGIN)
+        if last is None:
             return None
+        accepted, polls = last
         # Poll rows are written last: what a snapshot without one has left behind is made again, with the same ids.
         until: datetime = accepted["feed_ts"]
         rows = self._queries.rows(
@@ -115,7 +123,7 @@ class BigQueryHistory:
         self, system_id: str, *, since: datetime, after: datetime = BEGIN, until: datetime = END
     ) -> list[Missing]:
         rows = self._queries.rows(
-            "uncurated_snapshots",
+            "ingested_snapshots",
             page_rows=_PAGE_ROWS,
             system_id=("STRING", system_id),
             since=("TIMESTAMP", since),
@@ -123,7 +131,9 @@ class BigQueryHistory:
             until=("TIMESTAMP", until),
             reasons_of_parts=("STRING", " ".join(_OF_PARTS)),
         )
-        return [Missing(row["event_id"], row["feed_ts"], row["ingest_ts"]) for row in rows]
+        ingested = [Missing(row["event_id"], row["feed_ts"], row["ingest_ts"]) for row in rows]
+        curated = self._curated(system_id, [one.feed_ts for one in ingested])
+        return [one for one in ingested if one.event_id not in curated]
 
     def messages(self, system_id: str, snapshots: Sequence[Missing]) -> Iterator[PushMessage]:
         # Bodies are asked for by themselves: a day of them is a gigabyte, a day of ids some hundred kilobytes.
@@ -138,6 +148,36 @@ class BigQueryHistory:
                 until=("TIMESTAMP", max(one.ingest_ts for one in asked)),
             )
             yield from (_message(system_id, row) for row in rows)
+
+    def _last_polls(self, system_id: str, since: datetime) -> tuple[_Row, list[_Row]] | None:
+        """The last accepted poll, and all of the last ones; None where none was accepted."""
+        rows = self._queries.rows(
+            "last_polls",
+            page_rows=_PAGE_ROWS,
+            system_id=("STRING", system_id),
+            since=("TIMESTAMP", since),
+            polls=("INT64", self._rules.remembered_events),
+        )
+        polls = [*rows]
+        accepted = next((poll for poll in polls if poll["verdict"] in _ACCEPTED), None)
+        return None if accepted is None else (accepted, polls)
+
+    def _curated(self, system_id: str, feed_times: Sequence[datetime]) -> set[str]:
+        """Of the snapshots at these times those with a poll row.
+
+        Asked for by itself, because only bounds that are known before a query keep it from reading the polls of
+        all time.
+        """
+        if not feed_times:
+            return set()
+        rows = self._queries.rows(
+            "curated_snapshots",
+            page_rows=_PAGE_ROWS,
+            system_id=("STRING", system_id),
+            oldest=("TIMESTAMP", min(feed_times) - _FEED_TIMES_DIFFER),
+            newest=("TIMESTAMP", max(feed_times) + _FEED_TIMES_DIFFER),
+        )
+        return {row["event_id"] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

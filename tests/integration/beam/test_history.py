@@ -85,6 +85,15 @@ def test_what_has_neither_poll_row_nor_letter_of_its_own_is_missing_in_the_feeds
     assert found[0].ingest_ts == given[0].publish_ts + timedelta(seconds=1)
 
 
+def test_only_polls_of_about_the_time_of_the_snapshots_are_read(history, tables, system):
+    given = [poll(system, minute, a=1) for minute in range(2)]
+    tables.insert("feed_snapshots", *(raw(one) for one in given))
+    for one, days in zip(given, (0.9, 1.1), strict=True):
+        at = START - timedelta(days=days)
+        tables.insert("feed_polls", {"event_id": event_id(one), "feed_ts": at})
+    assert minutes(history.missing(system, since=BEFORE)) == [1]
+
+
 def test_missing_is_bounded_by_feed_time_and_ingestion(history, tables, system):
     tables.insert("feed_snapshots", *(raw(poll(system, minute, a=1)) for minute in range(6)))
     late = raw(poll(system, 6, a=1), ingest_ts=START + timedelta(days=1))
@@ -148,6 +157,16 @@ def test_the_state_is_that_of_the_job_that_wrote_the_rows(history, tables, syste
     assert found.stations["a"].known_bikes == 5
     assert (found.accepted_us, found.is_suspect, found.absent) == (kept.accepted_us, True, kept.absent)
     assert set(found.events) == set(kept.events)
+
+
+def test_of_a_system_that_was_polled_lately_only_the_last_days_are_read(project, tables, system):
+    old, new = curated(poll(system, -3 * 24 * 60, a=5), poll(system, 0, a=4))
+    keep(tables, old, new)
+    queries = Queries(project.bigquery, "pmp_beam", timeout_s=20)
+    for age, remembered in ((1, 1), (30, 2)):
+        found = BigQueryHistory(queries, now=lambda age=age: START + timedelta(days=age)).state(system)
+        assert found.accepted_us == new.state.accepted_us
+        assert len(found.events) == remembered
 
 
 def test_rows_of_a_snapshot_without_poll_row_do_not_count(history, tables, system):

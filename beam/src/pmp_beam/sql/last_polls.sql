@@ -1,8 +1,7 @@
--- The polls of a system that were curated last. No bound on feed_ts: a recording is played years after its time;
--- the clustering by system_id prunes.
+-- The polls of a system that were curated last.
 SELECT feed_ts, event_id, verdict, stations
 FROM `{feed_polls}`
-WHERE system_id = @system_id
+WHERE system_id = @system_id AND feed_ts >= @since
 -- And the last accepted one, however many came after it.
 QUALIFY
   ROW_NUMBER() OVER (ORDER BY feed_ts DESC, ingest_ts DESC) <= @polls

@@ -1,5 +1,5 @@
--- The snapshots of a system that are neither curated nor dead letters as a whole, in the feed's order. Bodies, by far
--- the most of a row, are not read here.
+-- The snapshots of a system that are no dead letters as a whole, in the feed's order. Bodies, by far the most of a row,
+-- are not read here.
 WITH
 snapshots AS (
   SELECT event_id, ingest_ts, message_id, COALESCE(event_ts, publish_ts, ingest_ts) AS feed_ts
@@ -11,10 +11,6 @@ SELECT event_id, feed_ts, ingest_ts
 FROM snapshots
 WHERE
   feed_ts > @after AND feed_ts <= @until
-  AND NOT EXISTS (
-    SELECT 1 FROM `{feed_polls}` AS polls
-    WHERE polls.system_id = @system_id AND polls.event_id = snapshots.event_id
-  )
   AND NOT EXISTS (
     SELECT 1 FROM `{dead_letters}` AS letters
     WHERE
