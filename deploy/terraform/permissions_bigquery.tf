@@ -17,7 +17,7 @@ locals {
       role = local.reads
       to = {
         replayer  = ["feed_snapshots", "raw_events", "station_information"]
-        launcher  = ["raw_events"]
+        launcher  = ["raw_events", "events"]
         submitter = ["raw_events"]
         worker = [
           "feed_snapshots", "raw_events", "station_status", "feed_polls", "station_daily_counts", "dead_letters",
@@ -40,7 +40,6 @@ locals {
       role = local.reads
       to = {
         replayer  = ["pmp_ops"]
-        launcher  = ["pmp_ops"]
         dashboard = ["pmp_raw", "pmp_curated", "pmp_marts"]
       }
     }

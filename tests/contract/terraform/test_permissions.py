@@ -25,7 +25,7 @@ GRANTS = {
     },
     "pmp-feature-launcher": {
         "pubsub.publisher": {"pmp-ops-events"},
-        "bigquery.dataViewer": {"raw_events", "pmp_ops"},
+        "bigquery.dataViewer": {"raw_events", "events"},
         "bigquery.dataEditor": {"pmp_features", "station_daily_counts"},
         "bigquery.jobUser": {"project"},
         "pmpFeatureStarter": {"update-station-features-launcher"},

@@ -4,7 +4,7 @@ import pytest
 
 from pmp_schema.bigquery.queries import query_client
 from pmp_schema.features import FeatureTables
-from pmp_schema.tables import table, view_sql
+from pmp_schema.tables import table
 from pmpctl.project.changes import RETRY
 from pmpctl.project.warehouse import api_table
 from tests.fakes.bigquery_emulator import bigquery_emulator
@@ -37,7 +37,4 @@ def emulated():
             client.create_dataset(dataset, timeout=20, retry=RETRY)
         for name in names:
             client.create_table(api_table(table(name), client.project), timeout=20, retry=RETRY)
-        emulated.run(
-            f"CREATE VIEW `{client.project}.pmp_ops.feature_runs` AS {view_sql('feature_runs', client.project)}"
-        )
         yield emulated

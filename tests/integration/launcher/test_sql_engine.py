@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,7 @@ from pmp_launcher.cloud.executor import Progress
 from pmp_launcher.run import Run, Status, Wanted
 from pmp_launcher.sql_engine import script, staging_table
 from pmp_launcher.warehouse import BigQueryWarehouse
-from pmp_schema.bigquery.queries import Queries
+from pmp_schema.bigquery.queries import Queries, statement
 from tests.fakes.feature_oracle import expected_rows, scenario
 from tests.fakes.feature_run import by_key, raw_rows
 from tests.fakes.pubsub_server import pubsub_server
@@ -22,6 +23,7 @@ from tests.fakes.pubsub_server import pubsub_server
 pytestmark = pytest.mark.integration
 
 RUN = "features-sql-20251116t021500z"
+MINUTE = timedelta(minutes=1)
 REQUESTED_AT = datetime(2025, 11, 16, 2, 16, tzinfo=UTC)
 
 
@@ -70,13 +72,13 @@ def test_a_run_and_its_repetition_leave_the_rows_of_the_oracle(emulated, warehou
 
 def test_two_attempts_that_merge_at_once_leave_one_set(emulated, warehouse, given):
     """Where there was no set before, neither deletes a row; so BigQuery lets both pass, and both sets are there."""
-    statement = run_script(warehouse, emulated.tables, given, 1)
+    alone = run_script(warehouse, emulated.tables, given, 1)
     other = (
         "IF merges = 1 THEN INSERT INTO"
         f" `{emulated.tables.station_features}` SELECT * FROM `{emulated.tables.station_features}`; END IF;"
     )
-    head, merge, rest = statement.sql.partition("THEN\n  DELETE;")
-    (row,) = warehouse.query(replace(statement, sql=f"{head}{merge}\n{other}{rest}"))
+    head, merge, rest = alone.sql.partition("THEN\n  DELETE;")
+    (row,) = warehouse.query(replace(alone, sql=f"{head}{merge}\n{other}{rest}"))
     assert row["written"] == check_rows(emulated, given)
 
 
@@ -111,16 +113,15 @@ def test_an_attempt_stages_in_a_table_of_its_own_beside_the_features(emulated):
     )
 
 
-def test_runs_without_an_end_are_unfinished(emulated):
-    at = datetime.now(UTC) - timedelta(hours=1)
-
-    def told(run_id, *statuses):
+def test_runs_of_the_last_week_without_an_end_are_unfinished(emulated):
+    def told(run_id, *statuses, days=0.0, apart=MINUTE):
+        at = datetime.now(UTC) - timedelta(hours=1, days=days)
         return [
             {
-                "event_id": f"{run_id}-{status}",
+                "event_id": f"{run_id}-{n}-{status}",
                 "type": f"feature_run.{status}",
                 "subject": run_id,
-                "time": (at + timedelta(minutes=n)).isoformat(),
+                "time": (at + n * apart).isoformat(),
                 "data": json.dumps({"engine": "sql"}),
                 "publish_ts": at.isoformat(),
             }
@@ -134,10 +135,23 @@ def test_runs_without_an_end_are_unfinished(emulated):
             *told("r-2", "requested", "started"),
             *told("r-3", "requested", "started", "succeeded"),
             *told("r-4", "requested", "failed"),
+            *told("begun-again", "requested", "started", "failed", "requested", "started"),
+            *told("late-end", "requested", "started", "succeeded", "failed", "started"),
+            *told("at-once", "requested", "started", "failed", apart=0 * MINUTE),
+            *told("young", "requested", days=6.9),
+            *told("old", "requested", "started", days=7.1),
+            *told("very-old", "requested", "started", days=7.5, apart=timedelta(days=1)),
         ],
     )
     found = Queries(emulated.client, "pmp_launcher", timeout_s=20).rows("unfinished_runs")
-    assert sorted(row["run_id"] for row in found) == ["r-1", "r-2"]
+    assert sorted(row["run_id"] for row in found) == ["begun-again", "r-1", "r-2", "young"]
+
+
+def test_unfinished_runs_are_asked_of_the_partitions_of_some_days():
+    """A filter on what a view aggregates prunes nothing."""
+    sql = statement("pmp_launcher", "unfinished_runs", "p")
+    assert re.findall("`(.*)`", sql) == ["p.pmp_ops.events"]
+    assert re.search(r"\n +time >= TIMESTAMP_SUB\(CURRENT_TIMESTAMP\(\), INTERVAL 8 DAY\)\n", sql)
 
 
 @pytest.fixture
