@@ -68,10 +68,14 @@ def written_bytes(systems=1):
     return systems * (MINUTES * SNAPSHOT_BYTES + (DERIVED + OPS) * EVENT_BYTES + status)
 
 
+def feature_bytes():
+    """All of station_features after a month: by each run, each feature of each station."""
+    return RUNS * STATIONS * len(catalogue()) * width("station_features")
+
+
 def stored_bytes():
-    """After a month; features by each run, each feature of each station."""
-    features = RUNS * STATIONS * len(catalogue()) * width("station_features")
-    return written_bytes() - DERIVED * (EVENT_BYTES - width("raw_events")) + features
+    """After a month."""
+    return written_bytes() - DERIVED * (EVENT_BYTES - width("raw_events")) + feature_bytes()
 
 
 def requests_usd(amount, gib, *, seconds=ASSUMED["request_seconds"], billed=False):
@@ -114,28 +118,30 @@ def run_bytes(rows_a_day, stations=STATIONS, days=STORED_DAYS):
         "raw_events", "event_id", "city_id", "station_id", "kind", "delta", "event_date", "ingest_ts", "ts_iso",
         "message_id",
     )  # fmt: skip
+    rows = stations * len(catalogue())
     statements = (
         window * rows_a_day * events,  # feature_rows.sql
         days * stations * 2 * (width("station_daily_counts") - 8),
         (days - window) * rows_a_day * width("raw_events", "event_date", "ingest_ts"),  # open_dates.sql
         days * stations * 2 * 8,  # closed_through.sql, twice
         days * stations * 2 * 8,
-        24
-        * stations
-        * len(catalogue())
-        * width("station_features"),  # the day's rows, in the middle of the day
-        stations * len(catalogue()) * width("station_features"),
+        # merge_station_features.sql: of the table only the day of as_of, in the middle of it; and what is staged.
+        24 * rows * width("station_features"),
+        rows * width("station_features"),
+        24 * rows * width("station_features", "event_date", "as_of"),  # count_station_features.sql
     )
     return sum(max(10e6, amount) for amount in statements)
 
 
 def history_bytes(days=STORED_DAYS):
-    """What a month of looks at the list of runs and of reconciliations reads: of all days that are kept."""
-    events = days * 24 * 60 * 3 * width("events", "event_id", "type", "subject", "time", "data", "publish_ts")
+    """What a month of reconciliations reads, of all days that are kept, and of looks for unfinished runs, of eight."""
+    events = 24 * 60 * 3  # a day
+    looked = min(days, 8.5) * events * width("events", "type", "subject", "time")
+    counted = days * events * width("events", "event_id", "type", "subject", "data")
     arrived = width("raw_events", "event_id", "event_date", "station_id", "message_id", "publish_ts")
     arrivals = days * 24 * 60 * STATIONS * DERIVED_SHARE * arrived
     [reconcile] = [s for s in TOPOLOGY.schedules if s.path == "/reconcile"]
-    return RUNS * max(10e6, events) + SECONDS / reconcile.every_s * (events + arrivals)
+    return RUNS * max(10e6, looked) + SECONDS / reconcile.every_s * (counted + arrivals)
 
 
 def query_bytes(days=STORED_DAYS):

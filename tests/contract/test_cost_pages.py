@@ -7,6 +7,7 @@ import pytest
 from tests.contract import cost_model as model
 
 COST = (model.ROOT / "docs/07-demo-and-cost-control.md").read_text("utf-8")
+FEATURES = (model.ROOT / "docs/10-features.md").read_text("utf-8")
 SCALE = (model.ROOT / "docs/12-scaling-plan.md").read_text("utf-8")
 
 
@@ -63,13 +64,14 @@ def test_a_year_of_tables_and_the_launcher_s_waiting_are_computed():
         model.usd("bigquery_query", year), model.usd("bigquery_query", year, billed=True)
     )
     assert f"{year / model.TIB:.2f} TiB" in COST
-    assert (
-        f"older events, the list of runs and the reconciliation grow with what is kept: {listed}"
-        in flowing(COST)
-    )
+    assert f"older events and the reconciliation grow with what is kept: {listed}" in flowing(COST)
     assert f"less what is free {billed}" in flowing(COST)
     [waiting] = money(model.requests_usd(model.RUNS, model.memory_gib("launcher"), seconds=10))
     assert f"a month of them is {waiting} more" in flowing(COST)
+
+
+def test_what_the_view_of_the_newest_features_reads_is_computed():
+    assert f"{model.feature_bytes() / 1e9:.1f} GB after a month of one system" in flowing(FEATURES)
 
 
 def test_a_million_of_one_kind_is_computed():
