@@ -43,7 +43,9 @@ def test_the_job_gets_its_own_arguments_those_of_the_run_and_the_deadline(runs, 
         "--runner=DataflowRunner",
         "--as-of=2025-11-16T02:15:00Z",
         "--known-at=2025-11-16T02:14:00.999999Z",
+        "--provisional",
         f"--run-id={RUN}-1",
+        "--dataflow_service_options=max_workflow_runtime_walltime_seconds=1200",
     ]
     assert request.overrides.timeout == timedelta(seconds=1200)
 

@@ -58,7 +58,7 @@ class CloudRunWork:
             job = self._jobs.get_job(name=self.job, timeout=self._timeout_s, retry=self._again)
             # Overriding replaces the job's arguments, so its own come first.
             container = job.template.template.containers[0]
-            args = [*container.args, *_arguments(run)]
+            args = [*container.args, *_arguments(run, deadline_s)]
             overrides = run_v2.RunJobRequest.Overrides(
                 container_overrides=[override(name=container.name, args=args)],
                 timeout=Duration(seconds=int(deadline_s)),
@@ -112,11 +112,14 @@ def _at(time: Any) -> datetime | None:
     return None if time is None else datetime.fromtimestamp(time.timestamp(), UTC)
 
 
-def _arguments(run: Run) -> list[str]:
+def _arguments(run: Run, deadline_s: float) -> list[str]:
     return [
         f"--as-of={rfc3339(run.wanted.as_of)}",
         f"--known-at={rfc3339(run.wanted.known_at)}",
+        "--provisional",  # whether it may be is settled: the request was taken
         _run_id(run),
+        # Cloud Run ends who waits for the job at Dataflow, not the job.
+        f"--dataflow_service_options=max_workflow_runtime_walltime_seconds={int(deadline_s)}",
     ]
 
 
