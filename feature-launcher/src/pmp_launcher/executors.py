@@ -23,7 +23,8 @@ from pmp_schema.topology import TOPOLOGY
 _PYTHON: Final = (sys.executable, "-m")
 _COMMANDS: Final = {
     Engine.SQL: (*_PYTHON, "pmp_launcher", "station_features"),
-    Engine.BEAM: (*_PYTHON, "pmp_beam", "station_features", "--runner=direct"),
+    # Whether a run may be provisional is settled: the request was taken.
+    Engine.BEAM: (*_PYTHON, "pmp_beam", "station_features", "--runner=direct", "--provisional"),
 }
 
 

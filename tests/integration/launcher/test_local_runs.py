@@ -123,7 +123,7 @@ def test_of_fifty_requests_at_once_one_starts_one_process(stack):
     (arguments,) = stack.begun().values()
     known_at = stack.state()["known_at"]
     assert arguments == (
-        f"station_features --runner=direct --as-of={AS_OF} --known-at={known_at} --run-id={RUN}-1"
+        f"station_features --runner=direct --provisional --as-of={AS_OF} --known-at={known_at} --run-id={RUN}-1"
     )
     assert stack.post()[0] == 200
     eventually(lambda: f"{RUN}-1-succeeded" in stack.told())

@@ -1,7 +1,7 @@
 """Runs as processes of their own against the emulators, from raw_events to station_features."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
@@ -12,6 +12,7 @@ from pmp_schema.tables import table
 from tests.fakes.feature_oracle import expected_rows, scenario
 from tests.fakes.feature_run import by_key, raw_rows
 from tests.fakes.pipeline_process import PipelineProcess
+from tests.fakes.server_process import server
 from tests.fakes.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -142,3 +143,16 @@ def test_a_run_that_sees_nothing_does_not_delete_a_complete_set(features):
     assert features.run("run-blind", "--known-at", before_all.isoformat()) == 1
     assert features.stored() == complete
     assert "EmptyRunError" in features.told("run-blind")[-1][1]["error"]
+
+
+def test_a_provisional_run_of_the_launcher_is_carried_out(features, tmp_path):
+    known_at = datetime.now(UTC) + timedelta(minutes=5)
+    wanted = {"as_of": features.as_of.isoformat(), "known_at": known_at.isoformat(), "provisional": True}
+    env = features.project.env | {"LAUNCHER_EXECUTOR": "local", "LAUNCHER_STATE_DIR": str(tmp_path / "state")}
+    with server("pmp_launcher.wsgi:app", env, tmp_path) as launcher:
+        launcher.wait()
+        body = json.dumps(wanted | {"engine": "beam"}).encode()
+        assert launcher.request("POST", "/runs", body).status == 202
+        (end,) = eventually(lambda: [*tmp_path.glob("state/features-beam-*/1/end")], 100)
+    assert json.loads(end.read_bytes())["error"] is None
+    assert features.stored()
