@@ -6,7 +6,8 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Final, NoReturn
 
@@ -79,6 +80,24 @@ def run_batch(build: Build) -> PipelineResult:
     result = pipeline.run()
     result.wait_until_finish()
     return result
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Within the block SIGTERM and SIGINT raise SystemExit, so that a job that was begun can be ended.
+
+    Without a handler SIGTERM does nothing to the first process of a container.
+    """
+
+    def leave(number: int, _: object) -> NoReturn:
+        raise SystemExit(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def submit(

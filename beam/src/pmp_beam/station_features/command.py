@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from uuid import uuid4
 
 import apache_beam as beam
 
-from pmp_beam.runners import Runner, run_batch
+from pmp_beam.runners import Runner, ended_by_signals, run_batch
 from pmp_beam.settings import Settings
 from pmp_beam.station_features import pipeline
 from pmp_beam.station_features.debug import DebugOutput
@@ -123,7 +124,8 @@ def run(
         debug=debug,
         beam_args=beam_args,
     )
-    return 0 if attempt(this, ops_publisher(known.project), work) else 1
+    with ended_by_signals() if args.runner is Runner.DATAFLOW else nullcontext():
+        return 0 if attempt(this, ops_publisher(known.project), work) else 1
 
 
 def _run(args: argparse.Namespace, now: datetime) -> Run:

@@ -96,7 +96,7 @@ def attempt(run: Run, publisher: Publisher, work: Callable[[], object]) -> bool:
     publisher.publish(topic, [run.event("started")])
     try:
         work()
-    except Exception as error:  # whatever ends the work, the run has failed and must be told to have
+    except (Exception, SystemExit) as error:  # whatever ended it, the run has failed and must be told to
         logger.exception("feature_run.failed", extra={"run_id": run.id})
         publisher.publish(topic, [run.event("failed", error=_one_line(error))])
         return False

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final, Protocol
 
 from apache_beam.runners.runner import PipelineState
 
@@ -25,6 +25,16 @@ _SHARD_ROWS: Final = 1_000_000
 
 class JobFailedError(RuntimeError):
     """Dataflow has ended the job without its result."""
+
+
+class Job(Protocol):
+    """What Beam has of a job on Dataflow."""
+
+    def wait_until_finish(self) -> Any: ...
+
+    def is_in_terminal_state(self) -> bool: ...
+
+    def cancel(self) -> Any: ...
 
 
 class Work:
@@ -105,10 +115,27 @@ class Work:
             run_batch(build)
             return True
         name = f"{self._settings.features_job or TOPOLOGY.jobs['station_features']}-{self._run.name}"
-        result = submit(build, self._settings, self._beam_args, job_name=job_name(name), streaming=False)
-        if self._wait and result.wait_until_finish() != PipelineState.DONE:
-            raise JobFailedError(f"{name}: {result.state}")
+        # Any: Beam declares what all of its runners have, which is less than a `Job`.
+        job: Any = submit(build, self._settings, self._beam_args, job_name=job_name(name), streaming=False)
+        if self._wait:
+            wait_for(job, name)
         return self._wait
+
+
+def wait_for(job: Job, name: str) -> None:
+    """Waits for a job on Dataflow, which does not outlive the wait: the run would have failed, and its rows come.
+
+    Raises:
+        JobFailedError: it has ended without its result.
+    """
+    try:
+        state = job.wait_until_finish()
+    finally:
+        # Besides a signal: Beam raises AssertionError once it could not ask for the job's state.
+        if not job.is_in_terminal_state():
+            job.cancel()
+    if state != PipelineState.DONE:
+        raise JobFailedError(f"{name}: {state}")
 
 
 def shards_of(rows: int) -> int:

@@ -1,0 +1,88 @@
+"""The wait for a job on Dataflow, and what becomes of the job when it ends."""
+
+import json
+import signal
+from functools import partial
+
+import pytest
+from apache_beam.runners.runner import PipelineState
+
+from pmp_beam.runners import ended_by_signals
+from pmp_beam.station_features.run import attempt
+from pmp_beam.station_features.work import JobFailedError, wait_for
+from tests.fakes.recording import RecordingPublisher
+from tests.unit.beam.features.test_run import RUN
+
+
+class Job:
+    """As Beam's: it cannot be cancelled once it has ended.
+
+    Args:
+        wait: ends the wait; returns the job's state.
+    """
+
+    def __init__(self, wait, state=PipelineState.RUNNING):
+        self.wait_until_finish = wait
+        self.state = state
+
+    def is_in_terminal_state(self):
+        return PipelineState.is_terminal(self.state)
+
+    def cancel(self):
+        assert not self.is_in_terminal_state()
+        self.state = PipelineState.CANCELLED
+
+
+def lost():
+    raise AssertionError("Job did not reach to a terminal state after waiting indefinitely.")
+
+
+def interrupted(number=signal.SIGTERM):
+    signal.raise_signal(number)
+    return PipelineState.DONE
+
+
+def told(work):
+    """Whether an attempt went well, and the last event of it: type and error."""
+    publisher = RecordingPublisher()
+    went_well = attempt(RUN, publisher, work)
+    event = json.loads(publisher.published[-1][1].data)
+    return went_well, event["type"], event["data"].get("error")
+
+
+def test_a_job_that_is_done_is_left_alone():
+    job = Job(lambda: PipelineState.DONE, PipelineState.DONE)
+    wait_for(job, "job")
+    assert job.state == PipelineState.DONE
+
+
+def test_a_job_that_was_drained_or_cancelled_by_somebody_has_failed():
+    job = Job(lambda: PipelineState.CANCELLED, PipelineState.CANCELLED)
+    with pytest.raises(JobFailedError, match="job: CANCELLED"):
+        wait_for(job, "job")
+
+
+def test_a_job_whose_state_is_not_known_any_more_is_cancelled():
+    job = Job(lost)
+    with pytest.raises(AssertionError):
+        wait_for(job, "job")
+    assert job.state == PipelineState.CANCELLED
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_cancels_the_job_and_the_run_is_told_to_have_failed(number):
+    job = Job(partial(interrupted, number))
+    with ended_by_signals():
+        assert told(lambda: wait_for(job, "job")) == (
+            False,
+            "feature_run.failed",
+            f"SystemExit: {number.name}",
+        )
+    assert job.state == PipelineState.CANCELLED
+
+
+def test_signals_are_as_they_were_behind_the_block():
+    before = signal.getsignal(signal.SIGTERM)
+    with ended_by_signals():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
