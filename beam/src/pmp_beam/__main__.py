@@ -13,9 +13,10 @@ from google.auth.exceptions import GoogleAuthError
 
 from pmp_beam import curate_status, ingest_events
 from pmp_beam.backfill import build as build_backfill
+from pmp_beam.dataflow import check_submission, submit
 from pmp_beam.history import HistorySource
 from pmp_beam.io import ReadMessages
-from pmp_beam.runners import Build, Runner, run_batch, run_streaming, submit
+from pmp_beam.runners import Build, Runner, run_batch, run_streaming
 from pmp_beam.settings import Settings
 from pmp_beam.station_features import command as station_features
 from pmp_schema import logs
@@ -97,8 +98,8 @@ def parser() -> argparse.ArgumentParser:
             metavar="RUNNER",
             help="direct: in this process (default); dataflow: submit; Beam's names do as well",
         )
-    for pipeline in (curate, ingest, features):
         pipeline.epilog = "Further options go to Beam: --max_num_workers, --update, --dry_run=True ..."
+    features.epilog = "Further options go to Beam: --max_num_workers ..."
     return root
 
 
@@ -138,6 +139,7 @@ def main(argv: Sequence[str]) -> int:
         logs.configure(settings.log_level)
         build, streaming = args.make(settings, args)
         if args.runner is Runner.DATAFLOW:
+            check_submission(settings, beam_args)
             # Dataflow runs one job of a name at a time, and the backfill goes on beside the stream.
             job_name = TOPOLOGY.jobs[args.pipeline] + ("" if streaming else "-backfill")
             submit(build, settings, beam_args, job_name=job_name, streaming=streaming)

@@ -1,12 +1,11 @@
-"""Where a pipeline runs: in this process, or on Dataflow."""
+"""Where a pipeline runs; in this process, how."""
 
 import logging
 import os
-import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Final, NoReturn
@@ -18,16 +17,11 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult
 
 from pmp_beam.io import direct_subscriber
-from pmp_beam.settings import Settings
-from pmp_schema.config import ConfigError
 
 logger = logging.getLogger(__name__)
 
 Build = Callable[[beam.Pipeline], None]
 RESTART_S: Final = 5.0
-_BUCKET: Final = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-MAX_WORKERS: Final = 4
-"""What a runaway backlog may cost; a city is one message a minute."""
 
 
 class Runner(StrEnum):
@@ -98,64 +92,6 @@ def ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def submit(
-    build: Build, settings: Settings, beam_args: Sequence[str], *, job_name: str, streaming: bool
-) -> PipelineResult:
-    """Submits a pipeline to Dataflow; returns when the job exists.
-
-    Args:
-        beam_args: further options of Beam and Dataflow; they win.
-
-    Raises:
-        ConfigError: something that Dataflow needs is not set.
-    """
-    pipeline = beam.Pipeline(
-        options=dataflow_options(settings, beam_args, job_name=job_name, streaming=streaming)
-    )
-    build(pipeline)
-    result = pipeline.run()
-    logger.info(
-        "job.submitted", extra={"job_name": job_name, "job_id": getattr(result, "job_id", lambda: "")()}
-    )
-    return result
-
-
-def dataflow_options(
-    settings: Settings, beam_args: Sequence[str], *, job_name: str, streaming: bool
-) -> PipelineOptions:
-    """Options of a Dataflow job whose workers run this package's own image; nothing is uploaded but the graph.
-
-    Raises:
-        ConfigError: something that Dataflow needs is not set.
-    """
-    needed = {"REGION": settings.region, "BUCKET": settings.bucket, "BEAM_IMAGE": settings.image}
-    missing = [name for name, value in needed.items() if not value]
-    if missing:
-        raise ConfigError(f"unset: {', '.join(missing)}; Dataflow needs them")
-    if not _BUCKET.fullmatch(settings.bucket or ""):
-        # Beam would make a bucket of its own instead.
-        raise ConfigError(f"BUCKET is {settings.bucket!r}, not gs:// and the name of a bucket")
-    given = [
-        "--runner=DataflowRunner",
-        f"--project={settings.project}",
-        f"--region={settings.region}",
-        f"--job_name={job_name}",
-        f"--temp_location={settings.bucket}/dataflow/temp",
-        f"--staging_location={settings.bucket}/dataflow/staging",
-        f"--sdk_container_image={settings.image}",
-        "--sdk_location=container",
-        "--no_save_main_session",  # Dataflow's default is to upload it
-        "--experiments=disable_logging_submission_environment",  # it would be a file to upload
-        "--autoscaling_algorithm=THROUGHPUT_BASED",
-        f"--max_num_workers={MAX_WORKERS}",
-    ]
-    if streaming:
-        given += ["--streaming", "--enable_streaming_engine"]
-    if settings.service_account:
-        given.append(f"--service_account_email={settings.service_account}")
-    return PipelineOptions([*given, *beam_args])
 
 
 def _leave() -> NoReturn:

@@ -16,9 +16,8 @@ from apache_beam.options.pipeline_options import (
 )
 
 from pmp_beam.__main__ import main, parser
-from pmp_beam.runners import dataflow_options
+from pmp_beam.dataflow import dataflow_options
 from pmp_beam.settings import Settings
-from pmp_schema.config import ConfigError
 
 ENV = {
     "PROJECT_ID": "pmp-project",
@@ -138,13 +137,6 @@ def test_what_dataflow_needs_and_is_not_set_is_one_line(capsys, monkeypatch):
     monkeypatch.setenv("PROJECT_ID", "pmp-project")
     assert main(["curate_status", "--runner", "DataflowRunner"]) == 2
     assert capsys.readouterr().err == "pmp_beam: unset: REGION, BUCKET, BEAM_IMAGE; Dataflow needs them\n"
-
-
-def test_a_bucket_that_is_none_is_refused_before_beam_makes_one():
-    with pytest.raises(ConfigError, match="BUCKET"):
-        dataflow_options(
-            Settings.from_env(ENV | {"BUCKET": "pmp-bucket"}), [], job_name="job", streaming=True
-        )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from typing import Final
 from uuid import uuid4
 
 import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
 
+from pmp_beam.dataflow import check_submission, is_dry_run
 from pmp_beam.runners import Runner, ended_by_signals, run_batch
 from pmp_beam.settings import Settings
 from pmp_beam.station_features import pipeline
@@ -109,12 +111,16 @@ def run(
     Raises:
         ConfigError: the arguments or the settings do not make a run.
     """
+    if is_dry_run(PipelineOptions([*beam_args])):
+        raise ConfigError("--dry_run: a run of station_features changes BigQuery before there is a job")
     this = _run(args, now)
     debug = DebugOutput(args.debug_output, this.attempt_id, args.debug_format) if args.debug_output else None
     if args.runner == TEST:
         return _run_files(args, this, debug)
     known = settings()
     logs.configure(known.log_level)
+    if args.runner is Runner.DATAFLOW and args.engine == "beam":
+        check_submission(known, beam_args)
     work = Work(
         this,
         known,

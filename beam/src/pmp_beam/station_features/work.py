@@ -7,7 +7,8 @@ from typing import Any, Final, Protocol
 
 from apache_beam.runners.runner import PipelineState
 
-from pmp_beam.runners import Build, Runner, run_batch, submit
+from pmp_beam.dataflow import submit
+from pmp_beam.runners import Build, Runner, run_batch
 from pmp_beam.settings import Settings
 from pmp_beam.station_features import pipeline
 from pmp_beam.station_features.debug import DebugOutput

@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime
 
 import apache_beam as beam
 
-from pmp_beam.runners import Runner, dataflow_options
+from pmp_beam.dataflow import dataflow_options
+from pmp_beam.runners import Runner
 from pmp_beam.settings import Settings
 from pmp_beam.station_features.debug import DebugOutput
 from pmp_beam.station_features.run import Completion, Run
