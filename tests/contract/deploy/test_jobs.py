@@ -96,7 +96,15 @@ def test_an_update_runs_the_launcher_with_its_arguments_and_update(pmpctl, deplo
     assert deployed.launch_args == ["curate_status", "--runner=DataflowRunner", "--update"]
 
 
-def test_what_does_not_run_is_not_updated(pmpctl, deployed):
+@pytest.mark.parametrize("state", ["PENDING", "DRAINING"])
+def test_what_does_not_run_yet_or_any_more_is_not_updated(pmpctl, deployed, state):
+    deployed.add_job("pmp-curate-status", state)
+    code, _, err = pmpctl("jobs", "update", "curate_status", "--yes")
+    assert (code, deployed.changes) == (1, [])
+    assert err == f"pmpctl: pmp-curate-status is {state}; only a running job can be updated\n"
+
+
+def test_what_is_not_there_is_not_updated(pmpctl, deployed):
     assert pmpctl("jobs", "update", "curate_status", "--yes")[2] == (
         "pmpctl: no job pmp-curate-status; active: none\n"
     )

@@ -102,6 +102,8 @@ def update(
     known = {TOPOLOGY.jobs[x.pipeline]: x for x in launchers.read_launchers(session.google)}
     if found.name not in known or known[found.name].pipeline not in STREAMING:
         raise CommandError(f"{found.name} is no streaming job with a launcher")
+    if found.state != "RUNNING":
+        raise CommandError(f"{found.name} is {found.state}; only a running job can be updated")
     _ask_and_perform(
         session,
         (launchers.update(known[found.name]),),
