@@ -11,6 +11,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.runners.runner import PipelineResult
 from google.cloud.dataflow_v1beta3 import JobState, JobsV1Beta3Client, ListJobsRequest
 
+from pmp_beam import worker_logs
 from pmp_beam.runners import Build
 from pmp_beam.settings import Settings
 from pmp_schema.config import ConfigError
@@ -119,6 +120,7 @@ def dataflow_options(
         "--experiments=disable_logging_submission_environment",  # it would be a file to upload
         "--autoscaling_algorithm=THROUGHPUT_BASED",
         f"--max_num_workers={MAX_WORKERS}",
+        *worker_logs.options(settings.log_level),
     ]
     if streaming:
         given += ["--streaming", "--enable_streaming_engine"]

@@ -39,8 +39,7 @@ class CloudJsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             "logger": record.name,
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
-            **_CONTEXT.get(),
-            **{key: value for key, value in vars(record).items() if key not in _STANDARD},
+            **fields(record),
         }
         if record.exc_info:
             line["stack_trace"] = self.formatException(record.exc_info)
@@ -106,6 +105,12 @@ class Tally:
         # No names as keys: each would become a field of the log's index.
         told = [{"name": name, "count": count} for name, count in counts.most_common()]
         self._logger.warning(self._message, extra={**self._fields, "counts": told})
+
+
+def fields(record: logging.LogRecord) -> dict[str, Any]:
+    """What a line has beside its message: bound context and the record's `extra`."""
+    extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    return {**_CONTEXT.get(), **extra}
 
 
 @contextmanager

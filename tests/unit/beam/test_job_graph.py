@@ -120,6 +120,13 @@ def test_a_streaming_job_has_the_streaming_engine_and_may_grow_only_so_far():
     assert "disable_logging_submission_environment" in options.view_as(DebugOptions).experiments
 
 
+def test_workers_log_at_our_level_and_libraries_their_warnings():
+    settings = Settings.from_env(ENV | {"LOG_LEVEL": "DEBUG"})
+    options = dataflow_options(settings, [], job_name="job", streaming=True).get_all_options()
+    assert options["default_sdk_harness_log_level"] == "WARNING"
+    assert options["sdk_harness_log_level_overrides"] == {"pmp_beam": "DEBUG", "pmp_schema": "DEBUG"}
+
+
 def test_a_backfill_is_a_batch_job():
     options, _ = dry_run("curate_status --backfill-since 2026-01-01T00:00:00Z")
     assert not options.view_as(StandardOptions).streaming

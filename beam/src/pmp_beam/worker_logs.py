@@ -1,0 +1,43 @@
+"""Log lines of Dataflow's workers, with their fields. Workers import it as a plugin of Beam's.
+
+Beam does so once it has installed its handler, which sends the text of a line and leaves its other fields out.
+"""
+
+import json
+import logging
+from typing import Final
+
+from apache_beam.runners.worker.log_handler import FnApiLogRecordHandler
+
+from pmp_schema import logs
+
+OWN_PACKAGES: Final = ("pmp_beam", "pmp_schema")
+LIBRARIES_LEVEL: Final = "WARNING"
+
+
+class TextAndFields(logging.Formatter):
+    """The message and, as JSON behind it, the fields: `snapshot.curated {"system": "velib"}`; then a traceback."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
+        text = super().formatMessage(record)
+        fields = logs.fields(record)
+        return f"{text} {json.dumps(fields, default=str)}" if fields else text
+
+
+def options(level: str) -> list[str]:
+    """Options of a job whose workers log like every other process.
+
+    Args:
+        level: Python level name, of our own packages.
+    """
+    own = json.dumps(dict.fromkeys(OWN_PACKAGES, level))
+    return [
+        f"--beam_plugins={__name__}",
+        f"--default_sdk_harness_log_level={LIBRARIES_LEVEL}",
+        f"--sdk_harness_log_level_overrides={own}",
+    ]
+
+
+for _handler in logging.getLogger().handlers:
+    if isinstance(_handler, FnApiLogRecordHandler):
+        _handler.setFormatter(TextAndFields())
