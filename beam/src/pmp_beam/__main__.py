@@ -49,12 +49,14 @@ def _curate(settings: Settings, args: argparse.Namespace) -> tuple[Build, bool]:
     return build, True
 
 
-def _ingest(settings: Settings, _: argparse.Namespace) -> tuple[Build, bool]:
+def _ingest(settings: Settings, args: argparse.Namespace) -> tuple[Build, bool]:
     def build(pipeline: beam.Pipeline) -> None:
         ingest_events.build(
             pipeline
             | "Read"
             >> ReadMessages(TOPOLOGY.pull_subscription("sensor-events").id, project=settings.project),
+            # Dataflow's source itself drops what Pub/Sub delivers again.
+            deduplicate=args.runner is Runner.DIRECT,
             project=settings.project,
             storage_emulator=settings.storage_emulator,
             moved_to=settings.raw_event_table,

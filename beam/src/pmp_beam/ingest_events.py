@@ -34,6 +34,7 @@ Key = tuple[str, str, str, str]
 def build(
     messages: PCollection[PushMessage],
     *,
+    deduplicate: bool,
     project: str,
     storage_emulator: str | None = None,
     moved_to: str | None = None,
@@ -42,16 +43,22 @@ def build(
 
     Args:
         messages: of `pmp-sensor-events`.
+        deduplicate: drop what is delivered again, where the source does not. That needs a state for each event, and
+            behind a state Dataflow has a bundle for each key: an append for each row, of a message that is
+            acknowledged already. Without one, the messages of a bundle share an append and are acknowledged after it.
         storage_emulator: `host:port` of the Storage API's emulator, or None for Google.
         moved_to: `project.dataset.table` of the events where they are not in their own place.
     """
     keyed = messages | "Key by event" >> (
         beam.ParDo(KeyByEvent()).with_output_types(tuple[Key, bytes]).with_outputs(REJECTED, main="keyed")
     )
-    written = (
-        keyed.keyed
+    events = keyed.keyed
+    if deduplicate:
         # Processing time: at few messages a minute Pub/Sub's watermark stands still (apache/beam#19518).
-        | "Deduplicate" >> DeduplicatePerKey(processing_time_duration=Duration(seconds=DEDUPLICATED_FOR_S))
+        duration = Duration(seconds=DEDUPLICATED_FOR_S)
+        events = events | "Deduplicate" >> DeduplicatePerKey(processing_time_duration=duration)
+    written = (
+        events
         | "Message" >> beam.Values().with_output_types(bytes)
         | "Write events"
         >> WriteRows(

@@ -10,10 +10,13 @@ import pytest
 from apache_beam.options.pipeline_options import (
     DebugOptions,
     GoogleCloudOptions,
+    PipelineOptions,
     SetupOptions,
     StandardOptions,
     WorkerOptions,
 )
+from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 
 from pmp_beam.__main__ import main, parser
 from pmp_beam.dataflow import dataflow_options
@@ -49,7 +52,6 @@ STEPS = {
         "Read/Pull/Read",
         "Read/Message",
         "Key by event/ParDo(KeyByEvent)",
-        "Deduplicate/DeduplicateFn",
         "Message/Values",
         "Write events/Append/ParDo(_Append)",
         "Row to dead letter",
@@ -58,6 +60,7 @@ STEPS = {
     },
     "curate_status --backfill-since 2026-01-01T00:00:00Z": {"Once/Impulse", "Systems", "Curate"} | DELIVER,
 }
+GROUPS = {"beam:transform:group_by_key:v1", "beam:transform:reshuffle:v1"}
 # What Beam's own transforms are made of; no state of ours depends on it.
 OF_BEAM = ("Read/Pull/Map(", "Read/Pull/ParDo(", "Once/FlatMap(", "Once/Map(", "Spread/", "Kept/")
 
@@ -97,9 +100,8 @@ def test_keys_of_state_have_a_deterministic_coder(command):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _, components = dry_run(command)
-    keyed = {"Curate", "Deduplicate/DeduplicateFn"}
     for one in components.transforms.values():
-        if one.unique_name in keyed and "backfill" not in command:
+        if one.unique_name == "Curate" and "backfill" not in command:
             (source,) = one.inputs.values()
             coder = components.coders[components.pcollections[source].coder_id]
             assert coder.spec.urn == "beam:coder:kv:v1"
@@ -118,6 +120,23 @@ def test_a_streaming_job_has_the_streaming_engine_and_may_grow_only_so_far():
     workers = options.view_as(WorkerOptions)
     assert (workers.autoscaling_algorithm, workers.max_num_workers) == ("THROUGHPUT_BASED", 4)
     assert "disable_logging_submission_environment" in options.view_as(DebugOptions).experiments
+
+
+def test_sensor_events_are_deduplicated_where_the_source_does_not():
+    args = parser().parse_args(["ingest_events", "--runner", "direct"])
+    build, _ = args.make(Settings.from_env(ENV), args)
+    pipeline = beam.Pipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"]))
+    build(pipeline)
+    assert "Deduplicate" in pipeline.applied_labels
+
+
+def test_on_dataflow_nothing_comes_between_the_source_of_sensor_events_and_their_append():
+    """Neither a state nor a group: the append would be another bundle's, behind the acknowledgement."""
+    _, components = dry_run("ingest_events")
+    steps = [one.spec for one in components.transforms.values()]
+    loads = [step.payload for step in steps if step.urn == "beam:transform:pardo:v1"]
+    assert [load for load in loads if beam_runner_api_pb2.ParDoPayload.FromString(load).state_specs] == []
+    assert {step.urn for step in steps}.isdisjoint(GROUPS)
 
 
 def test_workers_log_at_our_level_and_libraries_their_warnings():

@@ -79,7 +79,10 @@ def up(
 def down(
     context: typer.Context,
     cancel: Annotated[
-        bool, typer.Option("--cancel", help="End jobs at once; what they have taken and not written is lost.")
+        bool,
+        typer.Option(
+            "--cancel", help="End jobs at once; they lose what they have acknowledged and not written."
+        ),
     ] = False,
     no_wait: NoWaitOption = False,
     yes: YesOption = False,

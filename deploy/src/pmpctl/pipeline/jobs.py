@@ -80,7 +80,7 @@ def cancel(
     dry_run: DryRunOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
-    """Ends a job at once; what it has taken and not written is lost."""
+    """Ends a job at once; it loses what it has acknowledged and not written."""
     session = _cloud(context, target)
     _stop(session, _find(session, job), cancel=True, yes=yes, dry_run=dry_run)
 
