@@ -117,7 +117,7 @@ def _letter(message: PushMessage, reason: Reason, detail: str) -> Outgoing:
         stage=STAGE,
         source_topic=TOPOLOGY.topics[ROUTE].id,
     )
-    return Outgoing(letter.data, letter.attributes(_now()))
+    return Outgoing(*letter.published(_now()))
 
 
 def _now() -> datetime:

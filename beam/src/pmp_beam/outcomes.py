@@ -74,7 +74,7 @@ def dead_letter(message: PushMessage, data: bytes, reason: Reason, detail: str, 
         stage=STAGE,
         source_topic=TOPOLOGY.topics["snapshots"].id,
     )
-    return Outgoing(letter.data, letter.attributes(now))
+    return Outgoing(*letter.published(now))
 
 
 def _derived(event: dict[str, Any]) -> Outgoing:

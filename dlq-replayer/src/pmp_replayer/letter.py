@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from pmp_schema import rows
-from pmp_schema.dead_letters import original_attributes
+from pmp_schema.dead_letters import DATA_CUT, original_attributes
 from pmp_schema.push import PushMessage
 
 _ATTRIBUTES: Final = msgspec.json.Decoder(dict[str, str])
@@ -22,7 +22,7 @@ class Letter:
         id: the same failure of the same message always has the same one.
         reason: slug; see `pmp_schema.errors.Reason`.
         source_topic: topic id, or None where nobody knows it.
-        data: the bytes as they were published; None where the table's row could not hold them.
+        data: the bytes as they were published; None where the table's row, or the dead letter, could not hold them.
         attributes: those of the original message, without what dead-lettering added.
         replay_count: how often it has been replayed.
         published_at: when the original message was published, aware UTC.
@@ -42,7 +42,8 @@ class Letter:
 def from_message(message: PushMessage, now: datetime) -> Letter:
     """The letter of a message of the dead-letter topic: by the rule that makes its row in the table."""
     row = rows.dead_letter(message, now).rows[0]
-    return _letter(row, data=message.data, attributes=original_attributes(message.attributes))
+    data = None if DATA_CUT in message.attributes else message.data
+    return _letter(row, data=data, attributes=original_attributes(message.attributes))
 
 
 def from_row(row: Mapping[str, Any]) -> Letter:

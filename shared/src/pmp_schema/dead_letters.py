@@ -16,6 +16,8 @@ from pmp_schema.push import PushMessage
 MAX_ATTRIBUTES: Final = 100
 MAX_KEY_BYTES: Final = 256
 MAX_VALUE_BYTES: Final = 1024
+MAX_MESSAGE_BYTES: Final = 9_990_000
+"""Data and attributes; what frames them and the request has the rest of Pub/Sub's 10 MB."""
 
 REASON: Final = "pmp-reason"
 DETAIL: Final = "pmp-detail"
@@ -28,6 +30,7 @@ ORIGINAL_MESSAGE_ID: Final = "pmp-original-message-id"
 ORIGINAL_PUBLISH_TIME: Final = "pmp-original-publish-time"
 DELIVERY_ATTEMPTS: Final = "pmp-delivery-attempts"
 ATTRIBUTES_DROPPED: Final = "pmp-attributes-dropped"
+DATA_CUT: Final = "pmp-data-cut"
 REPLAY_COUNT: Final = "pmp-replay-count"
 
 OURS: Final = frozenset(
@@ -43,6 +46,7 @@ OURS: Final = frozenset(
         ORIGINAL_PUBLISH_TIME,
         DELIVERY_ATTEMPTS,
         ATTRIBUTES_DROPPED,
+        DATA_CUT,
     }
 )
 PUBSUB_PREFIX: Final = "CloudPubSubDeadLetter"  # what Pub/Sub itself adds when it forwards
@@ -53,7 +57,7 @@ class DeadLetter:
     """A message to give up, and why.
 
     Attributes:
-        data: what is published: the original bytes, or the unusable part of them in the original envelope.
+        data: the original bytes, or the unusable part of them in the original envelope.
         stage: who gave it up, for example `writer/sensor-events`.
         source_topic: topic id.
     """
@@ -81,6 +85,23 @@ class DeadLetter:
 
         A message of Pub/Sub's own keeps all of its attributes as they are, but for a few where it had near to 100.
         """
+        return self._attributes(now, self.detail)
+
+    def published(self, now: datetime) -> tuple[bytes, dict[str, str]]:
+        """Data and attributes as Pub/Sub takes them.
+
+        A message of nearly 10 MB leaves no room for our attributes. Of its data only a beginning is published; the
+        detail then tells length and hash of the whole.
+        """
+        attributes = self.attributes(now)
+        if len(self.data) + _size_bytes(attributes) <= MAX_MESSAGE_BYTES:
+            return self.data, attributes
+        digest = hashlib.sha256(self.data).hexdigest()
+        whole = f"data of {len(self.data)} bytes with sha256 {digest} is cut; {self.detail}"
+        attributes = self._attributes(now, whole, is_cut=True)
+        return self.data[: MAX_MESSAGE_BYTES - _size_bytes(attributes)], attributes
+
+    def _attributes(self, now: datetime, detail: str, *, is_cut: bool = False) -> dict[str, str]:
         message = self.message
         ours = {
             REASON: str(self.reason),
@@ -92,7 +113,8 @@ class DeadLetter:
             ORIGINAL_PUBLISH_TIME: rfc3339(message.publish_ts) if message.publish_ts else None,
             DELIVERY_ATTEMPTS: str(message.delivery_attempt) if message.delivery_attempt else None,
             STAGE: self.stage,
-            DETAIL: self.detail,
+            DETAIL: detail,
+            DATA_CUT: "true" if is_cut else None,
         }
         kept = {name: truncate(value) for name, value in ours.items() if value}
         given = original_attributes(message.attributes)
@@ -105,6 +127,10 @@ class DeadLetter:
         if len(originals) < len(given):
             kept[ATTRIBUTES_DROPPED] = str(len(given) - len(originals))
         return originals | kept
+
+
+def _size_bytes(attributes: Mapping[str, str]) -> int:
+    return sum(len(text.encode()) for pair in attributes.items() for text in pair)
 
 
 def _is_key(name: str) -> bool:

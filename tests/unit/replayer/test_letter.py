@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -100,3 +101,9 @@ def test_a_letter_matches_all_criteria_or_not_at_all(a_letter, criteria, matches
 def test_a_letter_without_a_publish_time_matches_no_time(a_letter):
     request = msgspec.convert({"published_before": "2030-01-01T00:00:00Z"}, ReplayRequest)
     assert not request.matches(a_letter(published_at=None))
+
+
+def test_a_dead_letter_of_cut_data_has_none_to_replay():
+    message = dead_lettered()
+    cut = replace(message, attributes={**message.attributes, "pmp-data-cut": "true"})
+    assert (from_message(message, NOW).data, from_message(cut, NOW).data) == (b"\x00\xff", None)

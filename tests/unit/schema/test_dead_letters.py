@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -86,6 +87,26 @@ def test_a_part_of_a_gzip_message_is_not_called_gzip():
     whole = replace(LETTER, message=message, data=message.data)
     assert whole.attributes(NOW)["content-encoding"] == "gzip"
     assert "content-encoding" not in replace(whole, data=b"{}").attributes(NOW)
+
+
+def test_a_dead_letter_that_fits_is_published_as_it_is():
+    assert LETTER.published(NOW) == (LETTER.data, LETTER.attributes(NOW))
+
+
+@pytest.mark.parametrize("given", [{}, {f"a{n}": "é" * 500 for n in range(100)}])
+def test_data_that_leaves_no_room_for_attributes_is_cut_and_told(given):
+    large = bytes(range(250)) * 40_000
+    letter = replace(LETTER, message=replace(MESSAGE, data=large, attributes=given), data=large)
+    data, attributes = letter.published(NOW)
+    size = len(data) + sum(len(name.encode()) + len(value.encode()) for name, value in attributes.items())
+    assert size == dead_letters.MAX_MESSAGE_BYTES
+    assert large.startswith(data)
+    assert len(attributes) <= dead_letters.MAX_ATTRIBUTES
+    assert attributes["pmp-data-cut"] == "true"
+    digest = hashlib.sha256(large).hexdigest()
+    assert attributes["pmp-detail"] == f"data of 10000000 bytes with sha256 {digest} is cut; byte 0"
+    assert attributes["pmp-dead-letter-id"] == letter.id
+    assert original_attributes(attributes).items() <= given.items()
 
 
 def test_more_than_100_attributes_are_cut_and_counted():

@@ -92,6 +92,6 @@ class Handler:
         now = self._now()
         self._publisher.publish(
             TOPOLOGY.topics[DEAD_LETTERS],
-            [Outgoing(letter.data, letter.attributes(now)) for letter in given_up],
+            [Outgoing(*letter.published(now)) for letter in given_up],
         )
         self._announce()
