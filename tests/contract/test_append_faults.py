@@ -248,21 +248,6 @@ def test_a_schema_that_is_told_anew_without_a_change_is_no_news(server, appender
     assert (caplog.records, server.connections) == ([], 1)
 
 
-def test_close_waits_for_what_is_in_flight_and_leaves_no_thread(server, client):
-    before = set(threading.enumerate())
-    appender = Appender(PATH, encoder_for("arrow", EVENTS), connector(client))
-    server.latency_s = 0.2
-    with ThreadPoolExecutor(1) as pool:
-        in_flight = pool.submit(appender.append, events(1), timeout_s=5)
-        while not server.connections and not in_flight.done():
-            time.sleep(0.005)
-        appender.close()
-        assert in_flight.result() == []
-    with pytest.raises(SinkUnavailable, match="closed"):
-        appender.append(events(1), timeout_s=5)
-    assert not [t for t in threading.enumerate() if t not in before and t.name == "append-responses"]
-
-
 def test_a_dead_connection_leaves_no_thread(server, appender):
     server.script.append(Hang())
     with pytest.raises(SinkUnavailable):

@@ -1,10 +1,8 @@
 """Rows into a table, each either durable or named as a reject."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -89,9 +87,6 @@ class Appender:
             monotonic=monotonic,
         )
         self._links = Links(write_stream, encoder, connect, lambda: self._schema.layout)
-        self._state = threading.Condition()
-        self._appends = 0
-        self._closed = False
         self._accepted: Layout | None = None
 
     @property
@@ -112,30 +107,7 @@ class Appender:
         Raises:
             SinkUnavailable: not everything could be settled in time; some rows may be durable already.
         """
-        with self._counted():
-            return self._append(rows, self._monotonic() + timeout_s)
-
-    def close(self) -> None:
-        """Refuse new appends, wait for those in flight (they have their time-outs), end the connection."""
-        with self._state:
-            self._closed = True
-            self._state.wait_for(lambda: self._appends == 0)
-        self._links.close()
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        with self._state:
-            if self._closed:
-                raise SinkUnavailable("the appender is closed")
-            self._appends += 1
-        try:
-            yield
-        finally:
-            with self._state:
-                self._appends -= 1
-                self._state.notify_all()
-
-    def _append(self, rows: Sequence[Row], deadline: float) -> list[RowReject]:
+        deadline = self._monotonic() + timeout_s
         rejects: list[RowReject] = []
         todo = [_Chunk(tuple(range(len(rows))))]
         if self._schema.due and self._worth_asking(rows):
@@ -147,6 +119,10 @@ class Appender:
             flights = [flight for chunk in todo for flight in self._launch(chunk, rows, rejects)]
             todo = [chunk for flight in flights for chunk in self._land(flight, deadline, rejects)]
         return sorted(rejects, key=lambda reject: reject.index)
+
+    def close(self) -> None:
+        """End the connections; for tests, as a process simply ends."""
+        self._links.close()
 
     def _launch(self, chunk: _Chunk, rows: Sequence[Row], rejects: list[RowReject]) -> list[_Flight]:
         """Send a chunk, in as many requests as its size takes."""
