@@ -258,6 +258,22 @@ def test_a_missing_table_or_permission_is_never_a_reject_and_is_asked_about_once
     assert server.schema_reads == 1
 
 
+def test_one_look_without_an_answer_is_no_warning_and_a_second_is(server, appender, clock, caplog):
+    caplog.set_level("INFO", "pmp_schema.bigquery.live_schema")
+    server.denied = True
+    for _ in range(2):
+        with pytest.raises(SinkUnavailable):
+            append(appender, event(0))
+        clock.pass_a_minute()
+    server.denied = False
+    assert append(appender, event(0)) == []
+    server.denied = True
+    clock.pass_a_minute()
+    assert append(appender, event(1, extra=b'{"x":1}')) == []
+    told = [(r.levelname, r.cause) for r in caplog.records if r.message == "table.schema_unread"]
+    assert told == [(level, "PermissionDenied") for level in ("INFO", "WARNING", "INFO")]
+
+
 def test_a_bad_row_is_asked_about_once_a_minute_and_stays_a_bad_row(server, appender, clock):
     append(appender, event(99))
     server.refuse_row = lambda row: row["event_id"] == "bad"

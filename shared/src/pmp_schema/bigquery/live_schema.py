@@ -64,7 +64,7 @@ class LiveSchema:
 
     Args:
         known: the table of the schema file; assumed until BigQuery tells.
-        read: asks BigQuery for the columns; at most once per `interval_s`, whether it answers or not.
+        read: asks BigQuery for the columns; at most once a minute, whether it answers or not.
         monotonic: seconds.
     """
 
@@ -74,17 +74,16 @@ class LiveSchema:
         read: Callable[[float], Sequence[Column]],
         *,
         monotonic: Callable[[], float] = time.monotonic,
-        interval_s: float = INTERVAL_S,
     ) -> None:
         self._known = known
         self._read = read
         self._monotonic = monotonic
-        self._interval_s = interval_s
         self._state = threading.Condition()
         self._layout = Layout(known)
         self._has_drifted = False
         self._told: tuple[Column, ...] = ()
         self._reading = False
+        self._has_missed = False
         self._due_at = monotonic()
 
     @property
@@ -111,12 +110,13 @@ class LiveSchema:
             if self._monotonic() < self._due_at:
                 return
             self._reading = True
-            self._due_at = self._monotonic() + self._interval_s
+            self._due_at = self._monotonic() + INTERVAL_S
         told: Sequence[Column] = ()
         try:
             told = self._read(timeout_s)
+            self._has_missed = False
         except SchemaUnread as error:
-            logger.warning("table.schema_unread", extra={"table": self._known.id, "cause": str(error)})
+            self._miss(error)
         finally:
             with self._state:
                 if told:
@@ -138,6 +138,12 @@ class LiveSchema:
         with self._state:
             if self._layout is layout and layout.added:
                 self._change(layout.without_added())
+
+    def _miss(self, error: SchemaUnread) -> None:
+        # A server that is only starting may well be too slow for one look, and the next is not far.
+        level = logging.WARNING if self._has_missed else logging.INFO
+        logger.log(level, "table.schema_unread", extra={"table": self._known.id, "cause": str(error)})
+        self._has_missed = True
 
     def _adopt(self, columns: tuple[Column, ...]) -> None:
         self._told = columns
