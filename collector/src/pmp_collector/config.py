@@ -51,7 +51,7 @@ class _FeedsFile(msgspec.Struct, forbid_unknown_fields=True):
 
 
 DEFAULT_SYSTEMS: Final = (
-    System(id="velib", city_id="paris", timezone="Europe/Paris", discovery_url=VELIB_URL, language="en"),
+    System(id="velib", city_id="paris", timezone="Europe/Paris", discovery_url=VELIB_URL),
 )
 
 

@@ -25,16 +25,14 @@ class Pace(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sparse:
-    """A sensor now and then: between `shortest_s` and `longest_s` seconds from event to event."""
+    """A sensor now and then: a second or two from event to event."""
 
     seed: int
-    shortest_s: float = 1.0
-    longest_s: float = 2.0
 
     def gaps(self) -> Iterator[float]:
         rng = seeded("gaps", self.seed)
         while True:
-            yield rng.uniform(self.shortest_s, self.longest_s)
+            yield rng.uniform(1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,6 @@ class Letter:
     attributes: Mapping[str, str]
     replay_count: int
     published_at: datetime | None
-    original_message_id: str | None
 
 
 def from_message(message: PushMessage, now: datetime) -> Letter:
@@ -67,5 +66,4 @@ def _letter(row: Mapping[str, Any], *, data: bytes | None, attributes: Mapping[s
         attributes=attributes,
         replay_count=row["replay_count"] or 0,
         published_at=row["original_publish_ts"],
-        original_message_id=row["original_message_id"],
     )

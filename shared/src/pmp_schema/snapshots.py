@@ -34,13 +34,11 @@ class Rejected:
 
     Attributes:
         data: the parts in the envelope of their message, so that they can be published again.
-        parts: how many they are.
     """
 
     data: bytes
     reason: Reason
     detail: str
-    parts: int
 
 
 def open_snapshot(message: PushMessage, now: datetime) -> Opened:
@@ -68,7 +66,6 @@ def rejected(envelope: events.SnapshotEnvelope, rejects: list[gbfs.Reject]) -> l
             with_stations(envelope, [reject.raw for reject in group]),
             reason,
             f"{len(group)} stations; first: {group[0].detail}",
-            len(group),
         )
         for reason, group in by_reason.items()
     ]

@@ -16,7 +16,6 @@ def a_letter():
             "attributes": {"ce-id": "e-1", "tenant": "paris"},
             "replay_count": 0,
             "published_at": None,
-            "original_message_id": "m-1",
         }
         return Letter(id=letter_id, **plain | fields)
 

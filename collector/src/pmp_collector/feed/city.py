@@ -32,7 +32,7 @@ _WANTS_EBIKE: Final = 0.42
 _COMMUTE_STRENGTH: Final = 0.9
 _NEIGHBOURS: Final = 4
 
-RIDES_PER_STATION_DAY: Final = 14.4  # 2 % of the stations change per minute, on the mean of a workday
+_RIDES_PER_STATION_DAY: Final = 14.4  # 2 % of the stations change per minute, on the mean of a workday
 
 Load = tuple[int, int]  # mechanical bikes, ebikes
 
@@ -51,14 +51,7 @@ class City:
         in_transit: bikes with riders and in vans.
     """
 
-    def __init__(
-        self,
-        *,
-        seed: int,
-        start_at: datetime,
-        stations: int = 1400,
-        rides_per_station_day: float = RIDES_PER_STATION_DAY,
-    ) -> None:
+    def __init__(self, *, seed: int, start_at: datetime, stations: int = 1400) -> None:
         self._rng = seeded("city", seed)
         self._timeline = Timeline(start_at)
         self.stations = build_stations(stations, self._rng, start_at.astimezone(UTC))
@@ -71,7 +64,7 @@ class City:
         self._weights: dict[float, list[float]] = {}
         self._neighbours: dict[int, list[int]] = {}
         self._moves: list[Move] = []
-        peak_rides_per_day = rides_per_station_day * stations * demand.PEAK_INTENSITY
+        peak_rides_per_day = _RIDES_PER_STATION_DAY * stations * demand.PEAK_INTENSITY
         self._repeat(peak_rides_per_day, self._ride)
         self._repeat(peak_rides_per_day * _VAN_TOURS_PER_RIDE, self._van_tour)
         self._repeat(stations * _CLOSURES_PER_STATION_DAY * demand.PEAK_INTENSITY, self._close)

@@ -151,9 +151,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         return self._app
 
 
-def serve(
-    source: FeedSource, *, host: str, port: int, anomalies: Anomalies | None = None, threads: int = 8
-) -> None:
+def serve(source: FeedSource, *, host: str, port: int, anomalies: Anomalies | None = None) -> None:
     """Serve until SIGTERM or SIGINT, which end the process with status 0 once the open requests are answered.
 
     One worker, as the city is state of one process. Should it die, the next one lives through the same
@@ -166,7 +164,7 @@ def serve(
         "bind": f"{host}:{port}",
         "workers": 1,
         "worker_class": "gthread",
-        "threads": threads,
+        "threads": 8,
         "timeout": 0,
         "graceful_timeout": 5,
         "keepalive": 75,

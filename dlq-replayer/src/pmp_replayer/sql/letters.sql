@@ -13,8 +13,7 @@ SELECT
   letters.data,
   TO_JSON_STRING(letters.attributes) AS attributes,
   letters.replay_count,
-  letters.original_publish_ts,
-  letters.original_message_id
+  letters.original_publish_ts
 FROM `{dead_letters}` AS letters
 LEFT JOIN replayed ON replayed.dead_letter_id = letters.dead_letter_id
 WHERE replayed.dead_letter_id IS NULL

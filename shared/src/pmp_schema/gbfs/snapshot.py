@@ -40,11 +40,6 @@ class Reject:
     reason: Reason
     detail: str
 
-    @property
-    def data(self) -> bytes:
-        """The entry as JSON, for a dead letter."""
-        return msgspec.json.encode(self.raw)
-
 
 @dataclass(frozen=True, slots=True)
 class Flattened(Generic[Station]):
