@@ -82,16 +82,17 @@ class Config:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         (project,) = require(env, "PROJECT_ID")
+        default = cls(project=project)
         feeds_file = env.get("FEEDS_FILE")
         return cls(
             project=project,
-            systems=load_systems(Path(feeds_file)) if feeds_file else DEFAULT_SYSTEMS,
+            systems=load_systems(Path(feeds_file)) if feeds_file else default.systems,
             sensor_topic=_topic(env.get("PUBSUB_TOPIC"), project),
-            connect_timeout_s=number(env, "COLLECTOR_CONNECT_TIMEOUT_S", 5.0),
-            read_timeout_s=number(env, "COLLECTOR_READ_TIMEOUT_S", 10.0),
-            max_body_bytes=count(env, "COLLECTOR_MAX_BODY_BYTES", 30_000_000),
-            fetch_attempts=count(env, "COLLECTOR_FETCH_ATTEMPTS", 3),
-            publish_timeout_s=number(env, "COLLECTOR_PUBLISH_TIMEOUT_S", 10.0),
+            connect_timeout_s=number(env, "COLLECTOR_CONNECT_TIMEOUT_S", default.connect_timeout_s),
+            read_timeout_s=number(env, "COLLECTOR_READ_TIMEOUT_S", default.read_timeout_s),
+            max_body_bytes=count(env, "COLLECTOR_MAX_BODY_BYTES", default.max_body_bytes),
+            fetch_attempts=count(env, "COLLECTOR_FETCH_ATTEMPTS", default.fetch_attempts),
+            publish_timeout_s=number(env, "COLLECTOR_PUBLISH_TIMEOUT_S", default.publish_timeout_s),
             log_level=log_level(env),
         )
 

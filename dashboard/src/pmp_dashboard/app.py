@@ -45,9 +45,7 @@ class StationQuery(SystemQuery, frozen=True, kw_only=True, forbid_unknown_fields
     station: SystemId
 
 
-def create_app(
-    marts: Answering, *, project: str, check_ready: Callable[[], None], fresh_s: float = 20.0
-) -> Flask:
+def create_app(marts: Answering, *, project: str, check_ready: Callable[[], None], fresh_s: float) -> Flask:
     """The dashboard's application.
 
     Args:

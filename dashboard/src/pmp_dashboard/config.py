@@ -28,11 +28,12 @@ class Config:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         (project,) = require(env, "PROJECT_ID")
+        default = cls(project=project)
         return cls(
             project=project,
             bigquery_emulator=env.get("BIGQUERY_EMULATOR_HOST") or None,
-            fresh_s=number(env, "DASHBOARD_FRESH_S", 20.0),
-            query_timeout_s=number(env, "DASHBOARD_QUERY_TIMEOUT_S", 20.0),
-            max_bytes_billed=count(env, "DASHBOARD_MAX_BYTES_BILLED", 10 * 2**30),
+            fresh_s=number(env, "DASHBOARD_FRESH_S", default.fresh_s),
+            query_timeout_s=number(env, "DASHBOARD_QUERY_TIMEOUT_S", default.query_timeout_s),
+            max_bytes_billed=count(env, "DASHBOARD_MAX_BYTES_BILLED", default.max_bytes_billed),
             log_level=log_level(env),
         )

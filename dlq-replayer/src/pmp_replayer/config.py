@@ -35,7 +35,8 @@ class Config:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         (project,) = require(env, "PROJECT_ID")
-        lease_s = number(env, "REPLAYER_LEASE_S", 60.0)
+        default = cls(project=project)
+        lease_s = number(env, "REPLAYER_LEASE_S", default.lease_s)
         if not SHORTEST_LEASE_S <= lease_s <= LONGEST_LEASE_S:
             raise ConfigError(
                 f"REPLAYER_LEASE_S: {lease_s:g} is not in {SHORTEST_LEASE_S:g} to {LONGEST_LEASE_S:g} s"
@@ -44,9 +45,9 @@ class Config:
             project=project,
             bigquery_emulator=env.get("BIGQUERY_EMULATOR_HOST") or None,
             lease_s=lease_s,
-            idle_s=number(env, "REPLAYER_IDLE_S", 5.0),
-            publish_timeout_s=number(env, "REPLAYER_PUBLISH_TIMEOUT_S", 10.0),
-            query_timeout_s=number(env, "REPLAYER_QUERY_TIMEOUT_S", 30.0),
-            run_timeout_s=number(env, "REPLAYER_RUN_TIMEOUT_S", 3300.0),
+            idle_s=number(env, "REPLAYER_IDLE_S", default.idle_s),
+            publish_timeout_s=number(env, "REPLAYER_PUBLISH_TIMEOUT_S", default.publish_timeout_s),
+            query_timeout_s=number(env, "REPLAYER_QUERY_TIMEOUT_S", default.query_timeout_s),
+            run_timeout_s=number(env, "REPLAYER_RUN_TIMEOUT_S", default.run_timeout_s),
             log_level=log_level(env),
         )

@@ -54,7 +54,8 @@ class Config:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         (project,) = require(env, "PROJECT_ID")
-        executor = choice(env, "LAUNCHER_EXECUTOR", "sql", EXECUTORS)
+        default = cls(project=project)
+        executor = choice(env, "LAUNCHER_EXECUTOR", default.executor, EXECUTORS)
         region = env.get("REGION") or None
         if executor == "cloud-run-job":
             require(env, "REGION")
@@ -62,12 +63,12 @@ class Config:
             project=project,
             region=region,
             executor=executor,
-            state=Path(env.get("LAUNCHER_STATE_DIR") or ".pmp/launcher"),
+            state=Path(env.get("LAUNCHER_STATE_DIR") or default.state),
             bigquery_emulator=env.get("BIGQUERY_EMULATOR_HOST") or None,
             raw_event_table=env.get("RAW_EVENT_TABLE") or None,
             features_table=env.get("FEATURES_TABLE") or None,
-            deadline_s=number(env, "LAUNCHER_DEADLINE_S", 1200.0),
-            query_timeout_s=number(env, "LAUNCHER_QUERY_TIMEOUT_S", 30.0),
-            publish_timeout_s=number(env, "LAUNCHER_PUBLISH_TIMEOUT_S", 10.0),
+            deadline_s=number(env, "LAUNCHER_DEADLINE_S", default.deadline_s),
+            query_timeout_s=number(env, "LAUNCHER_QUERY_TIMEOUT_S", default.query_timeout_s),
+            publish_timeout_s=number(env, "LAUNCHER_PUBLISH_TIMEOUT_S", default.publish_timeout_s),
             log_level=log_level(env),
         )

@@ -2,6 +2,10 @@
 
 import math
 from collections.abc import Mapping
+from typing import Final
+
+THREADS: Final = 80
+"""Of a server where THREADS is not set: Cloud Run's default concurrency."""
 
 
 class ConfigError(Exception):

@@ -6,13 +6,13 @@ clients must be made after the fork.
 
 import os
 
-from pmp_schema.config import count
+from pmp_schema.config import THREADS, count
 from pmp_schema.logs import CloudJsonFormatter, Unquoted
 
 bind = f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT', '8080')}"  # noqa: S104 - a container's port
 worker_class = "pmp_schema.worker.WholeRequestWorker"
 workers = 1
-threads = count(os.environ, "THREADS", 80)  # Cloud Run's default concurrency
+threads = count(os.environ, "THREADS", THREADS)
 worker_connections = 432 + threads  # 512: below the 1,024 files that a process may often open
 timeout = 0  # Cloud Run ends requests itself; a worker is never killed with requests in hand
 graceful_timeout = 8  # Cloud Run sends SIGKILL 10 s after SIGTERM

@@ -72,4 +72,4 @@ def marts():
 
 @pytest.fixture
 def http(marts):
-    return create_app(marts, project="p", check_ready=lambda: None).test_client()
+    return create_app(marts, project="p", check_ready=lambda: None, fresh_s=20.0).test_client()

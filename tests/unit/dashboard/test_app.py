@@ -277,5 +277,5 @@ def test_readiness_is_that_of_the_warehouse(marts):
     def refuse():
         raise BigQueryUnavailable("BigQuery: latest_state_enriched: NotFound")
 
-    http = create_app(marts, project="p", check_ready=refuse).test_client()
+    http = create_app(marts, project="p", check_ready=refuse, fresh_s=20.0).test_client()
     assert (http.get("/readyz").status_code, http.get("/health").status_code) == (503, 200)

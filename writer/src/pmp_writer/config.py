@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self, cast
 
-from pmp_schema.config import ConfigError, choice, count, log_level, number, require
+from pmp_schema.config import THREADS, ConfigError, choice, count, log_level, number, require
 from pmp_schema.topology import TOPOLOGY
 
 PushAuth = Literal["iam", "oidc", "none"]
+Encoding = Literal["arrow", "proto"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +22,6 @@ class Config:
     push_service_account: the account that must have asked for the token.
     row_encoder: how rows are encoded for the Storage Write API.
     appends_in_flight: appends per table that may be unanswered at a time; batches form behind them.
-    batch_rows: rows per append at most.
-    batch_bytes: estimated bytes per append at most.
-    queue_rows: rows per table that may wait; more are answered 503.
-    queue_bytes: estimated bytes per table that may wait.
     append_timeout_s: seconds before one append is given up; a reopened stream gets the rest of it.
     publish_timeout_s: seconds before a dead letter's publish is given up.
     threads: of the server; eight of them stay free for refusals and health checks.
@@ -37,15 +34,11 @@ class Config:
     push_auth: PushAuth = "iam"
     push_audience: str = TOPOLOGY.push_audience
     push_service_account: str | None = None
-    row_encoder: Literal["arrow", "proto"] = "arrow"
+    row_encoder: Encoding = "arrow"
     appends_in_flight: int = 8
-    batch_rows: int = 2000
-    batch_bytes: int = 7_000_000
-    queue_rows: int = 20_000
-    queue_bytes: int = 64_000_000
     append_timeout_s: float = 15.0
     publish_timeout_s: float = 10.0
-    threads: int = 80
+    threads: int = THREADS
     log_level: str = "INFO"
 
     @property
@@ -60,7 +53,8 @@ class Config:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         (project,) = require(env, "PROJECT_ID")
-        push_auth = cast("PushAuth", choice(env, "PUSH_AUTH", "iam", ("iam", "oidc", "none")))
+        default = cls(project=project)
+        push_auth = cast("PushAuth", choice(env, "PUSH_AUTH", default.push_auth, ("iam", "oidc", "none")))
         account = env.get("PUSH_SERVICE_ACCOUNT") or None
         if push_auth != "none" and account is None:
             raise ConfigError(f"unset: PUSH_SERVICE_ACCOUNT (needed by PUSH_AUTH={push_auth})")
@@ -69,15 +63,15 @@ class Config:
             raw_event_table=_qualified(env.get("RAW_EVENT_TABLE")),
             storage_emulator=env.get("BIGQUERY_STORAGE_EMULATOR_HOST") or None,
             push_auth=push_auth,
-            push_audience=env.get("PUSH_AUDIENCE") or TOPOLOGY.push_audience,
+            push_audience=env.get("PUSH_AUDIENCE") or default.push_audience,
             push_service_account=account,
             row_encoder=cast(
-                'Literal["arrow", "proto"]', choice(env, "WRITER_ROW_ENCODER", "arrow", ("arrow", "proto"))
+                "Encoding", choice(env, "WRITER_ROW_ENCODER", default.row_encoder, ("arrow", "proto"))
             ),
-            appends_in_flight=count(env, "WRITER_APPENDS_IN_FLIGHT", 8),
-            append_timeout_s=number(env, "WRITER_APPEND_TIMEOUT_S", 15.0),
-            publish_timeout_s=number(env, "WRITER_PUBLISH_TIMEOUT_S", 10.0),
-            threads=count(env, "THREADS", 80),
+            appends_in_flight=count(env, "WRITER_APPENDS_IN_FLIGHT", default.appends_in_flight),
+            append_timeout_s=number(env, "WRITER_APPEND_TIMEOUT_S", default.append_timeout_s),
+            publish_timeout_s=number(env, "WRITER_PUBLISH_TIMEOUT_S", default.publish_timeout_s),
+            threads=count(env, "THREADS", default.threads),
             log_level=log_level(env),
         )
         policy = TOPOLOGY.push_policy

@@ -40,10 +40,10 @@ class Limits:
     """
 
     appends_in_flight: int
-    batch_rows: int
-    batch_bytes: int
-    queue_rows: int
-    queue_bytes: int
+    batch_rows: int = 2000
+    batch_bytes: int = 7_000_000
+    queue_rows: int = 20_000
+    queue_bytes: int = 64_000_000
     timeout_s: float
 
 

@@ -36,14 +36,7 @@ class Sinks:
         self._client = client
         self._monotonic = monotonic
         self._paths = {name: table_path(config, name) for name in WRITTEN}
-        limits = Limits(
-            appends_in_flight=config.appends_in_flight,
-            batch_rows=config.batch_rows,
-            batch_bytes=config.batch_bytes,
-            queue_rows=config.queue_rows,
-            queue_bytes=config.queue_bytes,
-            timeout_s=config.append_timeout_s,
-        )
+        limits = Limits(appends_in_flight=config.appends_in_flight, timeout_s=config.append_timeout_s)
         self.by_table: Mapping[str, GroupCommit] = {
             name: GroupCommit(self._append(config, name), limits) for name in WRITTEN
         }
