@@ -8,7 +8,6 @@ from flask.typing import ResponseReturnValue
 
 from pmp_collector.poll import Poller, PollResult, UnknownSystem
 from pmp_collector.simulation import Simulate, SimulationRequest
-from pmp_schema.errors import PublishFailed
 from pmp_schema.service import create_service, error, read_body
 from pmp_schema.topology import SCHEDULE_TIME_HEADER
 
@@ -53,10 +52,7 @@ def create_app(
             return error(400, "bad_request", str(cause))
         if wanted.seconds > wanted.MAX_SECONDS:
             return error(400, "too_long", f"{wanted.seconds:.0f} s; at most {wanted.MAX_SECONDS} s a request")
-        try:
-            done = simulate(wanted)
-        except PublishFailed as cause:
-            return error(503, "unavailable", str(cause), retry_after_s=5)
+        done = simulate(wanted)
         announce([])  # no polls, but what was published counts
         return jsonify(done)
 

@@ -1,7 +1,6 @@
 """The dashboard's HTTP edge: one page, its files, and JSON that viewers share."""
 
 import gzip
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
@@ -12,13 +11,9 @@ from flask.typing import ResponseReturnValue
 
 from pmp_dashboard.answers import TooManyQuestions
 from pmp_dashboard.board import PERIODS, Answer, Answering, Board, UnknownStation, UnknownSystem
-from pmp_schema.errors import RetryableError
-from pmp_schema.service import create_service, error
-
-logger = logging.getLogger(__name__)
+from pmp_schema.service import RETRY_AFTER_S, create_service, error
 
 MAX_BODY_BYTES: Final = 1024  # no request has a body
-RETRY_AFTER_S: Final = 10
 PAGE: Final = Path(__file__).parent / "static"
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -109,9 +104,6 @@ def _answered(ask: Callable[[], Answer]) -> Response:
         return error(404, "unknown_station", "no station of this name")
     except TooManyQuestions as cause:
         return error(429, "too_many_questions", str(cause), retry_after_s=RETRY_AFTER_S)
-    except RetryableError as cause:
-        logger.warning("request.unavailable", extra={"cause": f"{type(cause).__name__}: {cause}"})
-        return error(503, "unavailable", str(cause), retry_after_s=RETRY_AFTER_S)
     response = Response(
         mimetype="application/json", headers={"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
     )

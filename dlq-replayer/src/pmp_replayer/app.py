@@ -17,7 +17,7 @@ from pmp_replayer.reconciliation import parse_since
 from pmp_replayer.report import Tally
 from pmp_schema.errors import RetryableError
 from pmp_schema.instants import parse_instant
-from pmp_schema.service import RETRY_AFTER_S, create_service, error, read_body
+from pmp_schema.service import create_service, error, read_body, unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -100,12 +100,9 @@ def create_app(
             since = parse_instant(query.since) if query.since else None
         except ValueError as cause:
             return error(400, "bad_request", str(cause))
-        try:
-            found = table.list(
-                limit=query.limit, reason=query.reason, source_topic=query.source_topic, since=since
-            )
-        except RetryableError as cause:
-            return _unavailable(cause)
+        found = table.list(
+            limit=query.limit, reason=query.reason, source_topic=query.source_topic, since=since
+        )
         return jsonify(dead_letters=found)
 
     @app.post("/replay")
@@ -115,17 +112,14 @@ def create_app(
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
             return error(400, "bad_request", str(cause))
         progress = _announced(replays(wanted), announce)
-        try:
-            tally = next(progress)  # a run that cannot begin is a 503 even where the rest would be a stream
-        except RetryableError as cause:
-            return _unavailable(cause)
+        tally = next(progress)  # a run that cannot begin is a 503 even where the rest would be a stream
         if NDJSON in request.headers.get("Accept", ""):
             return Response(_lines(tally, progress, monotonic), mimetype=NDJSON)
         try:
             for _ in progress:
                 pass
         except RetryableError as cause:
-            return _unavailable(cause, f"; run {tally.replay_id} had replayed {tally.replayed} letters")
+            return unavailable(cause, f"; run {tally.replay_id} had replayed {tally.replayed} letters")
         return jsonify(tally.report())
 
     _add_reconcile(app, reconciliation, now)
@@ -153,10 +147,7 @@ def _found(
         since = parse_since(wanted.since, now)
     except (ValueError, RecursionError) as cause:  # of msgspec and UTF-8 as well
         return error(400, "bad_request", str(cause))
-    try:
-        return jsonify(find(since, now, ids=wanted.ids).as_json())
-    except RetryableError as cause:
-        return _unavailable(cause)
+    return jsonify(find(since, now, ids=wanted.ids).as_json())
 
 
 def _announced(progress: Iterator[Tally], announce: Callable[[], None]) -> Iterator[Tally]:
@@ -181,7 +172,7 @@ def _lines(tally: Tally, progress: Iterator[Tally], monotonic: Callable[[], floa
                     yield _line(tally.progress())
                     line_at = now
         except RetryableError as cause:
-            logger.warning("run.ended", extra={"cause": _cause(cause)})
+            logger.warning("run.ended", extra={"cause": f"{type(cause).__name__}: {cause}"})
             yield _line({"error": {"reason": "unavailable", "message": str(cause)}, **tally.progress()})
             return
         yield _line(tally.report())
@@ -189,12 +180,3 @@ def _lines(tally: Tally, progress: Iterator[Tally], monotonic: Callable[[], floa
 
 def _line(value: dict[str, Any]) -> bytes:
     return msgspec.json.encode(value) + b"\n"
-
-
-def _unavailable(cause: RetryableError, done: str = "") -> Response:
-    logger.warning("request.unavailable", extra={"cause": _cause(cause)})
-    return error(503, "unavailable", f"{cause}{done}", retry_after_s=RETRY_AFTER_S)
-
-
-def _cause(cause: RetryableError) -> str:
-    return f"{type(cause).__name__}: {cause}"

@@ -4,14 +4,14 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from pmp_launcher.request import read_request
 from pmp_launcher.run import Engine, Status
 from pmp_launcher.runs import Runs
 from pmp_schema.errors import RetryableError
-from pmp_schema.service import RETRY_AFTER_S, create_service, error, read_body
+from pmp_schema.service import create_service, error, read_body
 from pmp_schema.topology import SCHEDULE_TIME_HEADER
 
 logger = logging.getLogger(__name__)
@@ -53,13 +53,10 @@ def create_app(
             )
         except (ValueError, RecursionError) as cause:  # of msgspec and UTF-8 as well
             return error(400, "bad_request", str(cause))
-        try:
-            launch = runs.start(wanted)
-            run = runs.wait(launch.run) if waits else launch.run
-        except RetryableError as cause:
-            return _unavailable(str(cause))
+        launch = runs.start(wanted)
+        run = runs.wait(launch.run) if waits else launch.run
         if launch.is_new and launch.run.status is Status.FAILED:
-            return _unavailable(run.error or "the run could not be started")
+            raise RetryableError(run.error or "the run could not be started")
         logger.info(
             "run.answered",
             extra={"run_id": run.run_id, "attempt": run.attempt, "status": run.status, "new": launch.is_new},
@@ -68,17 +65,9 @@ def create_app(
 
     @app.get("/runs/<run_id>")
     def find(run_id: str) -> ResponseReturnValue:
-        try:
-            run = runs.find(run_id)
-        except RetryableError as cause:
-            return _unavailable(str(cause))
+        run = runs.find(run_id)
         if run is None:
             return error(404, "not_found", "no such run")
         return jsonify(run.as_json())
 
     return app
-
-
-def _unavailable(cause: str) -> Response:
-    logger.warning("request.unavailable", extra={"cause": cause})
-    return error(503, "unavailable", cause, retry_after_s=RETRY_AFTER_S)

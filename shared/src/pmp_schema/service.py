@@ -11,7 +11,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from pmp_schema import logs
-from pmp_schema.errors import PipelineError
+from pmp_schema.errors import PipelineError, RetryableError
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ RETRY_AFTER_S: Final = 5
 
 
 def create_service(name: str, *, project: str, max_body_bytes: int, check_ready: Callable[[], None]) -> Flask:
-    """A Flask application with the common routes.
+    """A Flask application with the common routes, which answers 503 to a RetryableError.
 
     Args:
         name: import name of the service's package.
@@ -46,6 +46,7 @@ def create_service(name: str, *, project: str, max_body_bytes: int, check_ready:
 
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(ParseException, _broken_body)
+    app.register_error_handler(RetryableError, unavailable)
 
     @app.errorhandler(Exception)
     def unexpected(exception: Exception) -> ResponseReturnValue:
@@ -72,6 +73,16 @@ def error(status: int, reason: str, message: str, *, retry_after_s: int | None =
     if retry_after_s is not None:
         response.headers["Retry-After"] = str(retry_after_s)
     return response
+
+
+def unavailable(cause: RetryableError, done: str = "") -> Response:
+    """The answer where a dependency does not answer, with its log line.
+
+    Args:
+        done: what was done before; ends the message.
+    """
+    logger.warning("request.unavailable", extra={"cause": f"{type(cause).__name__}: {cause}"})
+    return error(503, "unavailable", f"{cause}{done}", retry_after_s=RETRY_AFTER_S)
 
 
 def _http_error(exception: HTTPException) -> Response:

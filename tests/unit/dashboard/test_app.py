@@ -132,7 +132,7 @@ def test_who_asks_for_all_stations_is_refused_and_takes_nothing_from_the_others(
     assert {
         (answer.status_code, answer.headers["Retry-After"], answer.json["error"]["reason"])
         for answer in refused
-    } == {(429, "10", "too_many_questions")}
+    } == {(429, "5", "too_many_questions")}
     assert [http.get(path).status_code for path in ROUTES] == [200] * len(ROUTES)
     assert marts.questions()[first:] == ["history"] * (STATIONS_ROOM - 1)
 
@@ -185,7 +185,7 @@ def test_without_bigquery_the_answer_is_503_and_when_to_come_again(http, marts, 
     answer = http.get(path)
     assert (answer.status_code, answer.headers["Retry-After"], answer.json) == (
         503,
-        "10",
+        "5",
         {"error": {"reason": "unavailable", "message": "BigQuery: health: ServiceUnavailable"}},
     )
 

@@ -38,6 +38,10 @@ def app(ready):
     def broken():
         raise ZeroDivisionError("secret detail")
 
+    @app.get("/away")
+    def away():
+        raise SinkUnavailable("raw_events: NotFound")
+
     @app.get("/log")
     def log():
         logging.getLogger("pmp_test.service").warning("request.seen")
@@ -134,6 +138,18 @@ def test_lines_of_a_request_carry_its_trace_and_those_after_it_do_not(client, st
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     field = "logging.googleapis.com/trace"
     assert [line.get(field) for line in lines] == [f"projects/p/traces/{TRACE}", None]
+
+
+def test_what_may_go_better_is_503_says_when_to_come_again_and_is_one_warning(client, caplog):
+    answer = client.get("/away")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.json == {"error": {"reason": "unavailable", "message": "raw_events: NotFound"}}
+    (line,) = caplog.records
+    assert (line.levelname, line.message, line.cause) == (
+        "WARNING",
+        "request.unavailable",
+        "SinkUnavailable: raw_events: NotFound",
+    )
 
 
 def test_an_error_can_say_when_to_come_again(app):
