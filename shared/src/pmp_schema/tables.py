@@ -42,6 +42,15 @@ class Table:
     def id(self) -> str:
         return f"{self.dataset}.{self.name}"
 
+    def path(self, project: str, moved_to: str | None = None) -> str:
+        """The table's resource name.
+
+        Args:
+            moved_to: `project.dataset.table`, where the table is not in its own place.
+        """
+        parts = moved_to.split(".") if moved_to else [project, self.dataset, self.name]
+        return "projects/{}/datasets/{}/tables/{}".format(*parts)
+
     def api_schema(self) -> list[dict[str, Any]]:
         """The schema as BigQuery's REST API takes it."""
         return [

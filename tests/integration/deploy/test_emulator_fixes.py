@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 def test_many_append_streams_are_open_at_the_same_time(clients, emulators):
     resources.prepare_tables(clients, TOPOLOGY, location="EU")
     events = tables.table("events")
-    path = f"projects/{clients.bigquery.project}/datasets/{events.dataset}/tables/{events.name}"
+    path = events.path(clients.bigquery.project)
     now = datetime.now(UTC)
     with ExitStack() as open_streams:
         for number in range(12):

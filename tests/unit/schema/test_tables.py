@@ -13,6 +13,12 @@ def test_a_table_is_read_from_its_file():
     assert events.columns[0].name == "event_id"
 
 
+def test_a_table_is_in_its_dataset_unless_it_was_moved():
+    events = table("raw_events")
+    assert events.path("p") == "projects/p/datasets/pmp_raw/tables/raw_events"
+    assert events.path("p", "q.streaming.events") == "projects/q/datasets/streaming/tables/events"
+
+
 def test_the_schema_is_what_the_rest_api_takes():
     first, *rest = table("raw_events").api_schema()
     assert first.keys() == {"name", "type", "mode", "description"}

@@ -77,9 +77,4 @@ class Sinks:
 
 def table_path(config: Config, name: str) -> str:
     """A table's resource name; RAW_EVENT_TABLE may move the sensor events."""
-    table = tables.table(name)
-    parts = (config.project, table.dataset, table.name)
-    if name == "raw_events" and config.raw_event_table:
-        project, dataset, table_id = config.raw_event_table.split(".")
-        parts = (project, dataset, table_id)
-    return "projects/{}/datasets/{}/tables/{}".format(*parts)
+    return tables.table(name).path(config.project, config.raw_event_table if name == "raw_events" else None)

@@ -44,9 +44,7 @@ def table_path(name: str, project: str, moved_to: str | None = None) -> str:
         name: table id of `pmp_schema.tables`.
         moved_to: `project.dataset.table`, where the table is not in its own place.
     """
-    table = tables.table(name)
-    parts = moved_to.split(".") if moved_to else [project, table.dataset, table.name]
-    return "projects/{}/datasets/{}/tables/{}".format(*parts)
+    return tables.table(name).path(project, moved_to)
 
 
 @once_per_process
