@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -21,7 +22,6 @@ from pmp_schema.topology import TOPOLOGY, Topic
 logger = logging.getLogger(__name__)
 
 Outcome = Literal["published", "unchanged", "failed"]
-BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 GONE: Final = (404, 410)
 MAX_WORKERS: Final = 32
 LONGEST_BUSY_S: Final = 30.0
@@ -165,7 +165,7 @@ class Poller:
         if fetched.body is None:
             result = PollResult(system=system.id, feed=feed.name, outcome="unchanged", detail="not modified")
         else:
-            body = fetched.body.removeprefix(BYTE_ORDER_MARK).strip()  # no part of the JSON value
+            body = fetched.body.removeprefix(BOM_UTF8).strip()  # no part of the JSON value
             body_sha256 = hashlib.sha256(body).hexdigest()
             if body_sha256 == memory.body_sha256:
                 result = PollResult(system=system.id, feed=feed.name, outcome="unchanged", detail="same body")

@@ -2,13 +2,14 @@
 
 import heapq
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final
 
+from pmp_schema.instants import EPOCH
+
 DAY_US: Final = 86_400_000_000
 MINUTE_US: Final = 60_000_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Timeline:
@@ -25,7 +26,7 @@ class Timeline:
 
     @property
     def now(self) -> datetime:
-        return _EPOCH + timedelta(microseconds=self._now_us)
+        return EPOCH + timedelta(microseconds=self._now_us)
 
     def schedule(self, delay_us: int, happen: Callable[..., None], *arguments: Any) -> None:
         at_us = self._now_us + max(1, delay_us)
@@ -49,4 +50,4 @@ class Timeline:
 
 
 def _microseconds(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
+    return (at - EPOCH) // timedelta(microseconds=1)

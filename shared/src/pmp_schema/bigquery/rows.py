@@ -3,17 +3,17 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Final
 
 from pmp_schema.errors import Reason
+from pmp_schema.instants import EPOCH
 from pmp_schema.tables import Column, Table
 
 Row = Mapping[str, object]
 """Column to str, int, float, bool, aware datetime, date, bytes or list of str; JSON as text."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+_EPOCH_DAY: Final = EPOCH.toordinal()
 _FIRST_US: Final = -62_135_596_800_000_000  # 0001-01-01, the first TIMESTAMP that BigQuery has
 _LAST_US: Final = 253_402_300_799_999_999
 # Every escape of a JSON text; group 1 is half a surrogate pair, which JSON allows and UTF-8 does not.
@@ -94,7 +94,7 @@ def _timestamp(value: object) -> int:
         raise BadValueError(f"expected a datetime, got {type(value).__name__}")
     if value.utcoffset() is None:
         raise BadValueError("datetime without an offset")
-    since = value - _EPOCH
+    since = value - EPOCH
     micros = since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
     if not _FIRST_US <= micros <= _LAST_US:
         raise BadValueError("outside the years 1 to 9999 in UTC")

@@ -14,6 +14,7 @@ How each odd body ends:
 | an integer of 2^70 | kept as it is; no count and no instant is that large |
 """
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -29,7 +30,6 @@ MAX_DEPTH: Final = 100
 
 FeedTimeSource = Literal["last_updated", "lastUpdatedOther", "date_header", "fetched_at"]
 
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _BRACKETS: Final = b"[]{}"
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(_BRACKETS))
 _decoder: Final = msgspec.json.Decoder()
@@ -91,7 +91,7 @@ def decode_json(body: bytes) -> Any:
     Raises:
         PoisonMessage: `empty`, `not_utf8`, `not_json` or `too_deep`.
     """
-    body = body.removeprefix(_BYTE_ORDER_MARK)
+    body = body.removeprefix(BOM_UTF8)
     if not body or body.isspace():
         raise PoisonMessage(Reason.EMPTY)
     try:
