@@ -1,20 +1,16 @@
 """The features' statements on BigQuery."""
 
-import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from google.api_core import exceptions
 from google.cloud import bigquery
 
-from pmp_schema.bigquery.queries import FAILURES, BigQueryUnavailable, transient
-from pmp_schema.bigquery.statements import is_conflict, job_config
+from pmp_schema.bigquery.queries import FAILURES, BigQueryUnavailable
+from pmp_schema.bigquery.statements import run_statement
 from pmp_schema.features import Statement
 
-logger = logging.getLogger(__name__)
-
-ATTEMPTS: Final = 5
+CONFLICTS_S: Final = 60.0  # whoever asked for the run may be waiting
 
 
 class BigQueryWarehouse:
@@ -25,41 +21,29 @@ class BigQueryWarehouse:
         statement_s: seconds for one statement.
     """
 
-    def __init__(
-        self,
-        client: bigquery.Client,
-        *,
-        timeout_s: float,
-        statement_s: float,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, client: bigquery.Client, *, timeout_s: float, statement_s: float) -> None:
         self._client = client
         self._timeout_s = timeout_s
         self._statement_s = statement_s
-        self._sleep = sleep
 
     def query(self, statement: Statement) -> Sequence[Mapping[str, Any]]:
         """Raises:
         BigQueryUnavailable: the statement did not succeed, a conflict with another one's changes after some attempts.
         """
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return self._rows(statement)
-            except FAILURES as error:
-                if not is_conflict(error) or attempt == ATTEMPTS:
-                    raise BigQueryUnavailable(f"BigQuery: {_told(error)}") from error
-                logger.warning("statement.conflicted", extra={"attempt": attempt})
-                self._sleep(2.0**attempt)
-        raise AssertionError("the last attempt returns or raises")
-
-    def _rows(self, statement: Statement) -> list[dict[str, Any]]:
-        again = transient(self._timeout_s)
-        job = self._client.query(
-            statement.sql, job_config(statement), timeout=self._timeout_s, retry=again, job_retry=None
-        )
-        return [dict(row) for row in job.result(timeout=self._statement_s, retry=again, job_retry=None)]
+        try:
+            return run_statement(
+                self._client,
+                statement,
+                call_s=self._timeout_s,
+                statement_s=self._statement_s,
+                conflicts_s=CONFLICTS_S,
+            )
+        except FAILURES as error:
+            raise BigQueryUnavailable(f"BigQuery: {_told(error)}") from error
 
 
 def _told(error: BaseException) -> str:
     """What a person can mend, in BigQuery's words; of the rest the kind."""
+    if isinstance(error, exceptions.RetryError) and error.cause is not None:
+        error = error.cause
     return f"{error.message:.300}" if isinstance(error, exceptions.BadRequest) else type(error).__name__

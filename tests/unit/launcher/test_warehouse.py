@@ -1,15 +1,26 @@
+import time
+
 import pytest
 from google.api_core import exceptions
 
-from pmp_launcher.warehouse import BigQueryWarehouse
+from pmp_launcher.warehouse import CONFLICTS_S, BigQueryWarehouse
 from pmp_schema.bigquery.queries import BigQueryUnavailable
 from pmp_schema.features import Statement
 
 CONFLICT = exceptions.BadRequest("Could not serialize access to table t due to concurrent update")
 
 
+@pytest.fixture(autouse=True)
+def slept(monkeypatch):
+    """Google's library waits by the clock of `time`."""
+    slept = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0 + sum(slept))
+    return slept
+
+
 class Client:
-    """Answers each query with the next of what it is given."""
+    """Answers each query with the next of what it is given, the last one again and again."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -18,25 +29,27 @@ class Client:
         return self
 
     def result(self, **_):
-        answer = self.answers.pop(0)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
 
 
 def query(*answers):
-    slept = []
-    warehouse = BigQueryWarehouse(Client(*answers), timeout_s=1, statement_s=1, sleep=slept.append)
-    return warehouse.query(Statement("SELECT 1")), slept
+    return BigQueryWarehouse(Client(*answers), timeout_s=1, statement_s=1).query(Statement("SELECT 1"))
 
 
-def test_a_conflict_with_another_statement_is_tried_again():
-    assert query(CONFLICT, CONFLICT, [{"n": 1}]) == ([{"n": 1}], [2.0, 4.0])
+def test_a_conflict_with_another_statement_is_tried_again(slept, caplog):
+    assert query(CONFLICT, CONFLICT, [{"n": 1}]) == [{"n": 1}]
+    assert 0 <= slept[0] <= 1
+    assert 0 <= slept[1] <= 2
+    assert [record.message for record in caplog.records] == ["statement.conflicted"] * 2
 
 
-def test_conflicts_without_end_are_given_up():
+def test_conflicts_without_end_are_given_up(slept):
     with pytest.raises(BigQueryUnavailable, match="concurrent update"):
-        query(*[CONFLICT] * 5, [])
+        query(CONFLICT)
+    assert sum(slept) <= CONFLICTS_S
 
 
 @pytest.mark.parametrize(
