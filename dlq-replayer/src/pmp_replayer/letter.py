@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pmp_schema import rows
+from pmp_schema.dead_letter_row import dead_letter_row
 from pmp_schema.dead_letters import DATA_CUT, original_attributes
 from pmp_schema.push import PushMessage
 
@@ -40,7 +40,7 @@ class Letter:
 
 def from_message(message: PushMessage, now: datetime) -> Letter:
     """The letter of a message of the dead-letter topic: by the rule that makes its row in the table."""
-    row = rows.dead_letter(message, now).rows[0]
+    row = dead_letter_row(message, now)
     data = None if DATA_CUT in message.attributes else message.data
     return _letter(row, data=data, attributes=original_attributes(message.attributes))
 

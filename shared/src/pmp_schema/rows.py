@@ -1,4 +1,4 @@
-"""One message as the rows of its table; the only place that knows which column comes from where.
+"""One message as the rows of its table: which column comes from where.
 
 Rows lack `ingest_ts` where the table has one: it is set just before the append, at every attempt.
 """
@@ -13,19 +13,15 @@ from typing import Any, Final
 
 import msgspec
 
-from pmp_schema import dead_letters, events, gbfs, snapshots
+from pmp_schema import events, gbfs, snapshots
 from pmp_schema.bigquery.rows import Row
+from pmp_schema.dead_letter_row import dead_letter_row
 from pmp_schema.errors import PoisonMessage, Reason
 from pmp_schema.gbfs.snapshot import flatten
-from pmp_schema.instants import in_range, parse_instant
 from pmp_schema.push import PushMessage
-from pmp_schema.topology import TOPOLOGY
 
 LARGE_BYTES: Final = 1_000_000
 MAX_STATIONS: Final = 50_000  # the largest systems have some thousands; a row takes far more than its JSON
-MAX_DEAD_LETTER_BYTES: Final = (
-    9_900_000  # data and attributes; the other columns need some of an append's 10 MB
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,41 +158,7 @@ def ops_event(message: PushMessage, now: datetime) -> RowSet:
 
 def dead_letter(message: PushMessage, now: datetime) -> RowSet:
     """A row of `dead_letters`, from whatever there is: this never raises."""
-    given: Mapping[str, str] = message.attributes
-    forwarded = f"{dead_letters.PUBSUB_PREFIX}SourceSubscription"
-    reason = given.get(dead_letters.REASON) or (
-        Reason.DELIVERY_ATTEMPTS if forwarded in given else Reason.UNKNOWN
-    )
-    subscription = given.get(dead_letters.SOURCE_SUBSCRIPTION) or given.get(forwarded)
-    attempts = given.get(dead_letters.DELIVERY_ATTEMPTS) or given.get(
-        f"{dead_letters.PUBSUB_PREFIX}SourceDeliveryCount"
-    )
-    published = given.get(dead_letters.ORIGINAL_PUBLISH_TIME) or given.get(
-        f"{dead_letters.PUBSUB_PREFIX}SourceTopicPublishTime"
-    )
-    attributes = msgspec.json.encode(dead_letters.original_attributes(given))
-    oversize = len(message.data) + len(attributes) > MAX_DEAD_LETTER_BYTES
-    detail = given.get(dead_letters.DETAIL, "")
-    if oversize:
-        detail = f"data of {len(message.data)} bytes is in the hold subscription only; {detail}"
-    row: Row = {
-        "dead_letter_id": given.get(dead_letters.ID) or message.message_id,
-        "reason": str(reason),
-        "detail": detail or None,
-        "source_topic": given.get(dead_letters.SOURCE_TOPIC) or _topic_of(subscription),
-        "source_subscription": subscription,
-        "system_id": _system(given),
-        "data": None if oversize else message.data,
-        "attributes": attributes,
-        "original_message_id": given.get(dead_letters.ORIGINAL_MESSAGE_ID) or message.message_id,
-        "original_publish_ts": _lenient_instant(published, now) or message.publish_ts,
-        "delivery_attempts": _lenient_int(attempts),
-        "replay_count": _lenient_int(given.get(dead_letters.REPLAY_COUNT)) or 0,
-        "dead_lettered_ts": _lenient_instant(given.get(dead_letters.AT), now)
-        or _live(message.publish_ts, now)
-        or now,
-    }
-    return RowSet("dead_letters", [row], part=lambda _: message.data)
+    return RowSet("dead_letters", [dead_letter_row(message, now)], part=lambda _: message.data)
 
 
 class _RawStation(gbfs.FlatStation, frozen=True, kw_only=True):
@@ -205,32 +167,6 @@ class _RawStation(gbfs.FlatStation, frozen=True, kw_only=True):
 
 def _raw_station(station_id: str, raw: dict[str, Any]) -> _RawStation:
     return _RawStation(station_id=station_id, raw=raw)
-
-
-def _lenient_instant(text: str | None, now: datetime) -> datetime | None:
-    try:
-        return _live(parse_instant(text), now)
-    except ValueError:
-        return None
-
-
-def _live(at: datetime | None, now: datetime) -> datetime | None:
-    """The instant where a partition can take it."""
-    return at if at is not None and in_range(at, now) else None
-
-
-def _lenient_int(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() and len(text) < 10 else None
-
-
-def _topic_of(subscription: str | None) -> str | None:
-    """A message that Pub/Sub itself forwarded names only its subscription."""
-    return next((s.topic.id for s in TOPOLOGY.subscriptions if s.id == subscription), None)
-
-
-def _system(attributes: Mapping[str, str]) -> str | None:
-    """The source of a snapshot is its system; the sources of other messages are services."""
-    return attributes.get("ce-source") if attributes.get("ce-type") in events.EVENT_TYPES else None
 
 
 BY_ROUTE: Final[Mapping[str, Callable[[PushMessage, datetime], RowSet]]] = {

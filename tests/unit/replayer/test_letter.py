@@ -6,7 +6,7 @@ import pytest
 
 from pmp_replayer.criteria import ReplayRequest
 from pmp_replayer.letter import from_message, from_row
-from pmp_schema import rows
+from pmp_schema.dead_letter_row import dead_letter_row
 from pmp_schema.dead_letters import DeadLetter
 from pmp_schema.errors import Reason
 from pmp_schema.push import PushMessage
@@ -31,7 +31,7 @@ def dead_lettered(**attributes):
 
 
 def as_row(message):
-    row = rows.dead_letter(message, NOW).rows[0]
+    row = dead_letter_row(message, NOW)
     return row | {"attributes": row["attributes"].decode()}
 
 

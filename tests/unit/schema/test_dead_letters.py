@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmp_schema import dead_letters, rows
+from pmp_schema import dead_letters
+from pmp_schema.dead_letter_row import dead_letter_row
 from pmp_schema.dead_letters import DeadLetter, original_attributes, truncate
 from pmp_schema.errors import Reason
 from pmp_schema.push import PushMessage
@@ -151,7 +152,7 @@ def test_a_dead_letter_message_becomes_a_row():
     message = PushMessage(
         data=LETTER.data, message_id="99", attributes=LETTER.attributes(NOW), publish_ts=NOW
     )
-    (row,) = rows.dead_letter(message, NOW).rows
+    row = dead_letter_row(message, NOW)
     assert row | {"attributes": json.loads(row["attributes"])} == {
         "dead_letter_id": LETTER.id,
         "reason": "not_utf8",
@@ -176,7 +177,7 @@ def test_a_message_that_pubsub_gave_up_names_its_topic_by_its_subscription():
         "CloudPubSubDeadLetterSourceTopicPublishTime": "2026-01-24T16:00:00Z",
         "CloudPubSubDeadLetterSourceSubscriptionProject": "p",
     }
-    (row,) = rows.dead_letter(PushMessage(data=b"", message_id="9", attributes=forwarded), NOW).rows
+    row = dead_letter_row(PushMessage(data=b"", message_id="9", attributes=forwarded), NOW)
     assert row == {
         "dead_letter_id": "9",
         "reason": "delivery_attempts",
@@ -197,7 +198,7 @@ def test_a_message_that_pubsub_gave_up_names_its_topic_by_its_subscription():
 @pytest.mark.parametrize("number", ["many", "-1", "9" * 5000, "²"])
 def test_a_count_that_is_none_is_left_out(number):
     attributes = {"pmp-delivery-attempts": number, "pmp-replay-count": number, "pmp-dead-lettered-at": number}
-    (row,) = rows.dead_letter(PushMessage(data=b"x", message_id="9", attributes=attributes), NOW).rows
+    row = dead_letter_row(PushMessage(data=b"x", message_id="9", attributes=attributes), NOW)
     assert (row["delivery_attempts"], row["replay_count"], row["dead_lettered_ts"]) == (None, 0, NOW)
 
 
@@ -210,14 +211,14 @@ def test_a_time_that_no_partition_takes_is_replaced_by_that_of_the_publish(at):
         (datetime(1970, 1, 1, tzinfo=UTC), NOW),
         (None, NOW),
     ]:
-        (row,) = rows.dead_letter(replace(given, publish_ts=publish_ts), NOW).rows
+        row = dead_letter_row(replace(given, publish_ts=publish_ts), NOW)
         assert row["dead_lettered_ts"] == expected
 
 
 def test_data_that_fits_no_append_stays_in_the_hold_only():
     message = PushMessage(data=bytes(9_900_000), message_id="9", attributes={"pmp-detail": "x"})
-    (row,) = rows.dead_letter(message, NOW).rows
+    row = dead_letter_row(message, NOW)
     assert row["data"] is None
     assert row["detail"] == "data of 9900000 bytes is in the hold subscription only; x"
-    (row,) = rows.dead_letter(replace(message, data=bytes(9_500_000)), NOW).rows
+    row = dead_letter_row(replace(message, data=bytes(9_500_000)), NOW)
     assert len(row["data"]) == 9_500_000

@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pmp_schema import rows
+from pmp_schema.dead_letter_row import dead_letter_row
 from pmp_schema.errors import MalformedPush, PoisonMessage, Reason
 from pmp_schema.push import MESSAGE_PUBLISHED, PushMessage, parse_push
 from tests.fakes.push_requests import FORMS, binary_event, structured_event, unwrapped, wrapped
@@ -104,7 +105,7 @@ def test_any_request_is_a_message_or_malformed(headers, body):
 
 @given(data=st.binary(max_size=300))
 def test_any_message_becomes_a_dead_letter_row(data):
-    (row,) = rows.dead_letter(PushMessage(data=data, message_id="1"), NOW).rows
+    row = dead_letter_row(PushMessage(data=data, message_id="1"), NOW)
     assert (row["data"], row["reason"]) == (data, "unknown")
 
 
