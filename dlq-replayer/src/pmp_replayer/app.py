@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 from pmp_replayer.check import Findings
 from pmp_replayer.criteria import ReplayRequest
 from pmp_replayer.reconciliation import parse_since
-from pmp_replayer.report import Tally
+from pmp_replayer.report import Counts
 from pmp_schema.errors import RetryableError
 from pmp_schema.instants import parse_instant
 from pmp_schema.service import create_service, error, read_body, unavailable
@@ -71,7 +71,7 @@ _RECONCILE = msgspec.json.Decoder(ReconcileRequest)
 
 
 def create_app(
-    replays: Callable[[ReplayRequest], Iterator[Tally]],
+    replays: Callable[[ReplayRequest], Iterator[Counts]],
     table: Listing,
     reconciliation: Reconciling,
     announce: Callable[[], None],
@@ -84,7 +84,7 @@ def create_app(
     """The replayer's application.
 
     Args:
-        replays: starts a run, which goes on as its tallies are taken.
+        replays: starts a run, which goes on as its counts are asked for.
         announce: publishes what was published since the last call, for reconciliation.
         check_ready: raises PipelineError while BigQuery or Pub/Sub does not answer.
         now: aware UTC clock.
@@ -112,15 +112,15 @@ def create_app(
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
             return error(400, "bad_request", str(cause))
         progress = _announced(replays(wanted), announce)
-        tally = next(progress)  # a run that cannot begin is a 503 even where the rest would be a stream
+        counts = next(progress)  # a run that cannot begin is a 503 even where the rest would be a stream
         if NDJSON in request.headers.get("Accept", ""):
-            return Response(_lines(tally, progress, monotonic), mimetype=NDJSON)
+            return Response(_lines(counts, progress, monotonic), mimetype=NDJSON)
         try:
             for _ in progress:
                 pass
         except RetryableError as cause:
-            return unavailable(cause, f"; run {tally.replay_id} had replayed {tally.replayed} letters")
-        return jsonify(tally.report())
+            return unavailable(cause, f"; run {counts.replay_id} had replayed {counts.replayed} letters")
+        return jsonify(counts.report())
 
     _add_reconcile(app, reconciliation, now)
     return app
@@ -150,32 +150,32 @@ def _found(
     return jsonify(find(since, now, ids=wanted.ids).as_json())
 
 
-def _announced(progress: Iterator[Tally], announce: Callable[[], None]) -> Iterator[Tally]:
+def _announced(progress: Iterator[Counts], announce: Callable[[], None]) -> Iterator[Counts]:
     try:
         yield from progress
     finally:
         announce()
 
 
-def _lines(tally: Tally, progress: Iterator[Tally], monotonic: Callable[[], float]) -> Iterator[bytes]:
+def _lines(counts: Counts, progress: Iterator[Counts], monotonic: Callable[[], float]) -> Iterator[bytes]:
     """A line of counts a second, then the report; an error where the run could not go on.
 
     A client that goes away ends the run.
     """
     with closing(progress):  # type: ignore[type-var]
-        yield _line(tally.progress())
+        yield _line(counts.progress())
         line_at = monotonic()
         try:
             for _ in progress:
                 now = monotonic()
                 if now - line_at >= LINE_S:
-                    yield _line(tally.progress())
+                    yield _line(counts.progress())
                     line_at = now
         except RetryableError as cause:
             logger.warning("run.ended", extra={"cause": f"{type(cause).__name__}: {cause}"})
-            yield _line({"error": {"reason": "unavailable", "message": str(cause)}, **tally.progress()})
+            yield _line({"error": {"reason": "unavailable", "message": str(cause)}, **counts.progress()})
             return
-        yield _line(tally.report())
+        yield _line(counts.report())
 
 
 def _line(value: dict[str, Any]) -> bytes:

@@ -8,9 +8,9 @@ from typing import Any, Final
 from google.api_core.exceptions import DeadlineExceeded
 from google.pubsub_v1 import SubscriberClient
 
+from pmp_replayer.decision import REPLAY_ID
 from pmp_replayer.leases import FAILURES, HoldUnavailable, Leases
 from pmp_replayer.letter import Letter, from_message
-from pmp_replayer.verdict import REPLAY_ID
 from pmp_schema.push import PushMessage
 
 MAX_PULLED: Final = 100

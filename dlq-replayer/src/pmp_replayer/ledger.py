@@ -4,8 +4,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pmp_replayer.decision import Ready
 from pmp_replayer.report import audit
-from pmp_replayer.verdict import Ready
 from pmp_schema.errors import PublishFailed
 from pmp_schema.publisher import Publisher, ops_event
 from pmp_schema.topology import TOPOLOGY

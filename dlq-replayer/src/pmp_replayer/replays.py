@@ -14,7 +14,7 @@ from pmp_replayer.criteria import ReplayRequest
 from pmp_replayer.hold import Hold
 from pmp_replayer.leases import Leases
 from pmp_replayer.ledger import Ledger
-from pmp_replayer.report import Tally
+from pmp_replayer.report import Counts
 from pmp_replayer.run import Source, batch_size, plan, run
 from pmp_replayer.table import DeadLetterTable, Returns, TableSource
 from pmp_schema.publisher import Publisher
@@ -49,7 +49,7 @@ class Replays:
         self._table = table
         self._service = service
 
-    def __call__(self, request: ReplayRequest) -> Iterator[Tally]:
+    def __call__(self, request: ReplayRequest) -> Iterator[Counts]:
         """A run, which goes on as it is iterated and ends cleanly where that is given up; see `run`.
 
         Raises:
@@ -69,7 +69,7 @@ class Replays:
         since = datetime.now(UTC) - kept if request.source == "hold" else None
         return TableSource(self._table, request, returns=lambda: 0, since=since)
 
-    def _run_hold(self, request: ReplayRequest, replay_id: str) -> Iterator[Tally]:
+    def _run_hold(self, request: ReplayRequest, replay_id: str) -> Iterator[Counts]:
         subscription = HOLD.path(self._config.project)
         leases = Leases(
             self._subscriber, subscription, lease_s=self._config.lease_s, timeout_s=CALL_TIMEOUT_S
@@ -87,7 +87,7 @@ class Replays:
             )
             yield from self._run(request, hold, replay_id)
 
-    def _run(self, request: ReplayRequest, source: Source, replay_id: str) -> Iterator[Tally]:
+    def _run(self, request: ReplayRequest, source: Source, replay_id: str) -> Iterator[Counts]:
         ends_at = time.monotonic() + self._config.run_timeout_s
         return run(
             request,

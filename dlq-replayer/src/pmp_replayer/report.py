@@ -4,13 +4,13 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from pmp_replayer.verdict import Ready
+from pmp_replayer.decision import Ready
 
 MAX_CHANGES: Final = 20  # of one letter: a path with `*` may change thousands of places
 
 
 @dataclass(slots=True)
-class Tally:
+class Counts:
     """A run's counts; examined = replayed + kept + refused once it has ended.
 
     Attributes:

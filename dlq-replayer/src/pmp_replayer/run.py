@@ -1,4 +1,4 @@
-"""The loop of a run, over whatever holds the letters: judge, wait for the rate, publish, settle, note.
+"""The loop of a run, over whatever holds the letters: decide, wait for the rate, publish, settle, note.
 
 The order is what makes a kill harmless: a letter leaves its place only once its publish is confirmed. What was
 published and not yet settled is published again by the next run, and counted once, because its event id is the same.
@@ -10,10 +10,10 @@ from typing import Final, Protocol
 
 from pmp_replayer.bucket import Bucket
 from pmp_replayer.criteria import ReplayRequest
+from pmp_replayer.decision import Ready, Refused, decide
 from pmp_replayer.ledger import Ledger
 from pmp_replayer.letter import Letter
-from pmp_replayer.report import Tally, audit
-from pmp_replayer.verdict import Ready, Refused, judge
+from pmp_replayer.report import Counts, audit
 from pmp_schema.errors import RetryableError
 from pmp_schema.publisher import Publisher
 
@@ -50,24 +50,24 @@ class Source(Protocol):
         """Why the letters ended before the last one; None where they did not."""
 
 
-def plan(request: ReplayRequest, source: Source, replay_id: str) -> Iterator[Tally]:
-    """A dry run: judges as a run would, and does nothing.
+def plan(request: ReplayRequest, source: Source, replay_id: str) -> Iterator[Counts]:
+    """A dry run: decides as a run would, and does nothing.
 
     Yields:
-        The tally, whenever it may have changed; the last one is the result.
+        The counts, whenever they may have changed; the last are the result.
     """
-    tally = Tally(replay_id, would_replay=0)
+    counts = Counts(replay_id, would_replay=0)
     planned = 0
     for letters in source.letters():
-        ready = _judged(letters, request, tally, request.limit - planned)
+        ready = _decided(letters, request, counts, request.limit - planned)
         planned += len(ready)
-        tally.would_replay = planned
+        counts.would_replay = planned
         examples = [audit(one) for one in ready if one.changes]
-        tally.fixed += examples[: MAX_FIXED - len(tally.fixed)]
-        yield tally
+        counts.fixed += examples[: MAX_FIXED - len(counts.fixed)]
+        yield counts
         if planned == request.limit:
             break
-    yield tally
+    yield counts
 
 
 def run(
@@ -79,30 +79,30 @@ def run(
     *,
     replay_id: str,
     out_of_time: Callable[[], bool],
-) -> Iterator[Tally]:
+) -> Iterator[Counts]:
     """Replays what matches.
 
     Yields:
-        The tally, about once a second and whenever it has changed; the last one is the result.
+        The counts, about once a second and whenever they have changed; the last are the result.
 
     Raises:
-        RetryableError: Pub/Sub or BigQuery does not answer; what the tally counts as replayed is done.
+        RetryableError: Pub/Sub or BigQuery does not answer; what counts as replayed is done.
     """
-    tally = Tally(replay_id)
+    counts = Counts(replay_id)
     ledger.started(request.as_json())
-    tally.stopped = "failed"
+    counts.stopped = "failed"
     try:
-        yield tally
-        tally.stopped = yield from _replay(request, source, publisher, bucket, ledger, tally, out_of_time)
+        yield counts
+        counts.stopped = yield from _replay(request, source, publisher, bucket, ledger, counts, out_of_time)
     except GeneratorExit:
-        tally.stopped = "cancelled"
+        counts.stopped = "cancelled"
         raise
     except RetryableError as cause:
-        tally.stopped = f"unavailable: {type(cause).__name__}"
+        counts.stopped = f"unavailable: {type(cause).__name__}"
         raise
     finally:
-        ledger.finished(tally.report())
-    yield tally
+        ledger.finished(counts.report())
+    yield counts
 
 
 def _replay(
@@ -111,51 +111,51 @@ def _replay(
     publisher: Publisher,
     bucket: Bucket,
     ledger: Ledger,
-    tally: Tally,
+    counts: Counts,
     out_of_time: Callable[[], bool],
-) -> Generator[Tally, None, str | None]:
+) -> Generator[Counts, None, str | None]:
     """Returns why the run stopped, None where it came to its end."""
     for letters in source.letters():
-        yield tally
-        ready = _judged(letters, request, tally, request.limit - tally.replayed)
+        yield counts
+        ready = _decided(letters, request, counts, request.limit - counts.replayed)
         for batch in _batches(ready, request.rate_per_s):
             for _ in bucket.take(len(batch)):
-                yield tally
+                yield counts
                 if out_of_time():
                     return OUT_OF_TIME
-            tally.came_back = source.came_back()
-            if tally.replayed >= WATCHED_FROM and tally.came_back > request.stop_share * tally.replayed:
+            counts.came_back = source.came_back()
+            if counts.replayed >= WATCHED_FROM and counts.came_back > request.stop_share * counts.replayed:
                 return TOO_MANY_BACK
             publisher.publish(batch[0].topic, [one.outgoing for one in batch])
-            tally.replayed += len(batch)
+            counts.replayed += len(batch)
             source.settle([one.letter for one in batch])
             ledger.replayed(batch)
-            yield tally
-        if tally.replayed == request.limit:
+            yield counts
+        if counts.replayed == request.limit:
             return None
         if out_of_time():
             return OUT_OF_TIME
-    tally.came_back = source.came_back()
+    counts.came_back = source.came_back()
     return source.ended_by()
 
 
-def _judged(letters: Sequence[Letter], request: ReplayRequest, tally: Tally, room: int) -> list[Ready]:
+def _decided(letters: Sequence[Letter], request: ReplayRequest, counts: Counts, room: int) -> list[Ready]:
     """The letters to publish, `room` of them at most; what comes after those is not looked at."""
     ready: list[Ready] = []
     for letter in letters:
         if len(ready) == room:
             break
-        tally.examined += 1
+        counts.examined += 1
         if not request.matches(letter):
             continue
-        tally.matched += 1
-        tally.by_reason[letter.reason] += 1
-        verdict = judge(letter, request, tally.replay_id)
-        if isinstance(verdict, Refused):
-            tally.refused += 1
-            tally.refused_by[verdict.why] += 1
+        counts.matched += 1
+        counts.by_reason[letter.reason] += 1
+        decision = decide(letter, request, counts.replay_id)
+        if isinstance(decision, Refused):
+            counts.refused += 1
+            counts.refused_by[decision.why] += 1
         else:
-            ready.append(verdict)
+            ready.append(decision)
     return ready
 
 

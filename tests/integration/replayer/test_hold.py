@@ -47,8 +47,8 @@ def request(**fields):
 
 
 def finished(progress):
-    *_, tally = progress
-    return tally.report()
+    *_, counts = progress
+    return counts.report()
 
 
 def failing(error):
@@ -138,11 +138,11 @@ def test_leases_last_as_long_as_a_slow_run(project):
     stolen = []
     # Leases of 3 s and 2 s between two letters: unextended, the third letter and the kept ones would be free again.
     with closing(project.replays(lease_s=3.0)(request(reason="schema", rate_per_s=0.5))) as progress:
-        tally = next(progress)
+        counts = next(progress)
         for _ in progress:
             if time.monotonic() - began > 5 and not stolen:
                 stolen.append(project.pull(HOLD.path(project.id), ack=False))
-    assert (tally.replayed, stolen) == (4, [[]])
+    assert (counts.replayed, stolen) == (4, [[]])
     assert set(ids(project.replayed()).values()) == {1}
     assert project.held() == kept
 
@@ -184,11 +184,11 @@ def test_the_run_stops_when_its_letters_come_back_and_keeps_them(project):
     publisher = Interrupted(project.publisher, after=give_up_again)
     progress = project.replays(publisher, idle_s=2.0)(request(rate_per_s=20))
     fed = False
-    for tally in progress:
-        if tally.replayed >= 25 and not fed:
+    for counts in progress:
+        if counts.replayed >= 25 and not fed:
             project.give_up(25, reason="not_json")
             fed = True
-    report = tally.report()
+    report = counts.report()
     assert report["stopped"] == "too many came back"
     assert report["replayed"] < 50
     assert set(ids(project.replayed()).values()) == {1}

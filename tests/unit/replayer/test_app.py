@@ -5,25 +5,25 @@ import pytest
 
 from pmp_replayer.app import create_app
 from pmp_replayer.check import Findings
-from pmp_replayer.report import Tally
+from pmp_replayer.report import Counts
 from pmp_schema.errors import PublishFailed, RetryableError
 
 
 class RecordingReplays:
-    """Yields tallies as told; an exception among them is raised."""
+    """Yields counts as told; an exception among them is raised."""
 
     def __init__(self, steps):
         self.steps, self.requests, self.closed = steps, [], False
 
     def __call__(self, request):
         self.requests.append(request)
-        tally = Tally("r-1")
+        counts = Counts("r-1")
         try:
             for step in self.steps:
                 if isinstance(step, Exception):
                     raise step
-                tally.examined = tally.matched = tally.replayed = step
-                yield tally
+                counts.examined = counts.matched = counts.replayed = step
+                yield counts
         finally:
             self.closed = True
 

@@ -87,8 +87,8 @@ def start(source, publisher=None, *, out_of_time=lambda: False, **request):
 
 def finished(source, publisher=None, **request):
     progress, publisher = start(source, publisher, **request)
-    *_, tally = progress
-    return tally.report(), publisher
+    *_, counts = progress
+    return counts.report(), publisher
 
 
 def test_bytes_and_attributes_are_the_original_ones_but_for_the_count_and_the_run(a_letter):
@@ -259,8 +259,8 @@ def test_a_dry_run_says_what_a_run_would_do_and_touches_nothing(a_letter):
     request = msgspec.convert(
         {"fixes": [{"op": "set", "path": "$.delta", "value": 1}], "limit": 2}, ReplayRequest
     )
-    *_, tally = plan(request, source, "r-1")
-    report = tally.report()
+    *_, counts = plan(request, source, "r-1")
+    report = counts.report()
     assert report["fixed"][0] == {
         "id": "dl-0",
         "changed": 1,
@@ -279,5 +279,5 @@ def test_a_dry_run_says_what_a_run_would_do_and_touches_nothing(a_letter):
 
 
 def test_a_dry_run_without_letters_has_a_result_too():
-    [tally] = plan(ReplayRequest(), RecordingSource([]), "r-1")
-    assert (tally.examined, tally.would_replay) == (0, 0)
+    [counts] = plan(ReplayRequest(), RecordingSource([]), "r-1")
+    assert (counts.examined, counts.would_replay) == (0, 0)

@@ -49,7 +49,7 @@ class Refused:
     why: str
 
 
-def judge(letter: Letter, request: ReplayRequest, replay_id: str) -> Ready | Refused:
+def decide(letter: Letter, request: ReplayRequest, replay_id: str) -> Ready | Refused:
     """Decides on a letter that matches the request."""
     if letter.replay_count >= request.max_replays:
         return Refused(letter, QUARANTINED)
