@@ -8,18 +8,12 @@ import pytest
 from pmp_collector.config import System
 from pmp_collector.discovery import Discovery
 from pmp_collector.fetch import FetchFailed
+from tests.fakes.clock import Clock
 from tests.fakes.feeds import FakeFeeds, discovery, status
 
 GBFS = "https://feeds.test/gbfs.json"
 OLD, NEW = "https://feeds.test/v1/status", "https://feeds.test/v2/status"
 HOUR_S = 3600.0
-
-
-class Clock:
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture
@@ -29,7 +23,7 @@ def feeds() -> FakeFeeds:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(0.0)
 
 
 def of(feeds: FakeFeeds, clock: Clock, **fields) -> Discovery:

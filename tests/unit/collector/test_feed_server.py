@@ -14,22 +14,15 @@ from pmp_collector.feed.heartbeat import Heartbeat
 from pmp_collector.feed.recording import open_recording
 from pmp_collector.feed.server import create_feed_app
 from pmp_collector.feed.simulation import SimulatedFeed
+from tests.fakes.clock import Clock
 
 START = datetime(2026, 3, 10, 7, 0, tzinfo=UTC)
 STATUS = "/station_status.json"
 
 
-class FakeSeconds:
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
-def seconds() -> FakeSeconds:
-    return FakeSeconds()
+def seconds() -> Clock:
+    return Clock(0.0)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pmp_collector.poll import FEEDS, Poller, PollResult, UnknownSystem
 from pmp_schema import logs
 from pmp_schema.errors import PublishFailed
 from pmp_schema.events import SnapshotEnvelope, decode_snapshot
+from tests.fakes.clock import Clock
 from tests.fakes.feeds import FakeFeeds, body, discovery, fetched, status
 from tests.fakes.recording import RecordingPublisher
 
@@ -21,13 +22,6 @@ STATUS, INFORMATION, GBFS = (
     "https://feeds.test/gbfs.json",
 )
 VELIB = System(id="velib", station_status_url=STATUS, station_information_url=INFORMATION)
-
-
-class Clock:
-    now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

@@ -6,18 +6,12 @@ import pytest
 
 from pmp_collector.config import System
 from pmp_collector.poll import Poller, PollResult
+from tests.fakes.clock import Clock
 from tests.fakes.feeds import FakeFeeds, body, status
 from tests.fakes.recording import RecordingPublisher
 
 STATUS, INFORMATION = "https://feeds.test/status", "https://feeds.test/information"
 VELIB = System(id="velib", station_status_url=STATUS, station_information_url=INFORMATION)
-
-
-class Clock:
-    now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

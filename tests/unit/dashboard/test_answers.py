@@ -6,14 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pmp_dashboard.answers import Answers, TooManyQuestions
-
-
-class Clock:
-    def __init__(self):
-        self.now_s = 100.0
-
-    def __call__(self):
-        return self.now_s
+from tests.fakes.clock import Clock
 
 
 class Source:

@@ -3,30 +3,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmp_replayer.bucket import Bucket
+from tests.fakes.clock import Clock
 
 
-class Clock:
-    """Time that passes only by sleeping, a little longer than asked for, and by work."""
+class SlowClock(Clock):
+    """Sleeps a little longer than asked for."""
 
-    def __init__(self, oversleeps_s=0.0):
-        self.at = 1000.0
+    def __init__(self, oversleeps_s):
+        super().__init__()
         self.oversleeps_s = oversleeps_s
 
-    def __call__(self):
-        return self.at
-
     def sleep(self, seconds):
-        self.at += seconds + self.oversleeps_s
+        super().sleep(seconds + self.oversleeps_s)
 
 
 def taken(clock, rate, batches, work_s=0.0):
     """Seconds that the batches took."""
-    began, bucket = clock.at, Bucket(rate, monotonic=clock, sleep=clock.sleep)
+    began, bucket = clock.now_s, Bucket(rate, monotonic=clock, sleep=clock.sleep)
     for batch in batches:
         for _ in bucket.take(batch):
             pass
-        clock.at += work_s
-    return clock.at - began
+        clock.now_s += work_s
+    return clock.now_s - began
 
 
 @pytest.mark.parametrize("rate", [0.5, 7, 100, 2500])
@@ -34,7 +32,7 @@ def taken(clock, rate, batches, work_s=0.0):
 def test_the_rate_is_kept_within_three_per_cent(rate, oversleeps_s):
     size = max(1, min(100, int(rate / 2)))
     batches = [size] * max(1, int(rate * 60 / size))
-    seconds = taken(Clock(oversleeps_s), rate, batches, work_s=0.4 * size / rate)
+    seconds = taken(SlowClock(oversleeps_s), rate, batches, work_s=0.4 * size / rate)
     assert sum(batches) / seconds == pytest.approx(rate, rel=0.03)
 
 
@@ -46,15 +44,15 @@ def test_no_more_letters_leave_than_the_rate_allows(rate, batches, work_s):
 def test_time_lost_is_made_up_for_but_a_long_pause_is_no_reason_for_a_burst():
     clock = Clock()
     bucket = Bucket(10, monotonic=clock, sleep=clock.sleep)
-    clock.at += 3600
-    began = clock.at
+    clock.now_s += 3600
+    began = clock.now_s
     for _ in range(30):
         list(bucket.take(1))
-    assert clock.at - began == pytest.approx(2.0)
+    assert clock.now_s - began == pytest.approx(2.0)
 
 
 def test_a_long_wait_lets_others_act_every_second():
     clock = Clock()
     bucket = Bucket(0.1, monotonic=clock, sleep=clock.sleep)
-    seen = [clock.at for _ in bucket.take(1)]
+    seen = [clock.now_s for _ in bucket.take(1)]
     assert seen == [1000.0 + second for second in range(1, 11)]

@@ -9,6 +9,7 @@ from pmp_replayer.criteria import ReplayRequest
 from pmp_replayer.ledger import Ledger
 from pmp_replayer.run import plan, run
 from pmp_schema.errors import PublishFailed, RetryableError
+from tests.fakes.clock import Clock
 from tests.fakes.recording import RecordingPublisher
 
 
@@ -60,19 +61,6 @@ class LoggingPublisher(RecordingPublisher):
     @property
     def events(self):
         return [json.loads(m.data) for topic, m in self.published if topic == "pmp-ops-events"]
-
-
-class Clock:
-    """Time that passes only by sleeping."""
-
-    def __init__(self):
-        self.at = 0.0
-
-    def __call__(self):
-        return self.at
-
-    def sleep(self, seconds):
-        self.at += seconds
 
 
 def start(source, publisher=None, *, out_of_time=lambda: False, **request):

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pmp_schema import logs
+from tests.fakes.clock import Clock
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -127,14 +128,6 @@ def test_configure_leaves_out_what_is_below_the_level(loggers):
     logging.getLogger("library.of.others").warning("b")
     logging.getLogger("pmp_writer.app").error("c")
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["c"]
-
-
-class Clock:
-    def __init__(self):
-        self.now_s = 100.0
-
-    def __call__(self):
-        return self.now_s
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from pmp_writer.auth import (
     Unauthenticated,
     verifier,
 )
+from tests.fakes.clock import Clock
 
 ACCOUNT = "pusher@p.iam.gserviceaccount.com"
 NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
@@ -55,16 +56,6 @@ class Key:
 KEY, OTHER = Key(), Key()
 
 
-class Clock:
-    """The verifier's clock; google-auth checks against the real one, so that it starts there."""
-
-    def __init__(self):
-        self.now = datetime.now(UTC).timestamp()
-
-    def __call__(self):
-        return self.now
-
-
 @dataclass
 class Endpoint:
     """Where certificates come from; `down` makes it fail."""
@@ -82,7 +73,7 @@ class Endpoint:
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(datetime.now(UTC).timestamp())  # google-auth checks against the real one
 
 
 @pytest.fixture
@@ -109,8 +100,8 @@ def claims(clock, **changes):
         "email": ACCOUNT,
         "email_verified": True,
         "sub": "1",
-        "iat": int(clock.now) - 60,
-        "exp": int(clock.now) + 3600,
+        "iat": int(clock.now_s) - 60,
+        "exp": int(clock.now_s) + 3600,
     }
     return {name: value for name, value in (good | changes).items() if value is not ...}
 
@@ -205,14 +196,14 @@ def test_a_token_without_its_signature_passes_where_iam_has_checked_it(iam, oidc
 
 
 def test_an_expired_token_is_401_but_for_the_clocks_skew(oidc, iam, clock):
-    now = int(clock.now)
+    now = int(clock.now_s)
     for mode in (oidc, iam):
         assert outcome(mode, signed(claims(clock, iat=now - 3700, exp=now - 100)))[0] == 401
         assert outcome(mode, signed(claims(clock, iat=now - 3700, exp=now - 3)))[0] == 204
 
 
 def test_a_token_from_the_future_is_401(oidc, clock):
-    assert outcome(oidc, signed(claims(clock, iat=int(clock.now) + 600))) == (401, "bad token")
+    assert outcome(oidc, signed(claims(clock, iat=int(clock.now_s) + 600))) == (401, "bad token")
 
 
 def test_a_token_without_algorithm_is_401(oidc, clock):
@@ -260,15 +251,15 @@ def test_certificates_are_fetched_once_and_again_after_an_hour(oidc, clock, endp
     for sub in ("1", "2"):
         assert outcome(oidc, signed(claims(clock, sub=sub)))[0] == 204
     assert endpoint.fetches == 1
-    clock.now += CERTIFICATES_MAX_AGE_S
-    assert outcome(oidc, signed(claims(clock, iat=int(clock.now) - 4000)))[0] == 204
+    clock.now_s += CERTIFICATES_MAX_AGE_S
+    assert outcome(oidc, signed(claims(clock, iat=int(clock.now_s) - 4000)))[0] == 204
     assert endpoint.fetches == 2
 
 
 def test_a_new_key_is_found_after_a_rotation(oidc, clock, endpoint):
     assert outcome(oidc, signed(claims(clock)))[0] == 204
     endpoint.certificates = {"k2": OTHER.certificate}
-    clock.now += CERTIFICATES_MIN_AGE_S
+    clock.now_s += CERTIFICATES_MIN_AGE_S
     assert outcome(oidc, signed(claims(clock), key=OTHER, kid="k2"))[0] == 204
     assert outcome(oidc, signed(claims(clock, sub="2")))[0] == 401
 
@@ -277,7 +268,7 @@ def test_unknown_keys_ask_for_certificates_once_a_minute_only(oidc, clock, endpo
     for number in range(20):
         assert outcome(oidc, signed(claims(clock), kid=f"x{number}"))[0] == 401
     assert endpoint.fetches == 1
-    clock.now += CERTIFICATES_MIN_AGE_S
+    clock.now_s += CERTIFICATES_MIN_AGE_S
     outcome(oidc, signed(claims(clock), kid="x"))
     assert endpoint.fetches == 2
 
@@ -286,16 +277,16 @@ def test_without_any_certificate_everyone_is_refused_until_there_is_one(oidc, cl
     endpoint.down = True
     assert outcome(oidc, signed(claims(clock))) == (401, "unknown key")
     endpoint.down = False
-    clock.now += CERTIFICATES_MIN_AGE_S
+    clock.now_s += CERTIFICATES_MIN_AGE_S
     assert outcome(oidc, signed(claims(clock)))[0] == 204
 
 
 def test_cached_certificates_serve_on_while_the_endpoint_is_down(oidc, clock, endpoint):
     assert outcome(oidc, signed(claims(clock)))[0] == 204
     endpoint.down = True
-    clock.now += CERTIFICATES_MAX_AGE_S
+    clock.now_s += CERTIFICATES_MAX_AGE_S
     for sub in ("2", "3"):
-        assert outcome(oidc, signed(claims(clock, sub=sub, iat=int(clock.now) - 4000)))[0] == 204
+        assert outcome(oidc, signed(claims(clock, sub=sub, iat=int(clock.now_s) - 4000)))[0] == 204
     assert endpoint.fetches == 2
 
 
@@ -312,7 +303,7 @@ def test_a_hanging_fetch_holds_up_only_who_needs_its_certificate(clock, endpoint
         ClaimsVerifier(audience="pmp-writer", account=ACCOUNT, clock=clock), fetch, clock
     )
     assert outcome(oidc, signed(claims(clock)))[0] == 204
-    clock.now += CERTIFICATES_MIN_AGE_S
+    clock.now_s += CERTIFICATES_MIN_AGE_S
     with ThreadPoolExecutor() as pool:
         unknown = pool.submit(outcome, oidc, signed(claims(clock), kid="k9"))
         try:
@@ -331,7 +322,7 @@ def test_a_verdict_is_remembered_until_the_token_expires(oidc, clock, endpoint):
     endpoint.certificates.clear()
     assert outcome(oidc, token)[0] == 204
     assert endpoint.fetches == 1
-    clock.now += 3611
+    clock.now_s += 3611
     assert outcome(oidc, token)[0] == 401
 
 
@@ -339,7 +330,7 @@ def test_a_refusal_is_not_remembered(oidc, clock, endpoint):
     token = signed(claims(clock), key=OTHER, kid="k2")
     assert outcome(oidc, token)[0] == 401
     endpoint.certificates["k2"] = OTHER.certificate
-    clock.now += CERTIFICATES_MIN_AGE_S
+    clock.now_s += CERTIFICATES_MIN_AGE_S
     assert outcome(oidc, token)[0] == 204
 
 
