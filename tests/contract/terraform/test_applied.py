@@ -5,7 +5,7 @@ from base64 import b64decode
 
 import pytest
 
-from pmp_beam.runners import dataflow_options
+from pmp_beam.dataflow import dataflow_options
 from pmp_beam.settings import Settings
 from pmp_schema import tables
 from pmp_schema.topology import TOPOLOGY

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import duckdb_extensions
+import google.cloud.bigquery_storage_v1.types  # noqa: F401 - else the emulator's first request waits for it
 import typer
 from bqemulator.config import LogFormat, LogLevel, PersistenceMode, Settings
 from bqemulator.server import run_forever
