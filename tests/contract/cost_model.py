@@ -144,6 +144,26 @@ def history_bytes(days=STORED_DAYS):
     return RUNS * max(10e6, looked) + SECONDS / reconcile.every_s * (counted + arrivals)
 
 
+def expected_bytes(rows_a_day, stations):
+    """The most that BigQuery expects of one query of the dashboard, which is told partitions by the day."""
+    columns = (
+        "event_id", "city_id", "station_id", "kind", "delta", "event_date", "ingest_ts", "ts_iso", "message_id",
+        "source",
+    )  # fmt: skip
+    states = stations * STATUS_SHARE * 24 * 60
+    features = RUNS / ASSUMED["hours_a_month"] * 24 * stations * len(catalogue())
+    return max(
+        # stations.sql: each row's state, and its history; 3 days are parts of 4
+        4 * states * width("station_status")
+        + 4 * states * width("station_status", "system_id", "station_id", "feed_ts", "bikes", "docks"),
+        # features.sql: the newest run of 4 days, and its rows; the fifth day is not there yet
+        4 * features * width("station_features", "city_id", "as_of", "event_date")
+        + 4 * features * width("station_features"),
+        # flow.sql, half an hour after midnight
+        2 * rows_a_day * width("raw_events", *columns),
+    )
+
+
 def query_bytes(days=STORED_DAYS):
     return RUNS * run_bytes(STATIONS * DERIVED_SHARE * 24 * 60, days=days) + history_bytes(days)
 
@@ -169,6 +189,7 @@ SIZES = (1, 100, 1500)
 EVENTS_A_SECOND = 100_000
 ROWS_A_DAY = [size * STATIONS * DERIVED_SHARE * 24 * 60 for size in SIZES] + [EVENTS_A_SECOND * 86_400]
 BUSY_STATIONS = [size * STATIONS for size in SIZES] + [SIZES[-1] * STATIONS]
+EXPECTED_BYTES = [expected_bytes(*one) for one in zip(ROWS_A_DAY, BUSY_STATIONS, strict=True)]
 RUN_BYTES = [run_bytes(*one) for one in zip(ROWS_A_DAY, BUSY_STATIONS, strict=True)]
 
 
@@ -188,5 +209,6 @@ AMOUNTS = {
     "SQL features on demand, USD a month, every 30 minutes": [
         usd("bigquery_query", amount) * RUNS for amount in RUN_BYTES
     ],
+    "most that BigQuery expects of a dashboard's query, GiB": [amount / GIB for amount in EXPECTED_BYTES],
     "raw rows a day": ROWS_A_DAY,
 }

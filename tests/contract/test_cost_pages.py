@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from pmp_dashboard.config import MAX_BYTES_BILLED
 from tests.contract import cost_model as model
 
 COST = (model.ROOT / "docs/07-demo-and-cost-control.md").read_text("utf-8")
@@ -161,6 +162,13 @@ def test_prices_in_the_text_of_the_plan_are_computed():
     assert f"{older / 1e12:.0f} TB more after a year" in text
     pilot = 1.5 * model.EVENTS_A_SECOND / 10_000 * model.worker_usd(model.ASSUMED["hours_a_month"])
     assert f"{pilot:,.0f} if one takes 10,000/s" in text
+
+
+def test_the_dashboard_s_limit_lets_the_plan_s_systems_through_and_not_every_event():
+    *systems, events = model.EXPECTED_BYTES
+    assert max(systems) < MAX_BYTES_BILLED < events
+    assert f"`DASHBOARD_MAX_BYTES_BILLED`, {MAX_BYTES_BILLED / model.TIB:.0f} TiB" in flowing(SCALE)
+    assert f"expected to be {events / model.TIB:.0f} TiB" in flowing(SCALE)
 
 
 def number(cell):
