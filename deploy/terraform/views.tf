@@ -52,12 +52,9 @@ resource "google_bigquery_table" "materialized" {
     enable_refresh = true
   }
 
-  dynamic "time_partitioning" {
-    for_each = each.value.partition == null ? [] : [each.value.partition]
-    content {
-      type  = "DAY"
-      field = time_partitioning.value
-    }
+  time_partitioning {
+    type  = "DAY"
+    field = each.value.partition
   }
 
   depends_on = [google_bigquery_table.this]

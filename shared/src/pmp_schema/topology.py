@@ -68,11 +68,12 @@ class Materialized:
     """How BigQuery stores a materialized view.
 
     Attributes:
-        partition_field: column of the daily partition, the base table's own; None for one partition.
+        partition_field: column of the daily partition: the base table's own, or the day of it. Without, whatever
+            expires in the base table would invalidate the whole view.
         cluster: clustering columns, in order.
     """
 
-    partition_field: str | None
+    partition_field: str
     cluster: tuple[str, ...]
 
 

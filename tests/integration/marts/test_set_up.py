@@ -51,11 +51,12 @@ def test_materialized_views_are_made_as_such(cloud):
     prepare(cloud)
     made = {name: table for name, table in cloud.tables.items() if "materializedView" in table}
     assert made.keys() == MATERIALIZED.keys()
-    polls = made["pmp_curated.feed_polls_unique"]
-    assert polls["materializedView"]["query"] == view_sql("feed_polls_unique", cloud.client.project)
-    assert (polls["timePartitioning"]["field"], polls["clustering"]) == ("feed_ts", {"fields": ["system_id"]})
-    assert "view" not in polls
-    assert "timePartitioning" not in made["pmp_raw.systems_seen"]
+    for name, view in made.items():
+        assert view["materializedView"]["query"] == view_sql(name.split(".")[1], cloud.client.project)
+        assert view["clustering"] == {"fields": ["system_id"]}
+        assert "view" not in view
+    partitions = {name: view["timePartitioning"]["field"] for name, view in made.items()}
+    assert partitions == {"pmp_curated.feed_polls_unique": "feed_ts", "pmp_raw.systems_seen": "seen_day"}
 
 
 def test_a_materialized_view_of_another_text_is_made_anew_and_nothing_else_is_deleted(cloud):

@@ -53,7 +53,9 @@ def test_what_has_no_end_is_read_by_its_partitions(name):
 def test_a_filter_on_a_view_passes_its_window(name):
     """Only what the window keeps apart can be left out before it: behind a filter on anything else all is read."""
     text = statement("pmp_dashboard", name, "p")
-    for source, filters in re.findall(r"FROM `p\.\w+\.(\w+)`\s+WHERE (.*?)(?=\n\)|\n[A-Z]|\Z)", text, re.DOTALL):
+    for source, filters in re.findall(
+        r"FROM `p\.\w+\.(\w+)`\s+WHERE (.*?)(?=\n\)|\n[A-Z]|\Z)", text, re.DOTALL
+    ):
         if source in WINDOWS:
             assert set(re.findall(r"(\w+) (?:=|[<>]=?|BETWEEN) ", filters)) <= WINDOWS[source]
 

@@ -15,7 +15,16 @@ MATERIALIZED = {name: m for dataset in TOPOLOGY.datasets.values() for name, m in
 
 # docs.cloud.google.com/bigquery/docs/materialized-views-create, of those that these views could need.
 AGGREGATES = (exp.Count, exp.Max, exp.Min, exp.Sum)
-SCALARS = (exp.JSONExtractScalar, exp.JSONPath, exp.JSONPathRoot, exp.JSONPathKey, exp.And, exp.EQ)
+SCALARS = (
+    exp.TimestampTrunc,
+    exp.Var,
+    exp.JSONExtractScalar,
+    exp.JSONPath,
+    exp.JSONPathRoot,
+    exp.JSONPathKey,
+    exp.And,
+    exp.EQ,
+)
 STRUCTURE = (exp.Select, exp.From, exp.Where, exp.Group, exp.Table, exp.Column, exp.Identifier, exp.Alias)
 
 
@@ -74,12 +83,16 @@ def test_a_materialized_view_is_one_that_bigquery_can_keep_up_to_date(name):
 
 
 @pytest.mark.parametrize("name", MATERIALIZED)
-def test_a_materialized_view_is_partitioned_as_its_base_table_or_not_at_all(name):
+def test_a_materialized_view_is_partitioned_by_the_days_of_its_base_table(name):
     stored = MATERIALIZED[name]
     (base,) = sources(name)
-    grouped = {column.name for column in parsed(name).args["group"].expressions}
-    assert stored.partition_field in {None, table(base).partition_field}
-    assert {stored.partition_field, *stored.cluster} - {None} <= grouped
+    statement = parsed(name)
+    grouped = {column.name for column in statement.args["group"].expressions}
+    (column,) = [one for one in statement.expressions if one.output_name == stored.partition_field]
+    source = table(base).partition_field
+    day_of_it = sqlglot.parse_one(f"TIMESTAMP_TRUNC({source}, DAY)", read="bigquery")
+    assert column.unalias() in (exp.column(source), day_of_it)
+    assert {stored.partition_field, *stored.cluster} <= grouped
 
 
 @pytest.mark.parametrize(

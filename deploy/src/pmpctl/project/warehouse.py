@@ -141,8 +141,7 @@ def api_view(dataset: Dataset, name: str, project: str, *, emulated: bool) -> bi
         view.view_query = view_sql(name, project)
         return view
     view.mview_query = view_sql(name, project)
-    if stored.partition_field:
-        view.time_partitioning = bigquery.TimePartitioning(field=stored.partition_field)
+    view.time_partitioning = bigquery.TimePartitioning(field=stored.partition_field)
     if stored.cluster:
         view.clustering_fields = list(stored.cluster)
     return view
