@@ -76,6 +76,21 @@ def test_the_first_request_names_stream_schema_and_trace_and_the_call_is_routed(
     assert server.routing == [f"write_stream={PATH}/streams/_default"]
 
 
+def test_a_row_of_another_decade_is_a_reject(server, appender):
+    server.now = lambda: AT
+    days = [
+        AT - timedelta(days=3650),
+        AT - timedelta(days=3651),
+        AT + timedelta(days=366),
+        AT + timedelta(days=367),
+    ]
+    rows = [event(number) | {"event_date": at.date()} for number, at in enumerate(days)]
+    rejects = appender.append(rows, timeout_s=5)
+    assert [reject.index for reject in rejects] == [1, 3]
+    assert all("outside the allowed bounds" in reject.detail for reject in rejects)
+    assert ids(server.rows(PATH)) == ["e-0", "e-2"]
+
+
 def test_named_rows_are_rejects_and_the_rest_is_appended_again(server, appender):
     server.reject_row = lambda row: "bad kind" if row["event_id"] in {"e-3", "e-7"} else None
     assert appender.append(events(10), timeout_s=5) == [RowReject(3, "bad kind"), RowReject(7, "bad kind")]

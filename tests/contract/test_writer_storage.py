@@ -5,7 +5,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -186,3 +186,28 @@ def test_a_missing_permission_is_never_a_dead_letter(bench):
     bench.server.denied = True
     assert bench.push("sensor-events", event()) == 503
     assert bench.reasons == []
+
+
+@pytest.mark.parametrize(
+    ("route", "name", "oldest"),
+    [
+        ("sensor-events", "raw_events", lambda at: event(ts_iso=at)),
+        ("ops-events", "events", lambda at: json.dumps({"id": "1", "type": "t", "time": at}).encode()),
+    ],
+)
+def test_an_instant_that_no_partition_takes_is_out_of_range(bench, route, name, oldest):
+    bench.server.now = lambda: NOW
+    assert bench.push(route, oldest((NOW - timedelta(days=3640)).isoformat()), message_id="1") == 204
+    assert (len(bench.rows(name)), bench.reasons) == (1, [])
+    assert bench.push(route, oldest((NOW - timedelta(days=3651)).isoformat()), message_id="2") == 204
+    assert (len(bench.rows(name)), bench.reasons) == (1, ["timestamp_out_of_range"])
+    ((_, letter),) = bench.publisher.published
+    assert "takes no row for a partition of ten years ago" in letter.attributes["pmp-detail"]
+
+
+def test_a_dead_letter_of_another_decade_is_kept_as_of_now(bench):
+    bench.server.now = lambda: NOW
+    given_up_at = (NOW - timedelta(days=3651)).isoformat()
+    assert bench.push("dead-letters", b"x", **{"pmp-dead-lettered-at": given_up_at}) == 204
+    (row,) = bench.rows("dead_letters")
+    assert row["dead_lettered_ts"] == NOW

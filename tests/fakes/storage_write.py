@@ -1,8 +1,9 @@
 """BigQuery's Storage Write API as a strict gRPC server on loopback: default streams, Arrow and proto rows.
 
 Stricter than the emulator, as BigQuery is: one bad row and nothing of its request is appended; unknown
-fields, absent REQUIRED values, wrong types, invalid JSON and oversized requests are errors. Requests of one
-call are worked on in order; `latency_s` passes for all of them at the same time. Tables may change at any time.
+fields, absent REQUIRED values, wrong types, invalid JSON, partitions of another decade and oversized requests are
+errors. Requests of one call are worked on in order; `latency_s` passes for all of them at the same time. Tables may
+change at any time.
 """
 
 import json
@@ -38,6 +39,8 @@ from pmp_schema.tables import Table
 
 StorageErrorCode = StorageError.StorageErrorCode
 LIMIT_BYTES = 10 * 1024 * 1024
+# What BigQuery takes: https://cloud.google.com/bigquery/docs/write-api#time-unit_column_partitioning
+PARTITIONS_BEFORE, PARTITIONS_AFTER = timedelta(days=3650), timedelta(days=366)
 _SERVICE = "/google.cloud.bigquery.storage.v1.BigQueryWrite"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
@@ -118,6 +121,7 @@ class StorageWriteServer:
         reject_row: why a row is named in `row_errors`, or None.
         refuse_row: true for a row that makes its request INVALID_ARGUMENT without `row_errors`.
         kill_row: true for a row whose request ends the call with INVALID_ARGUMENT.
+        now: aware UTC clock; rows of partitions too far from it are named in `row_errors`.
         denied: every call ends with PERMISSION_DENIED.
         committed: per table, the appended rows in order.
         requests: number of rows of every request that arrived.
@@ -135,6 +139,7 @@ class StorageWriteServer:
     reject_row: Callable[[Row], str | None] = lambda row: None
     refuse_row: Callable[[Row], bool] = lambda row: False
     kill_row: Callable[[Row], bool] = lambda row: False
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     denied: bool = False
     committed: dict[str, list[Row]] = field(default_factory=dict)
     requests: list[int] = field(default_factory=list)
@@ -285,7 +290,13 @@ class StorageWriteServer:
     def _commit(self, call: _Call, rows: list[Row | str]) -> None:
         errors: dict[int, str] = {}
         for index, row in enumerate(rows):
-            error = row if isinstance(row, str) else (_fault_of(row, call.table) or self.reject_row(row))
+            error = (
+                row
+                if isinstance(row, str)
+                else _fault_of(row, call.table)
+                or _bounds_fault_of(row, call.table, self.now())
+                or self.reject_row(row)
+            )
             if error:
                 errors[index] = error
         if errors:
@@ -486,6 +497,15 @@ def _fault_of(row: Row, table: Table) -> str | None:
         if value is not None and column.type == "JSON" and not _is_json(str(value)):
             return f"{column.name}: invalid JSON"
     return None
+
+
+def _bounds_fault_of(row: Row, table: Table, now: datetime) -> str | None:
+    column = table.partition_field
+    value = row[column]
+    day = value.date() if isinstance(value, datetime) else value
+    if (now - PARTITIONS_BEFORE).date() <= day <= (now + PARTITIONS_AFTER).date():
+        return None
+    return f"Value {value} for partition column {column} is outside the allowed bounds"
 
 
 def _is_json(text: str) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 from pmp_schema import dead_letters, events
 from pmp_schema.bigquery.rows import Row
 from pmp_schema.errors import Reason
-from pmp_schema.instants import in_range, parse_instant
+from pmp_schema.instants import has_partition, parse_instant
 from pmp_schema.push import PushMessage
 from pmp_schema.topology import TOPOLOGY
 
@@ -64,7 +64,7 @@ def _lenient_instant(text: str | None, now: datetime) -> datetime | None:
 
 def _live(at: datetime | None, now: datetime) -> datetime | None:
     """The instant where a partition can take it."""
-    return at if at is not None and in_range(at, now) else None
+    return at if at is not None and has_partition(at, now) else None
 
 
 def _lenient_int(text: str | None) -> int | None:

@@ -13,6 +13,9 @@ from pmp_schema.errors import PoisonMessage, Reason
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 FUTURE_SLACK: Final = timedelta(days=1)
+# The Storage Write API takes rows for partitions of the last ten years only; a message may wait some days for it.
+# https://cloud.google.com/bigquery/docs/write-api#time-unit_column_partitioning
+WRITABLE: Final = timedelta(days=3640)
 
 # 1e11 seconds is the year 5138 and 1e11 milliseconds is March 1973: no clock in use confuses the two.
 _FIRST_MILLISECONDS: Final = 10**11
@@ -115,4 +118,24 @@ def check_range(at: datetime, now: datetime) -> None:
     if not in_range(at, now):
         raise PoisonMessage(
             Reason.TIMESTAMP_OUT_OF_RANGE, f"{at.isoformat()} is outside of 2000 to now + 1 day"
+        )
+
+
+def has_partition(at: datetime, now: datetime) -> bool:
+    """Whether a row can be appended to the partition of an instant: of the last ten years, and in range."""
+    return in_range(at, now) and at >= now - WRITABLE
+
+
+def check_partition(at: datetime, now: datetime) -> None:
+    """Refuse an instant to whose partition BigQuery would append nothing.
+
+    Raises:
+        PoisonMessage: `timestamp_out_of_range`; outside of [2000-01-01, now + 1 day], or above 3,640 days ago.
+    """
+    check_range(at, now)
+    if not has_partition(at, now):
+        raise PoisonMessage(
+            Reason.TIMESTAMP_OUT_OF_RANGE,
+            f"{at.isoformat()} is more than {WRITABLE.days} days ago: "
+            "BigQuery's Storage Write API takes no row for a partition of ten years ago",
         )

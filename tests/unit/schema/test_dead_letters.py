@@ -202,7 +202,9 @@ def test_a_count_that_is_none_is_left_out(number):
     assert (row["delivery_attempts"], row["replay_count"], row["dead_lettered_ts"]) == (None, 0, NOW)
 
 
-@pytest.mark.parametrize("at", ["1970-01-01T00:00:00Z", "9999-01-01T00:00:00Z", "soon"])
+@pytest.mark.parametrize(
+    "at", ["1970-01-01T00:00:00Z", "2010-01-01T00:00:00Z", "9999-01-01T00:00:00Z", "soon"]
+)
 def test_a_time_that_no_partition_takes_is_replaced_by_that_of_the_publish(at):
     given = PushMessage(data=b"x", message_id="9", attributes={"pmp-dead-lettered-at": at})
     published = datetime(2026, 1, 24, 16, tzinfo=UTC)

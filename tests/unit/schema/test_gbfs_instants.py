@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmp_schema.errors import PoisonMessage, Reason
-from pmp_schema.instants import check_range, in_range, parse_age, parse_instant
+from pmp_schema.instants import (
+    check_partition,
+    check_range,
+    has_partition,
+    in_range,
+    parse_age,
+    parse_instant,
+)
 
 AT = datetime(2025, 10, 18, 16, 24, 11, tzinfo=UTC)
 EPOCH_S = int(AT.timestamp())
@@ -143,3 +150,22 @@ def test_an_age_is_a_number_of_minutes_hours_or_days(written, minutes):
 def test_what_is_no_age_is_refused(written):
     with pytest.raises(ValueError, match="no length of time"):
         parse_age(written)
+
+
+@pytest.mark.parametrize(
+    ("at", "now", "has"),
+    [
+        (NOW - timedelta(days=3640), NOW, True),
+        (NOW - timedelta(days=3640, seconds=1), NOW, False),
+        (NOW + timedelta(days=1, seconds=1), NOW, False),
+        (datetime(1999, 12, 31, tzinfo=UTC), datetime(2005, 1, 1, tzinfo=UTC), False),
+    ],
+)
+def test_a_partition_is_of_the_last_ten_years(at, now, has):
+    assert has_partition(at, now) is has
+    if has:
+        check_partition(at, now)
+    else:
+        with pytest.raises(PoisonMessage) as caught:
+            check_partition(at, now)
+        assert caught.value.reason is Reason.TIMESTAMP_OUT_OF_RANGE
