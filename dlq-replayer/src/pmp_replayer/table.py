@@ -16,20 +16,32 @@ from pmp_schema.instants import EARLIEST
 
 ASK_S: Final = 5.0  # between two questions for what came back
 CLOCK_SKEW: Final = timedelta(minutes=1)
+LISTED: Final = timedelta(days=30)  # each letter's size is asked for, and BigQuery bills its bytes for that
 
 
 class DeadLetterTable:
     """Args:
     timeout_s: seconds for one call, retries included; a query is at least two calls.
+    now: aware UTC clock.
     """
 
-    def __init__(self, client: bigquery.Client, *, timeout_s: float) -> None:
+    def __init__(
+        self,
+        client: bigquery.Client,
+        *,
+        timeout_s: float,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._queries = Queries(client, __package__, timeout_s=timeout_s)
+        self._now = now
 
     def list(
         self, *, limit: int, reason: str | None, source_topic: str | None, since: datetime | None
     ) -> list[dict[str, Any]]:
         """The newest letters without their bytes, as JSON.
+
+        Args:
+            since: only what was dead-lettered then or later; of the last 30 days by default.
 
         Raises:
             BigQueryUnavailable: BigQuery does not answer.
@@ -39,7 +51,7 @@ class DeadLetterTable:
             limit=("INT64", limit),
             reason=("STRING", reason),
             source_topic=("STRING", source_topic),
-            since=("TIMESTAMP", since or EARLIEST),
+            since=("TIMESTAMP", since or self._now() - LISTED),
         )
         return [_as_json(row) for row in rows]
 

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -133,7 +133,8 @@ def test_a_dry_run_of_the_hold_reads_the_table_and_touches_no_lease(project):
 
 
 def test_the_list_has_the_newest_first_with_their_replays_and_without_their_bytes(project):
-    insert(project, "dead_letters", [row(0, dead_lettered_ts="2026-01-01T00:00:00Z"), row(1), row(1)])
+    earlier = NOW - timedelta(days=29)
+    insert(project, "dead_letters", [row(0, dead_lettered_ts=earlier.isoformat()), row(1), row(1)])
     note_replayed(project, ["dl-1"])
     found = table(project).list(limit=10, reason="schema", source_topic=None, since=None)
     assert [(one["dead_letter_id"], one["replayed_ts"] is not None) for one in found] == [
@@ -142,12 +143,19 @@ def test_the_list_has_the_newest_first_with_their_replays_and_without_their_byte
     ]
     assert "data" not in found[0]
     assert (found[1]["data_bytes"], found[1]["attributes"]) == (13, {"ce-id": "e-0"})
-    assert found[1]["dead_lettered_ts"] == "2026-01-01T00:00:00Z"
+    assert found[1]["dead_lettered_ts"] == f"{earlier:%Y-%m-%dT%H:%M:%SZ}"
     assert table(project).list(limit=1, reason=None, source_topic=None, since=None) == found[:1]
-    assert table(project).list(
-        limit=9, reason=None, source_topic=None, since=datetime(2026, 1, 2, tzinfo=UTC)
-    ) == [found[0]]
+    later = earlier + timedelta(seconds=1)
+    assert table(project).list(limit=9, reason=None, source_topic=None, since=later) == [found[0]]
     assert table(project).list(limit=9, reason=None, source_topic="pmp-events", since=None) == []
+
+
+def test_the_list_ends_30_days_ago_unless_it_is_asked_for_more(project):
+    insert(project, "dead_letters", [row(0, dead_lettered_ts=(NOW - timedelta(days=31)).isoformat())])
+    everything = {"limit": 9, "reason": None, "source_topic": None}
+    assert table(project).list(**everything, since=None) == []
+    (letter,) = table(project).list(**everything, since=NOW - timedelta(days=32))
+    assert letter["dead_letter_id"] == "dl-0"
 
 
 def test_what_came_back_of_a_run_is_counted_once_each(project):

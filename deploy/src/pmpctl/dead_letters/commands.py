@@ -41,7 +41,10 @@ def dead_letters(
     reason: ReasonOption = None,
     source_topic: TopicOption = None,
     since: Annotated[
-        str | None, typer.Option(help="Dead-lettered since: an age (90m, 24h, 7d) or an RFC 3339 time.")
+        str | None,
+        typer.Option(
+            help="Dead-lettered since: an age (90m, 24h, 7d) or an RFC 3339 time; 30 days ago by default."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
     as_json: JsonOption = False,
