@@ -2,7 +2,7 @@
 SELECT
   event_id, key, event_ts, ingest_ts, message_id, publish_ts,
   TO_JSON_STRING(payload) AS payload,
-  TO_JSON_STRING(attributes) AS attributes
+  IF(attributes IS NULL, NULL, TO_JSON_STRING(attributes)) AS attributes
 FROM `{feed_snapshots}`
 WHERE
   ingest_ts BETWEEN @since AND @until AND system_id = @system_id AND event_type = 'station_status_snapshot'

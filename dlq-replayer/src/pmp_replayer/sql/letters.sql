@@ -11,7 +11,7 @@ SELECT
   letters.source_topic,
   letters.system_id,
   letters.data,
-  TO_JSON_STRING(letters.attributes) AS attributes,
+  IF(letters.attributes IS NULL, NULL, TO_JSON_STRING(letters.attributes)) AS attributes,
   letters.replay_count,
   letters.original_publish_ts
 FROM `{dead_letters}` AS letters

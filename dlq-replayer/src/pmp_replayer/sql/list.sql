@@ -14,7 +14,7 @@ SELECT
   letters.source_subscription,
   letters.system_id,
   LENGTH(letters.data) AS data_bytes,
-  TO_JSON_STRING(letters.attributes) AS attributes,
+  IF(letters.attributes IS NULL, NULL, TO_JSON_STRING(letters.attributes)) AS attributes,
   letters.original_message_id,
   letters.original_publish_ts,
   letters.delivery_attempts,
