@@ -28,6 +28,8 @@ class BigQueryJobs:
     cancelled: ids.
     values: the one value of a finished job's result, by id.
     lose_answers: so many inserts succeed and are answered 503.
+    limited: so many inserts are answered 403 for their rate.
+    ends: how the next jobs end when they are waited for: a reason, or None for success.
     refuse: ids with such an end are answered 403.
     down: every call is answered 503.
     clock: seconds since the epoch.
@@ -39,6 +41,8 @@ class BigQueryJobs:
     cancelled: list[str] = field(default_factory=list)
     values: dict[str, int] = field(default_factory=dict)
     lose_answers: int = 0
+    limited: int = 0
+    ends: list[str | None] = field(default_factory=list)
     refuse: str | None = None
     down: bool = False
     clock: Callable[[], float] = time.time
@@ -69,10 +73,10 @@ class BigQueryJobs:
         if method == "POST" and path == ["jobs"]:
             return self._insert(body)
         job = self.jobs.get(path[1])
-        if job is None or job["jobReference"]["location"] != query.get("location", "US"):
+        if job is None or job["jobReference"].get("location", "US") != query.get("location", "US"):
             return 404, _error(404, "notFound", f"Not found: Job {path[1]}")
         if path[0] == "queries":
-            return 200, self._result(job)
+            return self._wait(job)
         if path[2:] == ["cancel"]:
             self.cancelled.append(path[1])
             return 200, {"job": job}
@@ -83,6 +87,9 @@ class BigQueryJobs:
         self.inserts.append(job_id)
         if self.refuse is not None and job_id.endswith(self.refuse):
             return 403, _error(403, "accessDenied", "Access Denied")
+        if self.limited:
+            self.limited -= 1
+            return 403, _error(403, "rateLimitExceeded", "Exceeded rate limits: too many api requests")
         if job_id in self.jobs:
             return 409, _error(409, "duplicate", f"Already Exists: Job {job_id}")
         self.jobs[job_id] = body | {
@@ -93,6 +100,17 @@ class BigQueryJobs:
             self.lose_answers -= 1
             return 503, _error(503, "backendError", "the answer is lost")
         return 200, self.jobs[job_id]
+
+    def _wait(self, job: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        job_id = job["jobReference"]["jobId"]
+        if self.ends and job["status"]["state"] == "PENDING":
+            reason = self.ends.pop(0)
+            self.finish(job_id) if reason is None else self.fail(job_id, reason, reason)
+        failure = job["status"].get("errorResult")
+        if failure is None:
+            return 200, self._result(job)
+        reason = failure["reason"]
+        return 400, _error(400, f"job{reason[0].upper()}{reason[1:]}", failure["message"])
 
     def _result(self, job: dict[str, Any]) -> dict[str, Any]:
         value = str(self.values[job["jobReference"]["jobId"]])

@@ -1,7 +1,7 @@
 """Questions to BigQuery from `.sql` files, bounded in time."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -34,6 +34,10 @@ _TRANSIENT: Final = (
     exceptions.TooManyRequests,
     RequestException,
 )
+# Told with any status, a rate limit with 403: https://cloud.google.com/bigquery/docs/error-messages. The reasons are
+# those of google.cloud.bigquery.retry, which has no public name for them.
+_TRANSIENT_REASONS: Final = frozenset({"backendError", "badGateway", "internalError", "rateLimitExceeded"})
+_JOB_REASONS: Final = frozenset({"jobBackendError", "jobInternalError", "jobRateLimitExceeded"})
 
 
 class BigQueryUnavailable(RetryableError):
@@ -57,9 +61,26 @@ def query_client(project: str, emulator: str | None) -> bigquery.Client:
 
 def transient(timeout_s: float) -> retry.Retry:
     """Repeats calls that may succeed the next time. Always passed: without it the client does so for ten minutes."""
-    return retry.Retry(
-        predicate=retry.if_exception_type(*_TRANSIENT), initial=0.2, maximum=2.0, timeout=timeout_s
-    )
+    return _retry(_is_transient, timeout_s)
+
+
+def _restarting(timeout_s: float) -> retry.Retry:
+    """Asks anew where a query has failed and may succeed the next time: its result is asked for in vain."""
+    return _retry(lambda error: _is_transient(error) or _reason(error) in _JOB_REASONS, timeout_s)
+
+
+def _retry(predicate: Callable[[Exception], bool], timeout_s: float) -> retry.Retry:
+    return retry.Retry(predicate=predicate, initial=0.2, maximum=2.0, timeout=timeout_s)
+
+
+def _is_transient(error: Exception) -> bool:
+    return isinstance(error, _TRANSIENT) or _reason(error) in _TRANSIENT_REASONS
+
+
+def _reason(error: Exception) -> str | None:
+    """BigQuery's own word for what went wrong; None where it said none."""
+    told = getattr(error, "errors", None)
+    return told[0].get("reason") if told and isinstance(told[0], dict) else None
 
 
 class Queries:
@@ -75,6 +96,7 @@ class Queries:
         self._package = package
         self._timeout_s = timeout_s
         self._retry = transient(timeout_s)
+        self._restart = _restarting(timeout_s)
 
     def rows(
         self, name: str, *, page_rows: int = PAGE_ROWS, **parameters: tuple[str, Any]
@@ -106,7 +128,7 @@ class Queries:
                 job_retry=None,
             )
             yield from job.result(
-                page_size=page_rows, timeout=self._timeout_s, retry=self._retry, job_retry=None
+                page_size=page_rows, timeout=self._timeout_s, retry=self._retry, job_retry=self._restart
             )
         except exceptions.NotFound as error:
             raise BigQueryUnavailable(
