@@ -1,13 +1,19 @@
+import re
 import time
+from importlib.resources import files
 
 import pytest
 from google.api_core import exceptions
 
 from pmp_launcher.warehouse import CONFLICTS_S, BigQueryWarehouse
 from pmp_schema.bigquery.queries import BigQueryUnavailable
+from pmp_schema.bigquery.statements import CONFLICTS
 from pmp_schema.features import Statement
 
 CONFLICT = exceptions.BadRequest("Could not serialize access to table t due to concurrent update")
+QUEUED = exceptions.BadRequest(
+    "Resources exceeded during query execution: Too many DML statements outstanding against table t, limit is 20."
+)
 
 
 @pytest.fixture(autouse=True)
@@ -40,10 +46,16 @@ def query(*answers):
 
 
 def test_a_conflict_with_another_statement_is_tried_again(slept, caplog):
-    assert query(CONFLICT, CONFLICT, [{"n": 1}]) == [{"n": 1}]
+    assert query(CONFLICT, QUEUED, [{"n": 1}]) == [{"n": 1}]
     assert 0 <= slept[0] <= 1
     assert 0 <= slept[1] <= 2
     assert [record.message for record in caplog.records] == ["statement.conflicted"] * 2
+
+
+def test_a_run_in_one_script_knows_the_same_conflicts():
+    script = files("pmp_launcher").joinpath("sql", "run.sql").read_text("utf-8")
+    known = re.findall(r"CONTAINS_SUBSTR\(@@error.message, '([^']*)'\)", script)
+    assert known == list(CONFLICTS)
 
 
 def test_conflicts_without_end_are_given_up(slept):

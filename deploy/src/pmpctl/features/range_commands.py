@@ -55,7 +55,7 @@ def backfill(
     engine: Annotated[Engine | None, typer.Option(help="The launcher's own by default.")] = None,
     known_at: KnownAtOption = None,
     known_at_delay: DelayOption = None,
-    at_once: Annotated[int, typer.Option(min=1, max=50, help="Runs under way at most.")] = 4,
+    at_once: Annotated[int, typer.Option(min=1, max=20, help="Runs under way at most.")] = 4,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,

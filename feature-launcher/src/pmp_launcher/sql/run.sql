@@ -11,8 +11,14 @@ LOOP
       BREAK;
     END IF;
   EXCEPTION WHEN ERROR THEN
-    -- Another run has changed the table meanwhile; the merge begins anew.
-    IF merges >= 5 OR NOT CONTAINS_SUBSTR(@@error.message, 'concurrent update') THEN
+    -- Another run has changed the table meanwhile, or too many wait to do so; the merge begins anew.
+    IF
+      merges >= 5 OR NOT (
+        CONTAINS_SUBSTR(@@error.message, 'Could not serialize access')
+        OR CONTAINS_SUBSTR(@@error.message, 'concurrent update')
+        OR CONTAINS_SUBSTR(@@error.message, 'Too many DML statements outstanding')
+      )
+    THEN
       RAISE;
     END IF;
   END;

@@ -13,7 +13,9 @@ logger = logging.getLogger(__name__)
 
 # Two statements changed the same rows at once; one of them took effect and the other none.
 # https://cloud.google.com/bigquery/docs/transactions#concurrency
-_CONFLICTS: Final = ("Could not serialize access", "concurrent update")
+# Or more than 20 wait for the same table, and this one was not taken:
+# https://cloud.google.com/bigquery/docs/data-manipulation-language#dml-limitations
+CONFLICTS: Final = ("Could not serialize access", "concurrent update", "Too many DML statements outstanding")
 
 
 def run_statement(
@@ -52,7 +54,7 @@ def job_config(statement: Statement) -> bigquery.QueryJobConfig:
 def is_conflict(error: BaseException) -> bool:
     """Whether a statement has failed only because of another one at the same time."""
     refused = isinstance(error, exceptions.BadRequest | exceptions.Conflict | exceptions.Aborted)
-    return refused and any(text in str(error) for text in _CONFLICTS)
+    return refused and any(text in str(error) for text in CONFLICTS)
 
 
 def _log_conflict(error: Exception) -> None:
