@@ -195,14 +195,14 @@ def test_a_missing_permission_is_never_a_dead_letter(bench):
         ("ops-events", "events", lambda at: json.dumps({"id": "1", "type": "t", "time": at}).encode()),
     ],
 )
-def test_an_instant_that_no_partition_takes_is_out_of_range(bench, route, name, oldest):
+def test_a_row_that_no_partition_takes_is_a_dead_letter_with_bigquerys_reason(bench, route, name, oldest):
     bench.server.now = lambda: NOW
-    assert bench.push(route, oldest((NOW - timedelta(days=3640)).isoformat()), message_id="1") == 204
+    assert bench.push(route, oldest((NOW - timedelta(days=3650)).isoformat()), message_id="1") == 204
     assert (len(bench.rows(name)), bench.reasons) == (1, [])
     assert bench.push(route, oldest((NOW - timedelta(days=3651)).isoformat()), message_id="2") == 204
-    assert (len(bench.rows(name)), bench.reasons) == (1, ["timestamp_out_of_range"])
+    assert (len(bench.rows(name)), bench.reasons) == (1, ["row_rejected"])
     ((_, letter),) = bench.publisher.published
-    assert "takes no row for a partition of ten years ago" in letter.attributes["pmp-detail"]
+    assert "outside the allowed bounds" in letter.attributes["pmp-detail"]
 
 
 def test_a_dead_letter_of_another_decade_is_kept_as_of_now(bench):

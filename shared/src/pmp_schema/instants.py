@@ -124,18 +124,3 @@ def check_range(at: datetime, now: datetime) -> None:
 def has_partition(at: datetime, now: datetime) -> bool:
     """Whether a row can be appended to the partition of an instant: of the last ten years, and in range."""
     return in_range(at, now) and at >= now - WRITABLE
-
-
-def check_partition(at: datetime, now: datetime) -> None:
-    """Refuse an instant to whose partition BigQuery would append nothing.
-
-    Raises:
-        PoisonMessage: `timestamp_out_of_range`; outside of [2000-01-01, now + 1 day], or above 3,640 days ago.
-    """
-    check_range(at, now)
-    if not has_partition(at, now):
-        raise PoisonMessage(
-            Reason.TIMESTAMP_OUT_OF_RANGE,
-            f"{at.isoformat()} is more than {WRITABLE.days} days ago: "
-            "BigQuery's Storage Write API takes no row for a partition of ten years ago",
-        )

@@ -48,7 +48,7 @@ def sensor_event(message: PushMessage, now: datetime) -> RowSet:
     """
     data = message.body()
     event = events.decode_sensor_event(data)
-    at = snapshots.partition_instant(event.ts_iso, now)
+    at = snapshots.instant(event.ts_iso, now)
     row: Row = {
         "event_id": event.event_id,
         "city_id": event.city_id or "unknown",
@@ -148,7 +148,7 @@ def ops_event(message: PushMessage, now: datetime) -> RowSet:
         "type": event.type,
         "source": event.source,
         "subject": event.subject,
-        "time": snapshots.partition_instant(event.time, now) if event.time else (message.publish_ts or now),
+        "time": snapshots.instant(event.time, now) if event.time else (message.publish_ts or now),
         "data": bytes(event.data),
         "message_id": message.message_id,
         "publish_ts": message.publish_ts,

@@ -8,7 +8,7 @@ import msgspec
 
 from pmp_schema import events, gbfs
 from pmp_schema.errors import PoisonMessage, Reason
-from pmp_schema.instants import check_partition, check_range, parse_instant
+from pmp_schema.instants import check_range, parse_instant
 from pmp_schema.push import PushMessage
 
 
@@ -91,24 +91,9 @@ def instant(text: str, now: datetime) -> datetime:
     Raises:
         PoisonMessage: timestamp_invalid, timestamp_out_of_range.
     """
-    at = _instant(text)
-    check_range(at, now)
-    return at
-
-
-def partition_instant(text: str, now: datetime) -> datetime:
-    """An instant by whose day a table is partitioned.
-
-    Raises:
-        PoisonMessage: timestamp_invalid, timestamp_out_of_range.
-    """
-    at = _instant(text)
-    check_partition(at, now)
-    return at
-
-
-def _instant(text: str) -> datetime:
     try:
-        return parse_instant(text)
+        at = parse_instant(text)
     except ValueError as error:
         raise PoisonMessage(Reason.TIMESTAMP_INVALID, str(error)) from error
+    check_range(at, now)
+    return at

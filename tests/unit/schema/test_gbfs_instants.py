@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from pmp_schema.errors import PoisonMessage, Reason
 from pmp_schema.instants import (
-    check_partition,
     check_range,
     has_partition,
     in_range,
@@ -163,9 +162,3 @@ def test_what_is_no_age_is_refused(written):
 )
 def test_a_partition_is_of_the_last_ten_years(at, now, has):
     assert has_partition(at, now) is has
-    if has:
-        check_partition(at, now)
-    else:
-        with pytest.raises(PoisonMessage) as caught:
-            check_partition(at, now)
-        assert caught.value.reason is Reason.TIMESTAMP_OUT_OF_RANGE

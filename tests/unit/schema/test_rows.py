@@ -108,7 +108,7 @@ def test_an_impossible_time_has_its_reason(ts_iso, reason):
 @pytest.mark.parametrize(
     ("ts_iso", "at"),
     [
-        ((NOW - timedelta(days=3640)).isoformat(), NOW - timedelta(days=3640)),
+        ("2000-01-01T00:00:00Z", datetime(2000, 1, 1, tzinfo=UTC)),
         ("2026-01-24T16:00:00", datetime(2026, 1, 24, 16, tzinfo=UTC)),
         ("2026-01-24 16:00:00", datetime(2026, 1, 24, 16, tzinfo=UTC)),
         ("2026-01-24T18:00:00+02:00", datetime(2026, 1, 24, 16, tzinfo=UTC)),
