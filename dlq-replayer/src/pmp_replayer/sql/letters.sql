@@ -3,7 +3,7 @@ WITH replayed AS (
   SELECT DISTINCT dead_letter_id
   FROM `{events}`
   CROSS JOIN UNNEST(JSON_VALUE_ARRAY(data, '$.dead_letter_ids')) AS dead_letter_id
-  WHERE type = 'replay.letters'
+  WHERE type = 'replay.letters' AND time >= @since
 )
 SELECT
   letters.dead_letter_id,
