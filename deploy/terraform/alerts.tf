@@ -44,7 +44,7 @@ locals {
       over     = 5 * 86400
       window_s = 300
       for_s    = 0
-      text     = "A held dead letter is 5 days old; Pub/Sub deletes it after 7. Replay it (`pmpctl replay`) or let it go: the table `pmp_ops.dead_letters` keeps it, and `--from table` can replay it later unless its reason is `too_large`."
+      text     = "A held dead letter is 5 days old; Pub/Sub deletes it after 7. Replay it (`pmpctl replay`) or let it go: the table `pmp_ops.dead_letters` keeps it, and `--from table` can replay it later unless its row is without its data."
     }
     dataflow_lag = {
       title    = "A Dataflow job lags"
@@ -82,13 +82,13 @@ locals {
     schedules = {
       title = "A schedule's calls fail"
       # Cloud Run counts no request that reaches no instance, so the other alerts do not see a service that cannot start
-      # or may not be called. A call is tried twice: half of the polls of a while, or one call of another schedule.
+      # or may not be called. A call is tried twice: all attempts of one call, or half of those of the polls of a while.
       query = join(" ", [
         "sum by (job_id) (increase(${local.failed_calls},job_id=\"${local.poll_schedule}\"}[${local.polls_over_s}s])) > ${2 * local.half_of_polls}",
         "or sum by (job_id) (increase(${local.failed_calls},job_id!=\"${local.poll_schedule}\"}[1h])) > 1",
       ])
       for_s = 60
-      text  = "Cloud Scheduler's calls of a service fail, also when tried again: it answers with an error, has no instance that starts, or may not be called. `gcloud logging read 'resource.type=cloud_scheduler_job AND severity>=ERROR'` has the answer; then `pmpctl logs SERVICE --target cloud`."
+      text  = "Two attempts of a schedule have failed within an hour (of the polls: more than half within 15 minutes): the service answers with an error, has no instance that starts, or may not be called. `gcloud logging read 'resource.type=cloud_scheduler_job AND severity>=ERROR'` has the answer; then `pmpctl logs SERVICE --target cloud`."
     }
     errors = {
       title = "A service fails"

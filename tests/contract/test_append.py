@@ -92,9 +92,7 @@ def client(sink):
 
 @pytest.fixture(params=["arrow", "proto"])
 def appender(request, sink, client):
-    appender = Appender(sink.path, encoder_for(request.param, EVENTS), connector(client))
-    yield appender
-    appender.close()
+    return Appender(sink.path, encoder_for(request.param, EVENTS), connector(client))
 
 
 def test_rows_are_readable_as_they_were_given(appender, sink):
@@ -141,4 +139,3 @@ def test_a_missing_table_is_the_sinks_fault_and_not_the_rows(sink, client):
     appender = Appender(f"{sink.path}_missing", encoder_for("arrow", EVENTS), connector(client))
     with pytest.raises(SinkUnavailable, match="NOT_FOUND"):
         appender.append([event(0)], timeout_s=20)
-    appender.close()

@@ -63,9 +63,7 @@ def client(server):
 
 @pytest.fixture
 def appender(client):
-    appender = Appender(PATH, encoder_for("arrow", EVENTS), connector(client))
-    yield appender
-    appender.close()
+    return Appender(PATH, encoder_for("arrow", EVENTS), connector(client))
 
 
 def test_the_first_request_names_stream_schema_and_trace_and_the_call_is_routed(server, appender):
@@ -253,7 +251,6 @@ def test_the_stamp_is_set_at_every_attempt(server, client):
         AT + timedelta(seconds=1),
         AT + timedelta(seconds=2),
     ]
-    appender.close()
 
 
 def test_a_schema_that_is_told_anew_without_a_change_is_no_news(server, appender, caplog):

@@ -24,9 +24,10 @@ def test_a_rate_limit_which_is_a_403_is_waited_out(jobs):
     assert ask(jobs) == [{"written": 0}]
 
 
+@pytest.mark.parametrize("told_as", [(400, "job"), (400, ""), (429, "job"), (503, "")])
 @pytest.mark.parametrize("reason", ["backendError", "internalError", "rateLimitExceeded"])
-def test_a_query_that_failed_for_reasons_of_bigquery_is_asked_again(jobs, reason):
-    jobs.ends = [reason, None]
+def test_a_query_that_failed_for_reasons_of_bigquery_is_asked_again(jobs, reason, told_as):
+    jobs.ends, jobs.told_as = [reason, None], told_as
     assert ask(jobs) == [{"written": 0}]
     assert len(jobs.jobs) == 2
 

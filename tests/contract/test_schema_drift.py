@@ -99,7 +99,6 @@ def appender(request, server, clock):
         monotonic=clock,
     )
     yield appender
-    appender.close()
     channel.close()
 
 
@@ -440,5 +439,4 @@ def test_the_emulators_new_column_is_filled_without_a_restart(emulator, clock, e
         ("1", None, {"battery": 7, "x": 1}),
         ("2", "7", {"x": 1}),
     ]
-    appender.close()
     channel.close()

@@ -30,6 +30,7 @@ class BigQueryJobs:
     lose_answers: so many inserts succeed and are answered 503.
     limited: so many inserts are answered 403 for their rate.
     ends: how the next jobs end when they are waited for: a reason, or None for success.
+    told_as: status and prefix of the reason by which a failed job is told to who waits for it.
     refuse: ids with such an end are answered 403.
     down: every call is answered 503.
     clock: seconds since the epoch.
@@ -43,6 +44,7 @@ class BigQueryJobs:
     lose_answers: int = 0
     limited: int = 0
     ends: list[str | None] = field(default_factory=list)
+    told_as: tuple[int, str] = (400, "job")
     refuse: str | None = None
     down: bool = False
     clock: Callable[[], float] = time.time
@@ -110,7 +112,9 @@ class BigQueryJobs:
         if failure is None:
             return 200, self._result(job)
         reason = failure["reason"]
-        return 400, _error(400, f"job{reason[0].upper()}{reason[1:]}", failure["message"])
+        status, prefix = self.told_as
+        told = f"{prefix}{reason[0].upper()}{reason[1:]}" if prefix else reason
+        return status, _error(status, told, failure["message"])
 
     def _result(self, job: dict[str, Any]) -> dict[str, Any]:
         value = str(self.values[job["jobReference"]["jobId"]])

@@ -145,7 +145,7 @@ class Session:
         (url,) = self.require(f"{service.upper()}_URL")
         return url.rstrip("/")
 
-    def http(self, base_url: str) -> httpx.Client:
+    def _http(self, base_url: str) -> httpx.Client:
         """The client of a service, open until `close`; in the cloud it says who calls."""
         if base_url not in self._clients:
             self._clients[base_url] = httpx.Client(
@@ -196,7 +196,7 @@ class Session:
     def _answer(
         self, request: Request, headers: Mapping[str, str] | None = None, *, stream: bool = False
     ) -> httpx.Response:
-        client = self.http(request.base_url)
+        client = self._http(request.base_url)
         built = client.build_request(
             request.method,
             request.path,

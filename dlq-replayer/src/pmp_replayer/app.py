@@ -15,8 +15,8 @@ from pmp_replayer.check import Findings
 from pmp_replayer.criteria import ReplayRequest
 from pmp_replayer.reconciliation import parse_since
 from pmp_replayer.report import Counts
+from pmp_schema import instants
 from pmp_schema.errors import RetryableError
-from pmp_schema.instants import parse_instant
 from pmp_schema.service import create_service, error, read_body, unavailable
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def create_app(
     def dead_letters() -> ResponseReturnValue:
         try:
             query = msgspec.convert(request.args.to_dict(), ListQuery, strict=False)
-            since = parse_instant(query.since) if query.since else None
+            since = instants.parse_since(query.since, now()) if query.since else None
         except ValueError as cause:
             return error(400, "bad_request", str(cause))
         found = table.list(

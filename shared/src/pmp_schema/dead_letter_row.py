@@ -34,7 +34,7 @@ def dead_letter_row(message: PushMessage, now: datetime) -> Row:
     attributes = msgspec.json.encode(dead_letters.original_attributes(given))
     oversize = len(message.data) + len(attributes) > MAX_BYTES
     detail = given.get(dead_letters.DETAIL, "")
-    if oversize:
+    if oversize and dead_letters.DATA_CUT not in given:
         detail = f"data of {len(message.data)} bytes is in the hold subscription only; {detail}"
     return {
         "dead_letter_id": given.get(dead_letters.ID) or message.message_id,

@@ -112,7 +112,7 @@ def test_failed_attempts_are_counted_of_our_schedules(resources):
     assert sorted(re.findall(r'"([^"]+)"', jobs)) == sorted(made)
 
 
-def test_a_schedule_is_told_of_when_a_call_and_its_repetition_failed(resources):
+def test_a_schedule_is_told_of_when_two_attempts_failed_or_half_of_the_polls(resources):
     (polls,) = [s.id for s in TOPOLOGY.schedules if s.path == "/collect/station_status"]
     retries = {
         job["retry_config"][0]["retry_count"]

@@ -140,11 +140,11 @@ def test_runs_of_the_last_week_without_an_end_are_unfinished(emulated):
             *told("at-once", "requested", "started", "failed", apart=0 * MINUTE),
             *told("young", "requested", days=6.9),
             *told("old", "requested", "started", days=7.1),
-            *told("very-old", "requested", "started", days=7.5, apart=timedelta(days=1)),
+            *told("begun-lately", "requested", "started", days=7.5, apart=timedelta(days=1)),
         ],
     )
     found = Queries(emulated.client, "pmp_launcher", timeout_s=20).rows("unfinished_runs")
-    assert sorted(row["run_id"] for row in found) == ["begun-again", "r-1", "r-2", "young"]
+    assert sorted(row["run_id"] for row in found) == ["begun-again", "begun-lately", "r-1", "r-2", "young"]
 
 
 def test_unfinished_runs_are_asked_of_the_partitions_of_some_days():

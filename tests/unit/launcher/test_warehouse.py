@@ -25,6 +25,9 @@ def slept(monkeypatch):
     return slept
 
 
+STATEMENT_S = 300
+
+
 class Client:
     """Answers each query with the next of what it is given, the last one again and again."""
 
@@ -42,7 +45,9 @@ class Client:
 
 
 def query(*answers):
-    return BigQueryWarehouse(Client(*answers), timeout_s=1, statement_s=1).query(Statement("SELECT 1"))
+    return BigQueryWarehouse(Client(*answers), timeout_s=1, statement_s=STATEMENT_S).query(
+        Statement("SELECT 1")
+    )
 
 
 def test_a_conflict_with_another_statement_is_tried_again(slept, caplog):
@@ -61,7 +66,17 @@ def test_a_run_in_one_script_knows_the_same_conflicts():
 def test_conflicts_without_end_are_given_up(slept):
     with pytest.raises(BigQueryUnavailable, match="concurrent update"):
         query(CONFLICT)
-    assert sum(slept) <= CONFLICTS_S
+    assert sum(slept) <= STATEMENT_S + CONFLICTS_S
+
+
+def test_a_conflict_at_the_end_of_a_long_statement_is_tried_again(slept):
+    class Slow(Client):
+        def result(self, **kwargs):
+            slept.append(STATEMENT_S - 1)
+            return super().result(**kwargs)
+
+    warehouse = BigQueryWarehouse(Slow(CONFLICT, [{"n": 1}]), timeout_s=1, statement_s=STATEMENT_S)
+    assert warehouse.query(Statement("SELECT 1")) == [{"n": 1}]
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,13 @@ def test_dead_letters_are_listed_with_the_filters_of_the_query():
     assert asked == {"limit": 7, "reason": "schema", "source_topic": "pmp-events"}
 
 
+def test_the_letters_of_an_age_are_listed():
+    table = RecordingTable()
+    http, _ = client(table=table)
+    assert http.get("/dead-letters?since=1.5d").status_code == 200
+    assert table.asked[0]["since"] == NOW - timedelta(hours=36)
+
+
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=1001", "limit=many", "since=yesterday", "reasons=schema"]
 )

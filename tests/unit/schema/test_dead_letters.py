@@ -108,6 +108,8 @@ def test_data_that_leaves_no_room_for_attributes_is_cut_and_told(given):
     assert attributes["pmp-detail"] == f"data of 10000000 bytes with sha256 {digest} is cut; byte 0"
     assert attributes["pmp-dead-letter-id"] == letter.id
     assert original_attributes(attributes).items() <= given.items()
+    row = dead_letter_row(PushMessage(data=data, message_id="9", attributes=attributes), NOW)
+    assert (row["data"], row["detail"]) == (None, attributes["pmp-detail"])
 
 
 def test_more_than_100_attributes_are_cut_and_counted():

@@ -68,7 +68,7 @@ class State:
         )
 
 
-class Lists:
+class ProjectLists:
     """What Google lists of a project; each list is read once, when it is first asked for, and is then the same for all.
 
     Raises:
@@ -101,4 +101,4 @@ class Lists:
 
 
 def read_state(google: Google) -> State:
-    return Lists(google).state()
+    return ProjectLists(google).state()

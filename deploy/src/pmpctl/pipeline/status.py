@@ -17,7 +17,7 @@ from pmpctl.errors import CommandError
 from pmpctl.local import control
 from pmpctl.local.record import StateFolder
 from pmpctl.pipeline.power import job_json
-from pmpctl.pipeline.state import Lists
+from pmpctl.pipeline.state import ProjectLists
 from pmpctl.terminal import rows_table
 
 QUERY_TIMEOUT_S: Final = 30.0
@@ -45,7 +45,7 @@ class Section:
 
 
 def cloud_sections(google: Google, queries: Callable[[], Queries], now: datetime) -> list[Section]:
-    lists = Lists(google)
+    lists = ProjectLists(google)
     return [
         _read("services", lambda: _services(lists)),
         _read("schedules", lambda: _schedules(lists)),
@@ -102,7 +102,7 @@ def _read(name: str, read: Callable[[], Section]) -> Section:
         return Section(name, [], error=str(error))
 
 
-def _services(lists: Lists) -> Section:
+def _services(lists: ProjectLists) -> Section:
     wanted = [service.id for service in TOPOLOGY.services.values()]
     found = {service.id: service for service in lists.services}
     rows = [
@@ -119,7 +119,7 @@ def _services(lists: Lists) -> Section:
     return Section("services", rows, problems)
 
 
-def _schedules(lists: Lists) -> Section:
+def _schedules(lists: ProjectLists) -> Section:
     found = lists.schedules
     rows = [
         {
@@ -140,14 +140,14 @@ def _schedules(lists: Lists) -> Section:
     return Section("schedules", rows, problems)
 
 
-def _jobs(lists: Lists) -> Section:
+def _jobs(lists: ProjectLists) -> Section:
     state = lists.state()
     called = any(schedule.state == "ENABLED" for schedule in state.schedules)
     problems = [f"schedules run, and {job} does not: `pmpctl up --target cloud`" for job in state.idle]
     return Section("jobs", [job_json(job) for job in state.jobs], problems if called else ())
 
 
-def _backlogs(google: Google, lists: Lists, now: datetime) -> Section:
+def _backlogs(google: Google, lists: ProjectLists, now: datetime) -> Section:
     backlogs = metrics.read_backlogs(google, now)
     rows: Rows = [
         {

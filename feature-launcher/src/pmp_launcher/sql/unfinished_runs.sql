@@ -1,4 +1,4 @@
--- Runs of the last week that were begun and whose end nobody has told, the newest first. Asked of the events and not
+-- Runs that were begun in the last week and whose end nobody has told, the newest first. Asked of the events and not
 -- of the view feature_runs, where a filter on what it aggregates would read the events of all time.
 WITH
 runs AS (
@@ -18,8 +18,9 @@ runs AS (
 SELECT run_id
 FROM runs
 WHERE
-  requested_ts > TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 7 DAY)
+  requested_ts IS NOT NULL
+  AND begun_ts > TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 7 DAY)
   AND succeeded_ts IS NULL
   AND (failed_ts IS NULL OR failed_ts < begun_ts)
-ORDER BY requested_ts DESC
+ORDER BY begun_ts DESC
 LIMIT 20

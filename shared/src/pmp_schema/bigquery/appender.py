@@ -120,10 +120,6 @@ class Appender:
             todo = [chunk for flight in flights for chunk in self._land(flight, deadline, rejects)]
         return sorted(rejects, key=lambda reject: reject.index)
 
-    def close(self) -> None:
-        """End the connections; for tests, as a process simply ends."""
-        self._links.close()
-
     def _launch(self, chunk: _Chunk, rows: Sequence[Row], rejects: list[RowReject]) -> list[_Flight]:
         """Send a chunk, in as many requests as its size takes."""
         link = self._links.living()

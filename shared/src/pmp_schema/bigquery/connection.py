@@ -20,7 +20,6 @@ from pmp_schema.bigquery.answers import Answer, answer_of, final_answer
 logger = logging.getLogger(__name__)
 
 TRACE_ID: Final = "mobility-pulse"
-_JOIN_S: Final = 2.0
 
 
 class ConnectionLostError(Exception):
@@ -74,11 +73,6 @@ class Connection:
         return self._ended is None and not self._retired
 
     @property
-    def ended(self) -> bool:
-        """Whether nothing is in flight and nothing ever will be."""
-        return self._ended is not None
-
-    @property
     def has_news(self) -> bool:
         """Whether an answer came with the table's new schema, which nobody has taken yet."""
         return self._updated_schema is not None
@@ -120,15 +114,6 @@ class Connection:
         """Cancel the call; whatever is in flight fails."""
         self._end(Answer(grpc.StatusCode.DEADLINE_EXCEEDED, message))
         self._call.cancel()
-
-    def close(self) -> None:
-        """Let the server answer what is in flight, then end the call and its threads."""
-        self._outbox.put(None)
-        self._reader.join(_JOIN_S)
-        if self._reader.is_alive():
-            self._end(Answer(grpc.StatusCode.CANCELLED, "closed"))
-            self._call.cancel()
-            self._reader.join(_JOIN_S)
 
     def _read(self) -> None:
         final = Answer(grpc.StatusCode.CANCELLED, "ended by the server", ended_call=True)

@@ -40,7 +40,6 @@ class Links:
         self._layout = layout
         self._lock = threading.Lock()
         self._link: Link | None = None
-        self._retired: list[Connection] = []
 
     @property
     def newest(self) -> Link | None:
@@ -59,19 +58,8 @@ class Links:
                 if fits:
                     return link
                 link.connection.retire()
-                self._retired = [c for c in (*self._retired, link.connection) if not c.ended]
             encoder = link.encoder if link is not None and fits else encoder_in(layout, self._encoder)
             schema = encoder.schema()
             overhead_bytes = schema.ByteSize() + len(self._write_stream) + 64
             self._link = Link(layout, encoder, overhead_bytes, self._connect(self._write_stream, schema))
             return self._link
-
-    def close(self) -> None:
-        """Ends all connections; those in flight get their answers, if they come soon."""
-        with self._lock:
-            connections, self._retired = self._retired, []
-            if self._link is not None:
-                connections.append(self._link.connection)
-            self._link = None
-        for connection in connections:
-            connection.close()

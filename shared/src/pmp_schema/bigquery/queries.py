@@ -18,6 +18,7 @@ from pmp_schema.topology import TOPOLOGY
 
 PAGE_ROWS: Final = 100  # of up to 10 MB each
 PING_TIMEOUT_S: Final = 2.0
+RESULT_SHARE: Final = 0.25  # of the time, for one job's result: the rest is for a job in its place
 FAILURES: Final = (
     exceptions.GoogleAPICallError,
     exceptions.RetryError,
@@ -65,8 +66,18 @@ def transient(timeout_s: float) -> retry.Retry:
 
 
 def _restarting(timeout_s: float) -> retry.Retry:
-    """Asks anew where a query has failed and may succeed the next time: its result is asked for in vain."""
-    return _retry(lambda error: _is_transient(error) or _reason(error) in _JOB_REASONS, timeout_s)
+    """Asks anew where a query has failed and may succeed the next time: its result is asked for in vain.
+
+    A failed job is told as a failed call, with whatever status (googleapis/python-bigquery#1903), so that the call is
+    repeated in vain first.
+    """
+
+    def again(error: Exception) -> bool:
+        if isinstance(error, exceptions.RetryError) and isinstance(error.cause, Exception):
+            error = error.cause
+        return _is_transient(error) or _reason(error) in _JOB_REASONS
+
+    return _retry(again, timeout_s)
 
 
 def _retry(predicate: Callable[[Exception], bool], timeout_s: float) -> retry.Retry:
@@ -128,7 +139,10 @@ class Queries:
                 job_retry=None,
             )
             yield from job.result(
-                page_size=page_rows, timeout=self._timeout_s, retry=self._retry, job_retry=self._restart
+                page_size=page_rows,
+                timeout=self._timeout_s,
+                retry=transient(self._timeout_s * RESULT_SHARE),
+                job_retry=self._restart,
             )
         except exceptions.NotFound as error:
             raise BigQueryUnavailable(

@@ -26,7 +26,7 @@ def run_statement(
     Args:
         call_s: seconds for one call, retries included.
         statement_s: seconds for the statement to end.
-        conflicts_s: seconds after which a conflict is the end; the pauses between are random.
+        conflicts_s: seconds, beside those of one statement, after which a conflict is the end; pauses are random.
 
     Raises:
         google.api_core.exceptions.RetryError: nothing but conflicts; its cause is the last.
@@ -38,7 +38,11 @@ def run_statement(
         return [dict(row) for row in job.result(timeout=statement_s, retry=calls, job_retry=None)]
 
     again = retry.Retry(
-        predicate=is_conflict, initial=1.0, maximum=20.0, timeout=conflicts_s, on_error=_log_conflict
+        predicate=is_conflict,
+        initial=1.0,
+        maximum=20.0,
+        timeout=statement_s + conflicts_s,
+        on_error=_log_conflict,
     )
     rows: list[dict[str, Any]] = again(run)()
     return rows
