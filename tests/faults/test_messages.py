@@ -44,6 +44,7 @@ TIMES = {
     "year 9999": ("9999-12-31T23:59:59Z", Reason.TIMESTAMP_OUT_OF_RANGE),
     "year 0": ("0000-01-01T00:00:00Z", Reason.TIMESTAMP_INVALID),
     "a week ahead": ((datetime.now(UTC) + timedelta(days=7)).isoformat(), Reason.TIMESTAMP_OUT_OF_RANGE),
+    "of another decade": ("2000-01-01T00:00:00Z", Reason.ROW_REJECTED),
     "before the first partition": ("1959-12-31T00:00:00Z", Reason.TIMESTAMP_OUT_OF_RANGE),
     "text": ("yesterday", Reason.TIMESTAMP_INVALID),
     "month 13": ("2026-13-01T00:00:00Z", Reason.TIMESTAMP_INVALID),
@@ -148,7 +149,7 @@ def test_times_that_cannot_be_are_dead_letters(bench):
     """16: times that cannot be, or that no partition takes"""
     sent = {bench.broker.publish(EVENTS, event(ts_iso=text)): name for name, (text, _) in TIMES.items()}
     bench.publish(1, ts_iso=(datetime.now(UTC) + timedelta(hours=23)).isoformat())
-    bench.publish(1, ts_iso="2000-01-01T00:00:00Z")
+    bench.publish(1, ts_iso=(datetime.now(UTC) - timedelta(days=3640)).isoformat())
     outcome = bench.settle()
     found = {sent[str(row["original_message_id"])]: row["reason"] for row in outcome.dead}
     assert found == {name: reason for name, (_, reason) in TIMES.items()}
