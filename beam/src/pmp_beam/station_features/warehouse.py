@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from google.api_core import retry
 from google.cloud import bigquery
 
 from pmp_beam.io.storage import once_per_process
 from pmp_schema.bigquery.queries import query_client, transient
-from pmp_schema.bigquery.statements import is_conflict, job_config
+from pmp_schema.bigquery.statements import run_statement
 from pmp_schema.features import Statement
 from pmp_schema.tables import table
 
 STAGING_LIFE: Final = timedelta(days=1)
 _CALL_TIMEOUT_S: Final = 30.0
 _CALLS: Final = transient(60.0)
+_CONFLICTS_S: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,16 @@ class BigQueryWarehouse:
     def __init__(self, client: bigquery.Client, *, timeout_s: float) -> None:
         self._client = client
         self._timeout_s = timeout_s
-        self._again = retry.Retry(predicate=is_conflict, initial=1.0, maximum=20.0, timeout=300.0)
 
     def query(self, statement: Statement) -> Sequence[Mapping[str, Any]]:
         """The rows of a statement, none for DML."""
-        rows: Sequence[Mapping[str, Any]] = self._again(self._run)(statement)
-        return rows
+        return run_statement(
+            self._client,
+            statement,
+            call_s=_CALL_TIMEOUT_S,
+            statement_s=self._timeout_s,
+            conflicts_s=_CONFLICTS_S,
+        )
 
     def create_staging(self, staging: str) -> None:
         """Makes an empty table with the columns of station_features, which is dropped by itself after a day."""
@@ -63,13 +67,6 @@ class BigQueryWarehouse:
     def row_count(self, name: str) -> int:
         """Rows of a table, about: those that came within the last hour may be missing."""
         return int(self._client.get_table(name, timeout=_CALL_TIMEOUT_S, retry=_CALLS).num_rows or 0)
-
-    def _run(self, statement: Statement) -> Sequence[Mapping[str, Any]]:
-        job = self._client.query(
-            statement.sql, job_config(statement), timeout=_CALL_TIMEOUT_S, retry=_CALLS, job_retry=None
-        )
-        rows = job.result(timeout=self._timeout_s, retry=_CALLS, job_retry=None)
-        return [dict(row) for row in rows]
 
 
 @once_per_process

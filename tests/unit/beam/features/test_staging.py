@@ -122,10 +122,11 @@ class ContestedClient:
 LOST = exceptions.BadRequest("Could not serialize access to table p:d.t due to concurrent update")
 
 
-def test_a_statement_that_lost_against_another_is_run_again():
+def test_a_statement_that_lost_against_another_is_run_again_and_says_so(caplog):
     client = ContestedClient(LOST)
     assert BigQueryWarehouse(client, timeout_s=1).query(Statement("MERGE")) == [{"n": 1}]
     assert client.statements == ["MERGE", "MERGE"]
+    assert [record.message for record in caplog.records] == ["statement.conflicted"]
 
 
 def test_a_statement_that_is_wrong_is_not_run_again():
