@@ -12,6 +12,7 @@ from pmp_schema.features import FeatureTables, Parameter, Statement, Warehouse
 from pmp_schema.features.statements import count_station_features, merge_station_features
 
 _VISIBLE_WITHIN_S: Final = 60.0
+_MERGES: Final = 2
 
 
 class StagingIncompleteError(RuntimeError):
@@ -20,6 +21,10 @@ class StagingIncompleteError(RuntimeError):
 
 class EmptyRunError(RuntimeError):
     """The run has no rows, but its as_of has some already."""
+
+
+class ContestedRunError(RuntimeError):
+    """Another attempt has merged rows of the same as_of each time that this one did, and its rows are there too."""
 
 
 def merge_staged(
@@ -36,35 +41,46 @@ def merge_staged(
     Raises:
         StagingIncompleteError: after a minute there are fewer or more.
         EmptyRunError: there is none, and a complete set would be deleted.
+        ContestedRunError: the rows of another attempt are there too, and would stay.
     """
-    staged = count_rows(warehouse, staging, as_of)
+    staged = staged_keys(warehouse, staging, as_of)
     if written is not None and staged != written:
         staged = _await_rows(warehouse, staging, as_of, written)
     if staged:
         _merge(warehouse, tables, staging, as_of, staged)
-    elif stored := count_rows(warehouse, tables.station_features, as_of):
+    elif stored := _stored_rows(warehouse, tables, as_of):
         raise EmptyRunError(f"no rows, but {stored} are stored for {as_of.isoformat()}")
     return staged
 
 
 def _merge(warehouse: Warehouse, tables: FeatureTables, staging: str, as_of: datetime, staged: int) -> None:
     merge = merge_station_features(tables, staging=staging, as_of=as_of)
-    warehouse.query(merge)
-    [stored] = warehouse.query(count_station_features(tables, as_of=as_of))
-    if stored["row_count"] > staged:
+    # More rows than were staged: another attempt's merge went side by side with this one, as merges do that delete
+    # nothing. The second one finds both sets, and replaces them.
+    for _ in range(_MERGES):
         warehouse.query(merge)
+        if _stored_rows(warehouse, tables, as_of) <= staged:
+            return
+    raise ContestedRunError(f"another attempt goes on merging rows of {as_of.isoformat()}")
 
 
-def count_rows(warehouse: Warehouse, table: str, as_of: datetime) -> int:
-    """Rows of an as_of in a table with the columns of station_features."""
-    statement = Statement(_template().replace("{table}", table), (Parameter("as_of", "TIMESTAMP", as_of),))
+def staged_keys(warehouse: Warehouse, staging: str, as_of: datetime) -> int:
+    """Rows of an as_of in a staging table, without those that were appended twice."""
+    statement = Statement(
+        _template().replace("{staging}", staging), (Parameter("as_of", "TIMESTAMP", as_of),)
+    )
     [row] = warehouse.query(statement)
+    return int(row["key_count"])
+
+
+def _stored_rows(warehouse: Warehouse, tables: FeatureTables, as_of: datetime) -> int:
+    [row] = warehouse.query(count_station_features(tables, as_of=as_of))
     return int(row["row_count"])
 
 
 def _await_rows(warehouse: Warehouse, staging: str, as_of: datetime, written: int) -> int:
     def look() -> int:
-        staged = count_rows(warehouse, staging, as_of)
+        staged = staged_keys(warehouse, staging, as_of)
         if staged != written:
             raise StagingIncompleteError(f"{staged} of {written} rows are staged")
         return staged
@@ -79,4 +95,4 @@ def _await_rows(warehouse: Warehouse, staging: str, as_of: datetime, written: in
 
 @cache
 def _template() -> str:
-    return files(__package__).joinpath("sql", "count_rows.sql").read_text("utf-8")
+    return files(__package__).joinpath("sql", "staged_keys.sql").read_text("utf-8")

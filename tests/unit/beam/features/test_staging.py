@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from google.api_core import exceptions
 
-from pmp_beam.station_features.staging import EmptyRunError, count_rows, merge_staged
+from pmp_beam.station_features.staging import ContestedRunError, EmptyRunError, merge_staged, staged_keys
 from pmp_beam.station_features.warehouse import BigQueryWarehouse
 from pmp_schema.bigquery.statements import is_conflict
 from pmp_schema.features import Statement
@@ -42,24 +42,33 @@ def test_rows_that_were_appended_twice_count_once():
 
 
 class ContestedDuck(Duck):
-    """Another run of the same as_of merges its rows at the same time as the first merge."""
+    """Another run of the same as_of merges its rows at the same time as the first merges."""
 
-    is_alone = False
+    def __init__(self, merges):
+        super().__init__()
+        self.merges = merges
 
     def query(self, statement):
         found = super().query(statement)
-        if "MERGE" in statement.sql and not self.is_alone:
-            self.is_alone = True
+        if "MERGE" in statement.sql and self.merges:
+            self.merges -= 1
             self.insert("station_features", [row("s1", 5.0), row("other", 6.0)])
         return found
 
 
 def test_two_runs_that_merge_at_once_leave_one_set():
     """Where there was no set before, neither deletes a row; so BigQuery lets both pass, and both sets are there."""
-    duck = ContestedDuck()
+    duck = ContestedDuck(merges=1)
     duck.insert("staging", [row("s1", 1.0), row("s1", 1.0)])
     assert merge(duck) == 1
     assert by_key(duck.rows("station_features")) == {("c", "s1", "pickup_count", "2h"): 1.0}
+
+
+def test_a_run_whose_rows_are_not_alone_in_the_end_fails():
+    duck = ContestedDuck(merges=2)
+    duck.insert("staging", [row("s1", 1.0)])
+    with pytest.raises(ContestedRunError, match="goes on merging rows of 2025-11-16T02:15:00"):
+        merge(duck)
 
 
 def test_no_rows_where_there_were_none_is_a_run_without_rows():
@@ -69,15 +78,16 @@ def test_no_rows_where_there_were_none_is_a_run_without_rows():
 def test_no_rows_never_delete_a_set_that_is_there():
     duck = Duck()
     duck.insert("station_features", [row("s1", 1.0)])
-    with pytest.raises(EmptyRunError, match="1 are stored for 2025-11-16T02:15:00"):
+    duck.insert("station_features", [row("s1", 1.0)])
+    with pytest.raises(EmptyRunError, match="2 are stored for 2025-11-16T02:15:00"):
         merge(duck, written=0)
-    assert len(duck.rows("station_features")) == 1
+    assert len(duck.rows("station_features")) == 2
 
 
 def test_rows_of_another_as_of_are_not_counted():
     duck = Duck()
     duck.insert("staging", [row("s1", 1.0), row("s1", 1.0, AS_OF - timedelta(minutes=30))])
-    assert count_rows(duck, duck.staging, AS_OF) == 1
+    assert staged_keys(duck, duck.staging, AS_OF) == 1
 
 
 class LateDuck(Duck):

@@ -1,7 +1,0 @@
--- Rows of an as_of, each key once: a staging table may hold a row twice, because it is appended to at least once.
-SELECT COUNT(*) AS row_count
-FROM (
-  SELECT DISTINCT city_id, station_id, feature_name, window_len
-  FROM `{table}`
-  WHERE event_date = DATE(@as_of) AND as_of = @as_of
-) AS keys
