@@ -15,7 +15,7 @@ from pmp_launcher.cloud.executor import Progress
 from pmp_launcher.run import Run, Status, Wanted
 from pmp_launcher.sql_engine import script, staging_table
 from pmp_launcher.warehouse import BigQueryWarehouse
-from pmp_schema.bigquery.queries import Queries, statement
+from pmp_schema.bigquery.queries import BigQueryUnavailable, Queries, statement
 from tests.fakes.feature_oracle import expected_rows, scenario
 from tests.fakes.feature_run import by_key, raw_rows
 from tests.fakes.pubsub_server import pubsub_server
@@ -70,16 +70,30 @@ def test_a_run_and_its_repetition_leave_the_rows_of_the_oracle(emulated, warehou
         assert row["written"] == check_rows(emulated, given)
 
 
+def contested(alone, tables, *, merges):
+    """A run beside whose first merges another attempt merges the same rows: nothing is deleted, so both sets stay."""
+    other = (
+        f"IF merges <= {merges} THEN INSERT INTO"
+        f" `{tables.station_features}` SELECT * FROM `{tables.station_features}`; END IF;"
+    )
+    # The emulator (1.4) has neither @@error nor RAISE: the handler goes, and what is no number fails with its text.
+    sql = re.sub(r"(?s)EXCEPTION WHEN ERROR THEN.*(  END;\nEND LOOP;)", r"\1", alone.sql)
+    sql = re.sub(r"RAISE USING MESSAGE = ('[^']*')", r"SELECT CAST(\1 AS INT64)", sql)
+    head, merge, rest = sql.partition("THEN\n  DELETE;")
+    return replace(alone, sql=f"{head}{merge}\n{other}{rest}")
+
+
 def test_two_attempts_that_merge_at_once_leave_one_set(emulated, warehouse, given):
     """Where there was no set before, neither deletes a row; so BigQuery lets both pass, and both sets are there."""
     alone = run_script(warehouse, emulated.tables, given, 1)
-    other = (
-        "IF merges = 1 THEN INSERT INTO"
-        f" `{emulated.tables.station_features}` SELECT * FROM `{emulated.tables.station_features}`; END IF;"
-    )
-    head, merge, rest = alone.sql.partition("THEN\n  DELETE;")
-    (row,) = warehouse.query(replace(alone, sql=f"{head}{merge}\n{other}{rest}"))
+    (row,) = warehouse.query(contested(alone, emulated.tables, merges=4))
     assert row["written"] == check_rows(emulated, given)
+
+
+def test_a_run_whose_rows_are_not_alone_in_the_end_fails(emulated, warehouse, given):
+    alone = run_script(warehouse, emulated.tables, given, 1)
+    with pytest.raises(BigQueryUnavailable, match="another attempt goes on merging"):
+        warehouse.query(contested(alone, emulated.tables, merges=5))
 
 
 def test_the_process_of_a_local_run_tells_how_many_rows_it_has_written(emulated):

@@ -7,8 +7,10 @@ LOOP
     {merge};
     -- More rows than were staged: another attempt has merged its own at the same time. The merge begins anew, and
     -- replaces both sets.
-    IF merges >= 5 OR ({count}) <= (SELECT COUNT(*) FROM `{staging}`) THEN
+    IF ({count}) <= (SELECT COUNT(*) FROM `{staging}`) THEN
       BREAK;
+    ELSEIF merges >= 5 THEN
+      RAISE USING MESSAGE = 'another attempt goes on merging the same as_of';
     END IF;
   EXCEPTION WHEN ERROR THEN
     -- Another run has changed the table meanwhile, or too many wait to do so; the merge begins anew.
