@@ -57,10 +57,12 @@ def test_a_conflict_with_another_statement_is_tried_again(slept, caplog):
     assert [record.message for record in caplog.records] == ["statement.conflicted"] * 2
 
 
-def test_a_run_in_one_script_knows_the_same_conflicts():
+def test_a_run_in_one_script_knows_the_same_conflicts_but_those_that_need_a_pause():
+    """A script cannot pause: the queue would be as full at the next merge, and at all others."""
     script = files("pmp_launcher").joinpath("sql", "run.sql").read_text("utf-8")
     known = re.findall(r"CONTAINS_SUBSTR\(@@error.message, '([^']*)'\)", script)
-    assert known == list(CONFLICTS)
+    assert known == [text for text in CONFLICTS if text not in str(QUEUED)]
+    assert len(known) == len(CONFLICTS) - 1
 
 
 def test_conflicts_without_end_are_given_up(slept):

@@ -13,12 +13,12 @@ LOOP
       RAISE USING MESSAGE = 'another attempt goes on merging the same as_of';
     END IF;
   EXCEPTION WHEN ERROR THEN
-    -- Another run has changed the table meanwhile, or too many wait to do so; the merge begins anew.
+    -- Another run has changed the table meanwhile; the merge begins anew. Where too many wait to do so, it would be
+    -- refused again at once, and a script cannot pause: the run fails, and is attempted again.
     IF
       merges >= 5 OR NOT (
         CONTAINS_SUBSTR(@@error.message, 'Could not serialize access')
         OR CONTAINS_SUBSTR(@@error.message, 'concurrent update')
-        OR CONTAINS_SUBSTR(@@error.message, 'Too many DML statements outstanding')
       )
     THEN
       RAISE;
