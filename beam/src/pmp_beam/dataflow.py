@@ -73,7 +73,7 @@ def check_update(
     )
     jobs = client().list_jobs(active, timeout=LOOK_S)
     if not any(job.name == cloud.job_name and job.current_state in _REPLACEABLE for job in jobs):
-        raise ConfigError(f"--update: no running job {cloud.job_name}; start it without --update")
+        raise ConfigError(f"--update: no running or draining job {cloud.job_name}; start it without --update")
 
 
 def is_dry_run(options: PipelineOptions) -> bool:

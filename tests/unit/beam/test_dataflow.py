@@ -52,7 +52,9 @@ def test_what_does_not_run_is_not_replaced(jobs, name, state):
     jobs.add_job(name, state)
     with pytest.raises(ConfigError) as refused:
         look(jobs, "--update")
-    assert str(refused.value) == "--update: no running job pmp-curate-status; start it without --update"
+    assert str(refused.value) == (
+        "--update: no running or draining job pmp-curate-status; start it without --update"
+    )
 
 
 @pytest.mark.parametrize("beam_args", [[], ["--update", "--dry_run=True"]])

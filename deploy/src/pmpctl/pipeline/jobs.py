@@ -1,6 +1,6 @@
 """`pmpctl jobs`: the Dataflow jobs of the pipelines."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pmpctl.cloud.dataflow import Job
 
 jobs = typer.Typer(help="Dataflow jobs of the pipelines; in the cloud only.", no_args_is_help=True)
+
+_REPLACEABLE: Final = frozenset({"RUNNING", "DRAINING"})  # as Beam has it
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="A job's name or id, or its pipeline.")]
 
@@ -93,7 +95,7 @@ def update(
     dry_run: DryRunOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
-    """Replaces a running streaming job by one of the launcher's image; it keeps its state."""
+    """Replaces a running or draining streaming job by one of the launcher's image; it keeps its state."""
     session = _cloud(context, target)
     from pmpctl.cloud import launchers  # noqa: PLC0415 - Google's clients take a second to import
     from pmpctl.pipeline.state import STREAMING  # noqa: PLC0415
@@ -102,8 +104,8 @@ def update(
     known = {TOPOLOGY.jobs[x.pipeline]: x for x in launchers.read_launchers(session.google)}
     if found.name not in known or known[found.name].pipeline not in STREAMING:
         raise CommandError(f"{found.name} is no streaming job with a launcher")
-    if found.state != "RUNNING":
-        raise CommandError(f"{found.name} is {found.state}; only a running job can be updated")
+    if found.state not in _REPLACEABLE:
+        raise CommandError(f"{found.name} is {found.state}; only a running or draining job can be updated")
     _ask_and_perform(
         session,
         (launchers.update(known[found.name]),),
