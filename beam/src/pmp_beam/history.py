@@ -14,6 +14,7 @@ from pmp_schema import events
 from pmp_schema.bigquery.queries import Queries, query_client
 from pmp_schema.errors import Reason
 from pmp_schema.push import PushMessage
+from pmp_schema.topology import TOPOLOGY
 
 _Row = Mapping[str, Any]
 
@@ -21,7 +22,8 @@ END: Final = datetime(9999, 1, 1, tzinfo=UTC)
 BEGIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE_SNAPSHOTS: Final = 20  # of about half a megabyte each
 _PAGE_ROWS: Final = 5000
-_LATELY: Final = timedelta(days=2)
+# As long as Pub/Sub keeps a message: what comes again is known to a state that was built again as well.
+_LATELY: Final = timedelta(seconds=TOPOLOGY.pull_subscription("snapshots").retention_s)
 # A poll has its snapshot's feed time; where a message has none it may be that of another delivery.
 _FEED_TIMES_DIFFER: Final = timedelta(days=1)
 _ACCEPTED: Final = frozenset({"ok", "unchanged"})

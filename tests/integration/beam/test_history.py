@@ -160,13 +160,21 @@ def test_the_state_is_that_of_the_job_that_wrote_the_rows(history, tables, syste
 
 
 def test_of_a_system_that_was_polled_lately_only_the_last_days_are_read(project, tables, system):
-    old, new = curated(poll(system, -3 * 24 * 60, a=5), poll(system, 0, a=4))
+    old, new = curated(poll(system, -8 * 24 * 60, a=5), poll(system, 0, a=4))
     keep(tables, old, new)
     queries = Queries(project.bigquery, "pmp_beam", timeout_s=20)
     for age, remembered in ((1, 1), (30, 2)):
         found = BigQueryHistory(queries, now=lambda age=age: START + timedelta(days=age)).state(system)
         assert found.accepted_us == new.state.accepted_us
         assert len(found.events) == remembered
+
+
+def test_what_may_come_again_is_remembered(project, tables, system):
+    done = curated(poll(system, -5 * 24 * 60, a=5), poll(system, 0, a=4))
+    keep(tables, *done)
+    queries = Queries(project.bigquery, "pmp_beam", timeout_s=20)
+    found = BigQueryHistory(queries, now=lambda: START + timedelta(days=1)).state(system)
+    assert set(found.events) == set(done[-1].state.events)
 
 
 def test_rows_of_a_snapshot_without_poll_row_do_not_count(history, tables, system):
