@@ -9,6 +9,8 @@ from typing import Final
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, TestOptions
 from apache_beam.runners.runner import PipelineResult
+from google.api_core.exceptions import GoogleAPICallError
+from google.auth.exceptions import GoogleAuthError
 from google.cloud.dataflow_v1beta3 import JobState, JobsV1Beta3Client, ListJobsRequest
 
 from pmp_beam import worker_logs
@@ -63,7 +65,7 @@ def check_update(
         client: makes one.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or Dataflow does not tell.
     """
     cloud = options.view_as(GoogleCloudOptions)
     if not cloud.update or is_dry_run(options):
@@ -71,7 +73,10 @@ def check_update(
     active = ListJobsRequest(
         project_id=cloud.project, location=cloud.region, filter=ListJobsRequest.Filter.ACTIVE
     )
-    jobs = client().list_jobs(active, timeout=LOOK_S)
+    try:
+        jobs = [*client().list_jobs(active, timeout=LOOK_S)]
+    except (GoogleAPICallError, GoogleAuthError) as error:
+        raise ConfigError(f"--update: Dataflow does not tell its jobs: {error}") from error
     if not any(job.name == cloud.job_name and job.current_state in _REPLACEABLE for job in jobs):
         raise ConfigError(f"--update: no running or draining job {cloud.job_name}; start it without --update")
 
@@ -90,7 +95,7 @@ def submit(
         beam_args: further options of Beam and Dataflow; they win.
 
     Raises:
-        ConfigError: there is no job to replace.
+        ConfigError: there is no job to replace, or Dataflow does not tell.
     """
     options = dataflow_options(settings, beam_args, job_name=job_name, streaming=streaming)
     check_update(options)

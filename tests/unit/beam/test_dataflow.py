@@ -6,6 +6,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.auth.exceptions import DefaultCredentialsError
 from google.cloud.dataflow_v1beta3 import JobsV1Beta3Client
 from google.cloud.dataflow_v1beta3.services.jobs_v1_beta3.transports import JobsV1Beta3GrpcTransport
 
@@ -55,6 +56,21 @@ def test_what_does_not_run_is_not_replaced(jobs, name, state):
     assert str(refused.value) == (
         "--update: no running or draining job pmp-curate-status; start it without --update"
     )
+
+
+def test_who_may_not_look_is_told_so(jobs):
+    jobs.failures["ListJobs"] = [grpc.StatusCode.PERMISSION_DENIED]
+    with pytest.raises(ConfigError, match="--update: Dataflow does not tell its jobs: 403 ListJobs"):
+        look(jobs, "--update")
+
+
+def test_who_has_no_credentials_is_told_so():
+    def client():
+        raise DefaultCredentialsError("there are none")
+
+    options = dataflow_options(SETTINGS, ["--update"], job_name="pmp-curate-status", streaming=True)
+    with pytest.raises(ConfigError, match="--update: Dataflow does not tell its jobs: there are none"):
+        check_update(options, client)
 
 
 @pytest.mark.parametrize("beam_args", [[], ["--update", "--dry_run=True"]])
