@@ -5,14 +5,10 @@ Beam does so once it has installed its handler, which sends the text of a line a
 
 import json
 import logging
-from typing import Final
 
 from apache_beam.runners.worker.log_handler import FnApiLogRecordHandler
 
 from pmp_schema import logs
-
-OWN_PACKAGES: Final = ("pmp_beam", "pmp_schema")
-LIBRARIES_LEVEL: Final = "WARNING"
 
 
 class TextAndFields(logging.Formatter):
@@ -28,13 +24,15 @@ def options(level: str) -> list[str]:
     """Options of a job whose workers log like every other process.
 
     Args:
-        level: Python level name, of our own packages.
+        level: Python level name, of our own packages; libraries have what `logs.configure` gives them.
     """
-    own = json.dumps(dict.fromkeys(OWN_PACKAGES, level))
+    own = logging.getLevelNamesMapping()[level.upper()]
+    of_libraries = logging.getLevelName(max(logging.WARNING, own))
+    of_ours = json.dumps(dict.fromkeys(logs.OWN_PACKAGES, logging.getLevelName(own)))
     return [
         f"--beam_plugins={__name__}",
-        f"--default_sdk_harness_log_level={LIBRARIES_LEVEL}",
-        f"--sdk_harness_log_level_overrides={own}",
+        f"--default_sdk_harness_log_level={of_libraries}",
+        f"--sdk_harness_log_level_overrides={of_ours}",
     ]
 
 

@@ -24,6 +24,7 @@ with logs.bound(message_id="m-1"):
     logger.info("snapshot.curated", extra={"system": "velib", "at": b"x"})
 logging.getLogger("pmp_schema.publisher").info("plain")
 logging.getLogger("urllib3").info("a URL")
+logging.getLogger("urllib3").warning("a retry")
 try:
     raise ValueError("odd")
 except ValueError:
@@ -46,14 +47,14 @@ class Service(beam_fn_api_pb2_grpc.BeamFnLoggingServicer):
 
 
 @pytest.fixture
-def entries(tmp_path):
+def entries(tmp_path, level):
     """What a worker's lines become."""
     service = Service()
     server = grpc.server(ThreadPoolExecutor(2))
     beam_fn_api_pb2_grpc.add_BeamFnLoggingServicer_to_server(service, server)
     url = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
-    settings = Settings(project="p", region="r", bucket="gs://bucket", image="i")
+    settings = Settings(project="p", region="r", bucket="gs://bucket", image="i", log_level=level)
     options = dataflow_options(settings, [], job_name="job", streaming=True)
     env = {
         "LOGGING_API_SERVICE_DESCRIPTOR": f'url: "{url}"',
@@ -65,12 +66,19 @@ def entries(tmp_path):
     return [entry for entry in service.entries if "sdk_worker_main" not in entry.log_location]
 
 
+@pytest.mark.parametrize("level", ["INFO"])
 def test_a_workers_line_has_its_fields_and_its_level(entries):
     severity = beam_fn_api_pb2.LogEntry.Severity
     told = [(entry.severity, entry.message.splitlines()[0]) for entry in entries]
     assert told == [
         (severity.INFO, 'snapshot.curated {"message_id": "m-1", "system": "velib", "at": "b\'x\'"}'),
         (severity.INFO, "plain"),
+        (severity.WARN, "a retry"),
         (severity.ERROR, 'failed {"n": 2}'),
     ]
     assert entries[-1].message.splitlines()[-1] == "ValueError: odd"
+
+
+@pytest.mark.parametrize("level", ["ERROR"])
+def test_a_worker_that_tells_errors_only_tells_no_warnings_of_libraries(entries):
+    assert [entry.message.splitlines()[0] for entry in entries] == ['failed {"n": 2}']

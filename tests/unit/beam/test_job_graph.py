@@ -3,6 +3,7 @@
 An update in place finds the state of a step by its name: a name that changes here loses what the job remembers.
 """
 
+import logging
 import warnings
 
 import apache_beam as beam
@@ -21,6 +22,7 @@ from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from pmp_beam.__main__ import main, parser
 from pmp_beam.dataflow import dataflow_options
 from pmp_beam.settings import Settings
+from pmp_schema import logs
 
 ENV = {
     "PROJECT_ID": "pmp-project",
@@ -139,11 +141,14 @@ def test_on_dataflow_nothing_comes_between_the_source_of_sensor_events_and_their
     assert {step.urn for step in steps}.isdisjoint(GROUPS)
 
 
-def test_workers_log_at_our_level_and_libraries_their_warnings():
-    settings = Settings.from_env(ENV | {"LOG_LEVEL": "DEBUG"})
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "ERROR"])
+def test_workers_log_at_the_levels_of_every_other_process(level):
+    settings = Settings.from_env(ENV | {"LOG_LEVEL": level})
     options = dataflow_options(settings, [], job_name="job", streaming=True).get_all_options()
-    assert options["default_sdk_harness_log_level"] == "WARNING"
-    assert options["sdk_harness_log_level_overrides"] == {"pmp_beam": "DEBUG", "pmp_schema": "DEBUG"}
+    logs.configure(level)
+    ours = {name: logging.getLevelName(logging.getLogger(name).level) for name in logs.OWN_PACKAGES}
+    assert options["sdk_harness_log_level_overrides"] == ours
+    assert options["default_sdk_harness_log_level"] == logging.getLevelName(logging.getLogger().level)
 
 
 def test_a_backfill_is_a_batch_job():
