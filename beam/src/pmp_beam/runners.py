@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 Build = Callable[[beam.Pipeline], None]
 RESTART_S: Final = 5.0
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Runner(StrEnum):
@@ -49,7 +50,7 @@ def run_streaming(build: Build, *, pubsub_emulator: str | None) -> NoReturn:
     Args:
         pubsub_emulator: `host:port`, or None for Google.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ENDING:
         # The runner's threads cannot be told to end; what they have in hand comes again.
         signal.signal(number, lambda *_: _leave())
     direct_subscriber.install(pubsub_emulator)
@@ -86,12 +87,33 @@ def ended_by_signals() -> Iterator[None]:
     def leave(number: int, _: object) -> NoReturn:
         raise SystemExit(signal.Signals(number).name)
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, leave) for number in _ENDING}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def signals_held() -> Iterator[Callable[[], None]]:
+    """Within the block SIGTERM and SIGINT wait until what it gives is called, or for the block's end.
+
+    Not by a mask, which is one thread's: a thread of Google's clients would take the signal, and Python handle it here.
+    """
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda one, _: came.append(one)) for number in _ENDING}
+
+    def release() -> None:
+        while before:
+            signal.signal(*before.popitem())
+        while came:
+            signal.raise_signal(came.pop())
+
+    try:
+        yield release
+    finally:
+        release()
 
 
 def _leave() -> NoReturn:

@@ -1,6 +1,6 @@
 """What a run of the features does between its events: with Beam here or on Dataflow, or by BigQuery alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Protocol
@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from apache_beam.runners.runner import PipelineState
 
 from pmp_beam.dataflow import submit
-from pmp_beam.runners import Build, Runner, run_batch
+from pmp_beam.runners import Build, Runner, run_batch, signals_held
 from pmp_beam.settings import Settings
 from pmp_beam.station_features import pipeline
 from pmp_beam.station_features.debug import DebugOutput
@@ -117,24 +117,32 @@ class Work:
             return True
         name = f"{self._settings.features_job or TOPOLOGY.jobs['station_features']}-{self._run.name}"
         # Any: Beam declares what all of its runners have, which is less than a `Job`.
-        job: Any = submit(build, self._settings, self._beam_args, job_name=job_name(name), streaming=False)
+        begin: Callable[[], Any] = partial(
+            submit, build, self._settings, self._beam_args, job_name=job_name(name), streaming=False
+        )
         if self._wait:
-            wait_for(job, name)
+            carry_out(begin, name)
+        else:
+            begin()
         return self._wait
 
 
-def wait_for(job: Job, name: str) -> None:
-    """Waits for a job on Dataflow, which does not outlive the wait: the run would have failed, and its rows come.
+def carry_out(begin: Callable[[], Job], name: str) -> None:
+    """Begins a job on Dataflow, which does not outlive the wait for it: the run would have failed, and its rows come.
 
     Raises:
         JobFailedError: it has ended without its result.
     """
-    try:
-        state = job.wait_until_finish()
-    finally:
-        # Besides a signal: Beam raises AssertionError once it could not ask for the job's state.
-        if not job.is_in_terminal_state():
-            job.cancel()
+    # A signal while the job is made would leave one that nobody knows.
+    with signals_held() as release:
+        job = begin()
+        try:
+            release()
+            state = job.wait_until_finish()
+        finally:
+            # Besides a signal: Beam raises AssertionError once it could not ask for the job's state.
+            if not job.is_in_terminal_state():
+                job.cancel()
     if state != PipelineState.DONE:
         raise JobFailedError(f"{name}: {state}")
 

@@ -1,4 +1,4 @@
-"""The wait for a job on Dataflow, and what becomes of the job when it ends."""
+"""A job on Dataflow from its beginning to the end of the wait for it, and what becomes of it then."""
 
 import json
 import signal
@@ -9,9 +9,12 @@ from apache_beam.runners.runner import PipelineState
 
 from pmp_beam.runners import ended_by_signals
 from pmp_beam.station_features.run import attempt
-from pmp_beam.station_features.work import JobFailedError, wait_for
+from pmp_beam.station_features.work import JobFailedError, carry_out
+from pmp_schema.config import ConfigError
 from tests.fakes.recording import RecordingPublisher
 from tests.unit.beam.features.test_run import RUN
+
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 
 class Job:
@@ -52,33 +55,55 @@ def told(work):
 
 def test_a_job_that_is_done_is_left_alone():
     job = Job(lambda: PipelineState.DONE, PipelineState.DONE)
-    wait_for(job, "job")
+    carry_out(lambda: job, "job")
     assert job.state == PipelineState.DONE
 
 
 def test_a_job_that_was_drained_or_cancelled_by_somebody_has_failed():
     job = Job(lambda: PipelineState.CANCELLED, PipelineState.CANCELLED)
     with pytest.raises(JobFailedError, match="job: CANCELLED"):
-        wait_for(job, "job")
+        carry_out(lambda: job, "job")
 
 
 def test_a_job_whose_state_is_not_known_any_more_is_cancelled():
     job = Job(lost)
     with pytest.raises(AssertionError):
-        wait_for(job, "job")
+        carry_out(lambda: job, "job")
     assert job.state == PipelineState.CANCELLED
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_cancels_the_job_and_the_run_is_told_to_have_failed(number):
     job = Job(partial(interrupted, number))
     with ended_by_signals():
-        assert told(lambda: wait_for(job, "job")) == (
+        assert told(lambda: carry_out(lambda: job, "job")) == (
             False,
             "feature_run.failed",
             f"SystemExit: {number.name}",
         )
     assert job.state == PipelineState.CANCELLED
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_comes_while_the_job_is_made_cancels_it(number):
+    job = Job(lambda: pytest.fail("it is waited for"))
+
+    def begin():
+        interrupted(number)
+        return job
+
+    with ended_by_signals():
+        assert told(lambda: carry_out(begin, "job"))[2] == f"SystemExit: {number.name}"
+    assert job.state == PipelineState.CANCELLED
+
+
+def test_a_signal_is_not_lost_where_no_job_is_made():
+    def begin():
+        interrupted()
+        raise ConfigError("there is none to replace")
+
+    with ended_by_signals():
+        assert told(lambda: carry_out(begin, "job"))[2] == "SystemExit: SIGTERM"
 
 
 def test_signals_are_as_they_were_behind_the_block():
