@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     curate = pipelines.add_parser("curate_status", help="snapshots to history and derived rides (streaming)")
     curate.add_argument(
         "--backfill-since",
-        type=_instant,
+        type=parse_instant,
         metavar="TIME",
         help="curate what was ingested since then and is not curated yet, and end (RFC 3339)",
     )
@@ -120,10 +120,6 @@ def _settings(runner: Runner) -> Settings:
                 "no Google credentials: run `gcloud auth application-default login`, or set BIGQUERY_EMULATOR_HOST"
             ) from error
     return settings
-
-
-def _instant(text: str) -> datetime:
-    return parse_instant(text).astimezone(UTC)
 
 
 def main(argv: Sequence[str]) -> int:

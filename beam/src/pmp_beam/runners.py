@@ -1,4 +1,4 @@
-"""Where a pipeline runs; in this process, how."""
+"""Which runner a pipeline has, and how it runs in this process."""
 
 import logging
 import os

@@ -1,7 +1,6 @@
 """The publishing sink over a loopback Pub/Sub: confirmed before the bundle ends, then announced."""
 
 import json
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +16,7 @@ from pmp_schema.errors import PublishFailed
 from pmp_schema.publisher import Outgoing, PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from tests.fakes.pubsub_server import pubsub_server
+from tests.fakes.waiting import eventually
 
 TOPIC = TOPOLOGY.topics["sensor-events"].id
 RUNNERS = {"bundles": BundleBasedDirectRunner, "fn_api": lambda: "FnApiRunner"}
@@ -111,9 +111,7 @@ def test_confirmed_messages_of_many_bundles_are_announced_together():
     publisher = CountingPublisher(PubSubPublisher(client, "p"), "curate", announce_s=2)
     publisher.publish("sensor-events", three("a"))
     publisher.publish("sensor-events", three("b"))
-    deadline = time.monotonic() + 10
-    while len(client.calls) < 3 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    eventually(lambda: len(client.calls) >= 3, 10, every_s=0.02)
     _, _, announced = client.calls
     (event,) = [json.loads(message.data) for message in announced["messages"]]
     assert (event["source"], event["subject"], event["data"]["messages"]) == ("curate", TOPIC, 6)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -37,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--as-of",
         "--run-timestamp",
-        type=_instant,
+        type=parse_instant,
         metavar="TIME",
         help="end of every window, RFC 3339 or a date (default: now, to the minute)",
     )
     add(
         "--known-at",
-        type=_instant,
+        type=parse_instant,
         metavar="TIME",
         help="leave out what was ingested later (default: a minute ago)",
     )
@@ -177,10 +177,6 @@ def _run_files(args: argparse.Namespace, this: Run, debug: DebugOutput | None) -
     run_batch(build)
     sys.stdout.write(f"{args.output}\n")
     return 0
-
-
-def _instant(text: str) -> datetime:
-    return parse_instant(text).astimezone(UTC)
 
 
 def _runner(name: str) -> str:

@@ -13,6 +13,7 @@ from pmp_beam.station_features.deliveries import TIME, is_first_delivery
 from pmp_beam.station_features.shards import Integers, codes
 from pmp_schema.features import Scope, Slot
 from pmp_schema.features.catalogue import Kind
+from pmp_schema.instants import EPOCH
 
 Numbers = npt.NDArray[np.float64]
 KINDS: Final = ("pickup", "dropoff")
@@ -148,11 +149,11 @@ def _is_in_daily_counts(events: pa.Table, scope: Scope) -> npt.NDArray[np.bool_]
 
 
 def _days(day: date) -> int:
-    return (day - date(1970, 1, 1)).days
+    return (day - EPOCH.date()).days
 
 
 def _us(at: datetime) -> int:
-    return _microseconds(at - datetime(1970, 1, 1, tzinfo=UTC))
+    return _microseconds(at - EPOCH)
 
 
 def _microseconds(length: timedelta) -> int:
