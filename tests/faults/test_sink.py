@@ -84,7 +84,8 @@ def test_a_part_of_the_appends_is_never_answered(bench):
     turns = itertools.count(1)
     bench.storage.rule = lambda rows: None if next(turns) % 50 else Hang()
     bench.keep_publishing(bench.scale.brief_s)
-    assert bench.settle().dead == ()
+    # Each of them keeps its table's connection waiting for an append's 15 s.
+    assert bench.settle(240).dead == ()
 
 
 def test_answers_that_are_lost_after_the_commit_leave_duplicates(bench):
