@@ -25,7 +25,7 @@ def cost(
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
-    """Computes what a month of this costs, by component; locally, what it would cost in the cloud."""
+    """Computes what a month of this costs, by component; locally, its traffic in the cloud, without Dataflow."""
     from pmp_schema.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
     from pmpctl.cost import report, usage  # noqa: PLC0415
     from pmpctl.cost.estimate import Estimate  # noqa: PLC0415

@@ -89,7 +89,9 @@ def replay(
             dir_okay=False,
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done, by what the table has.")
+    ] = False,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
@@ -117,6 +119,10 @@ def replay(
         typer.echo(dump(report))
     else:
         output().print(replayer.report_table(report))
+    if source is Source.HOLD and not dry_run and not report["examined"]:
+        typer.echo(
+            "the hold has no letter (it keeps them for 7 days): `--from table` replays older ones", err=True
+        )
     raise typer.Exit(1 if report.get("stopped") else 0)
 
 
