@@ -101,17 +101,6 @@ def test_without_a_trace_there_is_no_field(headers):
     assert logs.trace_fields(headers, "p") == {}
 
 
-@pytest.fixture
-def loggers():
-    """Puts the process's logging back as it was."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = before
-    for package in logs.OWN_PACKAGES:
-        logging.getLogger(package).setLevel(logging.NOTSET)
-
-
 def test_configure_sends_our_lines_from_the_level_on_and_warnings_of_others(loggers):
     stream = io.StringIO()
     logs.configure("debug", stream)
