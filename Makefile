@@ -14,7 +14,7 @@ TAG ?= dev
 REGISTRY ?=
 TERRAFORM := $(shell command -v terraform || command -v tofu)
 TERRAFORM_CHECKED := .pmp/terraform.checked
-TERRAFORM_READS := $(shell find deploy/terraform tests/contract/terraform shared/src/pmp_schema -type f \
+TERRAFORM_READS := $(shell find deploy/terraform tests/contract/terraform shared/schema/src/pmp_schema -type f \
   -not -path '*/.*' -not -name '*.pyc')
 
 .PHONY: help setup demo up down check check-terraform fmt test faults compose-test images bench bench-features clean install
@@ -30,7 +30,7 @@ install: setup ## The same as setup
 	@$(PYTHON) -m venv .pmp/uv
 	@.pmp/uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.11,<0.14'
 
-$(STAMP): pyproject.toml uv.lock $(wildcard */pyproject.toml) $(filter .pmp/uv/bin/uv,$(UV))
+$(STAMP): pyproject.toml uv.lock $(wildcard */pyproject.toml shared/*/pyproject.toml) $(filter .pmp/uv/bin/uv,$(UV))
 	@echo 'Installing into .venv ...'
 	@$(UV) sync --quiet --frozen --all-packages --all-extras --no-python-downloads
 	@touch $@
@@ -47,7 +47,7 @@ down: setup ## Stop what `make up` started
 check: setup check-terraform ## Lint, format check, types, spelling, lock file, Terraform
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
-	$(RUN)/mypy shared/src collector/src writer/src dlq-replayer/src feature-launcher/src dashboard/src beam/src deploy/src
+	$(RUN)/mypy shared/schema/src shared/runtime/src shared/curation/src collector/src simulator/src writer/src dlq-replayer/src feature-launcher/src dashboard/src beam/src deploy/src
 	$(RUN)/codespell
 	$(UV) lock --check --quiet
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pmp_schema import logs
+from pmp_runtime import logs
 
 # No test judges time: these machines are shared, and what is slow once is not wrong.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -20,6 +20,6 @@ COPY --from=build /src/.venv /src/.venv
 RUN install -d -o app -g app /data
 ENV PATH=/src/.venv/bin:$PATH PYTHONUNBUFFERED=1 PORT=9050 HOME=/data
 USER 10001
-HEALTHCHECK --interval=5s --timeout=4s --start-period=30s CMD ["python", "-m", "pmp_schema.probe"]
+HEALTHCHECK --interval=5s --timeout=4s --start-period=30s CMD ["python", "-m", "pmp_runtime.http.probe"]
 ENTRYPOINT ["python", "-m", "pmpctl.local.bigquery"]
 CMD ["--host=0.0.0.0", "--rest-port=9050", "--grpc-port=9060", "--data-dir=/data"]

@@ -1,6 +1,6 @@
 # Names and schemas come from the same files that the services read.
 locals {
-  schema_dir = "${path.module}/../../shared/src/pmp_schema"
+  schema_dir = "${path.module}/../../shared/schema/src/pmp_schema"
   topology   = jsondecode(file("${local.schema_dir}/topology.json"))
   policy     = local.topology.push_policy
 

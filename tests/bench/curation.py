@@ -17,13 +17,13 @@ from typing import Any
 
 import msgspec
 
-from pmp_beam.curation import Snapshot, SystemState, curate, readings
-from pmp_beam.curation.observation import observe_any
-from pmp_collector.feed import velib
-from pmp_collector.feed.city import City
-from pmp_collector.feed.heartbeat import Heartbeat
+from pmp_curation.core import Snapshot, SystemState, curate, readings
+from pmp_curation.core.observation import observe_any
+from pmp_simulator import velib
+from pmp_simulator.city import City
+from pmp_simulator.heartbeat import Heartbeat
 from tests.integration.beam.simulated_day import SimulatedDay
-from tests.unit.beam.curation.system import snapshot
+from tests.unit.curation.core.system import snapshot
 
 REPOSITORY = Path(__file__).parents[2]
 CAPTURES = Path(os.environ.get("REAL_FEEDS_DIR") or REPOSITORY.parent / "shared" / "data" / "gbfs")

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from google.cloud import bigquery
 
-from pmp_schema.bigquery.queries import query_client
-from pmp_schema.publisher import Outgoing, PubSubPublisher
-from pmp_schema.push import PushMessage
+from pmp_runtime.bigquery.queries import query_client
+from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
+from pmp_schema.message import Message
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.project.resources import pubsub_clients
 from tests.fakes.curation_history import bikes, message
@@ -38,7 +38,7 @@ SELECT
 """
 
 
-def series(system: str) -> list[PushMessage]:
+def series(system: str) -> list[Message]:
     """The polls; the first one, in which every station is new, warms up."""
     chance = random.Random(1)
     start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=POLLS + 1)

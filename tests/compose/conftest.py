@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from pmp_schema.bigquery.queries import query_client
+from pmp_runtime.bigquery.queries import query_client
 from pmp_schema.topology import TOPOLOGY
 
 ROOT = Path(__file__).parents[2]

@@ -8,11 +8,11 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from pmp_schema.bigquery.appender import Appender
-from pmp_schema.bigquery.channel import storage_write_channel, write_client
-from pmp_schema.bigquery.connection import connector
-from pmp_schema.bigquery.encoders import encoder_for
-from pmp_schema.bigquery.rows import RowReject
+from pmp_runtime.bigquery.append.appender import Appender
+from pmp_runtime.bigquery.append.channel import storage_write_channel, write_client
+from pmp_runtime.bigquery.append.connection import connector
+from pmp_runtime.bigquery.append.encoders import encoder_for
+from pmp_runtime.bigquery.append.row_values import RowReject
 from pmp_schema.errors import Reason, SinkUnavailable
 from pmp_schema.tables import table
 from tests.fakes.bigquery_emulator import bigquery_emulator

@@ -10,12 +10,12 @@ import pytest
 from google.cloud.bigquery_storage_v1.types import StorageError
 from grpc import StatusCode
 
-from pmp_schema.bigquery.appender import Appender
-from pmp_schema.bigquery.channel import storage_write_channel, write_client
-from pmp_schema.bigquery.connection import connector
-from pmp_schema.bigquery.encoders import encoder_for
-from pmp_schema.bigquery.rows import RowReject
-from pmp_schema.bigquery.status import ACTIONS, Action
+from pmp_runtime.bigquery.append.appender import Appender
+from pmp_runtime.bigquery.append.channel import storage_write_channel, write_client
+from pmp_runtime.bigquery.append.connection import connector
+from pmp_runtime.bigquery.append.encoders import encoder_for
+from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.bigquery.append.status_codes import ACTIONS, Action
 from pmp_schema.errors import SinkUnavailable
 from pmp_schema.tables import table
 from tests.fakes.storage_write import Answer, EndCall, Hang, SchemaUpdated, StorageWriteServer

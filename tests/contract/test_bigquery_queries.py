@@ -2,7 +2,7 @@
 
 import pytest
 
-from pmp_schema.bigquery.queries import BigQueryUnavailable, Queries
+from pmp_runtime.bigquery.queries import BigQueryUnavailable, Queries
 from tests.fakes.bigquery_jobs import bigquery_jobs
 
 

@@ -235,7 +235,7 @@ def test_every_terraform_address_is_a_resource(page):
         r'\b(google_\w+)\.(\w+)(?:\["([^"]+)"\])?', "\n".join(code(own_text(page)))
     ):
         assert (kind, name) in RESOURCES, f"{kind}.{name}"
-        topology = (ROOT / "shared/src/pmp_schema/topology.json").read_text("utf-8")
+        topology = (ROOT / "shared/schema/src/pmp_schema/topology.json").read_text("utf-8")
         assert not key or f'"{key}"' in topology or re.search(rf'\b{key}"? *=', HCL), key
 
 

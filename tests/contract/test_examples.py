@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from pmp_schema import events, rows
-from pmp_schema.bigquery.rows import RowConverter
+from pmp_runtime.bigquery.append.row_values import RowConverter
+from pmp_schema import events
+from pmp_schema import message_rows as rows
 from pmp_schema.errors import PoisonMessage
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 from pmp_schema.tables import table
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -40,7 +41,7 @@ def event_of(path):
 
 def rows_of(path):
     build = rows.station_information if "station_information" in path.read_text() else BUILD[event_of(path)]
-    return build(PushMessage(data=path.read_bytes(), message_id="1", publish_ts=NOW), NOW)
+    return build(Message(data=path.read_bytes(), message_id="1", publish_ts=NOW), NOW)
 
 
 def by_name(path):

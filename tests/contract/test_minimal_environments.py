@@ -13,7 +13,7 @@ UV = shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".pmp" / "uv" / "b
 # What must not come with a service: it would make its image heavy, or hide a missing dependency.
 FOREIGN = {
     "dashboard": "pyarrow, pmp_writer, bqemulator",
-    "collector": "pyarrow, pmp_writer, bqemulator",
+    "collector": "pyarrow, rich, typer, pmp_simulator, pmp_writer, bqemulator",
     "writer": "httpx, typer, pmp_collector, bqemulator",
     "replayer": "pyarrow, pmp_writer, bqemulator",
     "launcher": "pyarrow, apache_beam, pmp_writer, bqemulator",

@@ -9,7 +9,7 @@ import pytest
 def probe(port):
     # A proxy of the environment has no part in it.
     env = {"PORT": str(port), "http_proxy": "http://127.0.0.1:1", "PYTHONPATH": ":".join(sys.path)}
-    command = [sys.executable, "-m", "pmp_schema.probe"]
+    command = [sys.executable, "-m", "pmp_runtime.http.probe"]
     return subprocess.run(command, env=env, capture_output=True, timeout=30, check=False)
 
 

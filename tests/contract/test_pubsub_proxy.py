@@ -7,8 +7,8 @@ import pytest
 from google.pubsub_v1 import PublisherClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
+from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
 from pmp_schema.errors import PublishFailed
-from pmp_schema.publisher import Outgoing, PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from tests.fakes.faults import Delay, FewerIds, Hold, LoseAnswer, Refuse, Twice
 from tests.fakes.pubsub_proxy import THREADS, PubSubProxy

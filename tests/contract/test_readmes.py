@@ -38,7 +38,7 @@ def read_by_config(package):
 
 def read_by_serving():
     """The names in `os.environ.get(NAME, ...)` and `reader(os.environ, NAME, ...)`."""
-    tree = ast.parse((ROOT / "shared/src/pmp_schema/serving.py").read_text("utf-8"))
+    tree = ast.parse((ROOT / "shared/schema/src/pmp_schema/serving.py").read_text("utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
     got = [call.args[0] for call in calls if ast.unparse(call.func) == "os.environ.get"]
     read = [call.args[1] for call in calls if ast.unparse(call.args[0]) == "os.environ"]
@@ -74,7 +74,7 @@ def test_the_readme_lists_every_route(folder):
     readme = (ROOT / folder / "README.md").read_text("utf-8")
     sources = [
         (ROOT / folder / "src" / SERVICES[folder] / "app.py"),
-        ROOT / "shared/src/pmp_schema/service.py",
+        ROOT / "shared/schema/src/pmp_schema/service.py",
     ]
     routes = [
         route for path in sources for route in re.findall(r'@app\.(?:get|post)\("(/\w+)', path.read_text())

@@ -10,15 +10,15 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from pmp_schema.bigquery.appender import Appender
-from pmp_schema.bigquery.channel import storage_write_channel, write_client
-from pmp_schema.bigquery.connection import connector
-from pmp_schema.bigquery.encoders import encoder_for
-from pmp_schema.bigquery.live_schema import column_reader
-from pmp_schema.bigquery.rows import RowReject
+from pmp_runtime.bigquery.append.appender import Appender
+from pmp_runtime.bigquery.append.channel import storage_write_channel, write_client
+from pmp_runtime.bigquery.append.connection import connector
+from pmp_runtime.bigquery.append.encoders import encoder_for
+from pmp_runtime.bigquery.append.live_schema import column_reader
+from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.logs import CloudJsonFormatter
 from pmp_schema.errors import Reason, SinkUnavailable
-from pmp_schema.logs import CloudJsonFormatter
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 from pmp_schema.tables import Column, table
 from pmp_writer.config import Config
 from pmp_writer.handler import Handler
@@ -258,7 +258,7 @@ def test_a_missing_table_or_permission_is_never_a_reject_and_is_asked_about_once
 
 
 def test_one_look_without_an_answer_is_no_warning_and_a_second_is(server, appender, clock, caplog):
-    caplog.set_level("INFO", "pmp_schema.bigquery.live_schema")
+    caplog.set_level("INFO", "pmp_runtime.bigquery.append.live_schema")
     server.denied = True
     for _ in range(2):
         with pytest.raises(SinkUnavailable):
@@ -347,7 +347,7 @@ class Writer:
         self._handler = Handler(self.sinks.by_table, self.publisher, lambda: AT)
 
     def push(self, data, **attributes):
-        message = PushMessage(data=data, message_id="7", attributes=attributes, publish_ts=AT)
+        message = Message(data=data, message_id="7", attributes=attributes, publish_ts=AT)
         return [letter.reason for letter in self._handler.handle("sensor-events", message)]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 from pmp_schema.tables import table
 from pmp_schema.topology import TOPOLOGY
 from pmp_writer.config import Config
@@ -88,12 +88,12 @@ def connect(running, data=b""):
 
 
 def push(running, data=EVENT, form=wrapped, **attributes):
-    headers, body = form(PushMessage(data=data, message_id="7", attributes=attributes))
+    headers, body = form(Message(data=data, message_id="7", attributes=attributes))
     return running.request("POST", "/push/sensor-events", body, headers).status
 
 
 def raw_push(data=EVENT, head=HEAD):
-    _, body = wrapped(PushMessage(data=data, message_id="7"))
+    _, body = wrapped(Message(data=data, message_id="7"))
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 

@@ -12,7 +12,8 @@ from pmp_launcher.cloud.executor import SUBMITTED_WITHIN
 from pmp_launcher.config import Config as Launching
 from pmp_launcher.run import Engine
 from pmp_replayer.app import create_app as create_replayer
-from pmp_schema import rows, tables
+from pmp_schema import message_rows as rows
+from pmp_schema import tables
 from pmp_schema.topology import TOPOLOGY
 from pmp_writer.app import create_app
 from pmp_writer.auth import NoVerifier

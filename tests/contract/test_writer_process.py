@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import pytest
 
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 from pmp_schema.topology import TOPOLOGY
 from tests.fakes.push_requests import wrapped
 from tests.fakes.server_process import free_port, server
@@ -38,7 +38,7 @@ def writer(tmp_path_factory):
 
 
 def push(running, data):
-    headers, body = wrapped(PushMessage(data=data, message_id="7"))
+    headers, body = wrapped(Message(data=data, message_id="7"))
     return running.request("POST", "/push/sensor-events", body, headers)
 
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pmp_schema.bigquery.channel import storage_write_channel, write_client
-from pmp_schema.push import PushMessage
+from pmp_runtime.bigquery.append.channel import storage_write_channel, write_client
+from pmp_schema.message import Message
 from pmp_schema.tables import table
 from pmp_writer.app import create_app
 from pmp_writer.auth import NoVerifier
@@ -42,7 +42,7 @@ class Bench:
         self.app = create_app(handler, NoVerifier(), project="p", check_ready=self.sinks.ping)
 
     def push(self, route, data, form=wrapped, message_id="7", **attributes):
-        headers, body = form(PushMessage(data=data, message_id=message_id, attributes=attributes))
+        headers, body = form(Message(data=data, message_id=message_id, attributes=attributes))
         return self.app.test_client().post(f"/push/{route}", data=body, headers=headers).status_code
 
     def rows(self, name):

@@ -15,13 +15,14 @@ from google.cloud import bigquery
 from google.pubsub_v1 import PublisherClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
-from pmp_schema.bigquery.queries import query_client
-from pmp_schema.publisher import PubSubPublisher
+from pmp_runtime.bigquery.queries import query_client
+from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmpctl.errors import CommandError
 from pmpctl.local.environment import variables
 from pmpctl.local.ports import OFFSETS, Ports, require_free
 from tests.fakes.waiting import eventually
 
+SETTINGS = "python:pmp_runtime.http.gunicorn_settings"
 ROOT = Path(__file__).parents[2]
 
 
@@ -49,7 +50,14 @@ class Stack:
         return query_client(self.env["PROJECT_ID"], self.env["BIGQUERY_EMULATOR_HOST"])
 
     def start_writer(self) -> None:
-        command = [sys.executable, "-m", "gunicorn", "-c", "python:pmp_schema.serving", "pmp_writer.wsgi:app"]
+        command = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "-c",
+            SETTINGS,
+            "pmp_writer.wsgi:app",
+        ]
         port = self.env["WRITER_URL"].rsplit(":", 1)[-1]
         with self.log.open("ab") as log:
             self.writer = subprocess.Popen(

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from pmp_beam.arrivals import arrival
-from pmp_beam.curation import curate
+from pmp_curation.arrivals import arrival
+from pmp_curation.core import curate
+from pmp_runtime.pubsub.publisher import Outgoing
 from pmp_schema.errors import PoisonMessage
-from pmp_schema.publisher import Outgoing
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 from pmp_schema.topology import TOPOLOGY
 from tests.e2e.conftest import Stack
 from tests.fakes.curation_history import message
@@ -30,7 +30,7 @@ KILLS = 5
 PACE_S = 0.4
 
 
-def series(system: str, chance: random.Random) -> Iterator[PushMessage]:
+def series(system: str, chance: random.Random) -> Iterator[Message]:
     """Minutes of a city, longer than a heartbeat, with what real feeds do now and then."""
     start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=POLLS)
     bikes = {f"{system}-{number}": chance.randrange(20) for number in range(STATIONS)}
@@ -53,7 +53,7 @@ def series(system: str, chance: random.Random) -> Iterator[PushMessage]:
 class Undisturbed:
     """What one process makes of a series that it gets in order."""
 
-    def __init__(self, given: list[PushMessage]) -> None:
+    def __init__(self, given: list[Message]) -> None:
         self.polls: set[Any] = set()
         self.rows: set[Any] = set()
         self.events: set[Any] = set()
@@ -102,7 +102,7 @@ class Curated:
         ]
 
 
-def publish(stack: Stack, given: list[PushMessage]) -> None:
+def publish(stack: Stack, given: list[Message]) -> None:
     publisher = stack.publisher
     for number, one in enumerate(given):
         again = [given[number - 3]] if number % 9 == 8 else []  # the collector was not told that it arrived

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from pmp_schema.publisher import Outgoing
+from pmp_runtime.pubsub.publisher import Outgoing
 from pmp_schema.topology import TOPOLOGY
 from tests.e2e.conftest import Stack
 from tests.fakes.waiting import eventually

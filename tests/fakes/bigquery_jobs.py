@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from google.cloud import bigquery
 
-from pmp_schema.bigquery.queries import query_client
+from pmp_runtime.bigquery.queries import query_client
 
 LOCATION = "europe-west1"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from google.cloud import bigquery
 
-from pmp_schema.bigquery.queries import query_client
+from pmp_runtime.bigquery.queries import query_client
 
 _SOURCE = re.compile(r"`[\w-]+\.(\w+\.\w+)`")
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from pmp_beam.arrivals import arrival
-from pmp_beam.curation import SystemState
-from pmp_beam.history import BEGIN, END, Missing
-from pmp_beam.outcomes import Outcome
+from pmp_curation.arrivals import arrival
+from pmp_curation.core import SystemState
+from pmp_curation.history import BEGIN, END, Missing
+from pmp_curation.outcomes import Outcome
 from pmp_schema import events
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 
 ACCEPTED = {"ok", "unchanged"}
 
@@ -24,11 +24,11 @@ def message(
     system: str = "velib",
     message_id: str | None = None,
     published_at: datetime | None = None,
-) -> PushMessage:
+) -> Message:
     """A snapshot as the collector publishes it, two seconds after the feed's own time."""
     published_at = published_at or feed_ts + timedelta(seconds=2)
     payload = msgspec.json.encode({"last_updated": feed_ts.timestamp(), "data": {"stations": stations}})
-    return PushMessage(
+    return Message(
         data=events.encode_snapshot(
             source=system,
             event_type=events.STATION_STATUS,
@@ -61,7 +61,7 @@ def bikes(**counts: Any) -> list[dict[str, Any]]:
 
 @dataclass
 class CurationHistory:
-    """What `pmp_beam.history.History` asks for.
+    """What `pmp_curation.history.History` asks for.
 
     Attributes:
         raw: messages that the raw table has, with the time of their append.
@@ -71,14 +71,14 @@ class CurationHistory:
         fail_with: raised instead of every answer.
     """
 
-    raw: list[tuple[PushMessage, datetime]] = field(default_factory=list)
+    raw: list[tuple[Message, datetime]] = field(default_factory=list)
     polls: list[dict[str, Any]] = field(default_factory=list)
     status_rows: list[dict[str, Any]] = field(default_factory=list)
     given_up: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     fail_with: Exception | None = None
 
-    def store(self, *messages: PushMessage, after: timedelta = timedelta(seconds=1)) -> None:
+    def store(self, *messages: Message, after: timedelta = timedelta(seconds=1)) -> None:
         """As the writer does, so long after the publish."""
         self.raw += [(one, one.publish_ts + after) for one in messages if one.publish_ts]
 
@@ -123,7 +123,7 @@ class CurationHistory:
         ]
         return sorted(found, key=lambda one: (one.feed_ts, one.event_id))
 
-    def messages(self, system_id: str, snapshots: Sequence[Missing]) -> Iterator[PushMessage]:
+    def messages(self, system_id: str, snapshots: Sequence[Missing]) -> Iterator[Message]:
         self._ask("messages")
         by_id = {_snapshot(message).event_id: message for message, _ in self.raw}
         yield from (by_id[one.event_id] for one in snapshots)
@@ -134,5 +134,5 @@ class CurationHistory:
             raise self.fail_with
 
 
-def _snapshot(message: PushMessage) -> Any:
+def _snapshot(message: Message) -> Any:
     return arrival(message, END).snapshot

@@ -5,8 +5,8 @@
 
 from typing import ClassVar
 
-from pmp_schema.arrival import ArrivalLimits
-from pmp_schema.worker import WholeRequestWorker
+from pmp_runtime.http.arrival import ArrivalLimits
+from pmp_runtime.http.worker import WholeRequestWorker
 
 SLOWNESS_S = 1.0
 

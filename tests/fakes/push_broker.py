@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import grpc
 from google.pubsub_v1.types import PublishRequest, PublishResponse
 
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 from pmp_schema.topology import TOPOLOGY
 from tests.fakes.push_requests import wrapped
 
@@ -235,7 +235,7 @@ class PushBroker:
         message = delivery.message
         path, subscription = self._paths[message.topic]
         headers, body = wrapped(
-            PushMessage(
+            Message(
                 data=message.data,
                 message_id=message.message_id,
                 attributes=message.attributes,

@@ -5,8 +5,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from pmp_runtime.pubsub.push import MESSAGE_PUBLISHED
 from pmp_schema.events import rfc3339
-from pmp_schema.push import MESSAGE_PUBLISHED, PushMessage
+from pmp_schema.message import Message
 
 Request = tuple[dict[str, str], bytes]
 
@@ -14,7 +15,7 @@ _PROJECT = "p"
 _TOPIC = f"//pubsub.googleapis.com/projects/{_PROJECT}/topics/t"
 
 
-def _document(message: PushMessage) -> dict[str, Any]:
+def _document(message: Message) -> dict[str, Any]:
     inner: dict[str, Any] = {"messageId": message.message_id}
     if message.data:
         inner["data"] = base64.b64encode(message.data).decode()
@@ -30,11 +31,11 @@ def _document(message: PushMessage) -> dict[str, Any]:
     return document
 
 
-def wrapped(message: PushMessage) -> Request:
+def wrapped(message: Message) -> Request:
     return {"Content-Type": "application/json"}, json.dumps(_document(message)).encode()
 
 
-def unwrapped(message: PushMessage) -> Request:
+def unwrapped(message: Message) -> Request:
     """Attributes become headers, whose UTF-8 a WSGI server hands on as Latin-1."""
     headers = {name: value.encode().decode("latin-1") for name, value in message.attributes.items()}
     headers |= {
@@ -53,7 +54,7 @@ def unwrapped(message: PushMessage) -> Request:
     return headers, message.data
 
 
-def binary_event(message: PushMessage) -> Request:
+def binary_event(message: Message) -> Request:
     headers = {
         "Content-Type": "application/json",
         "ce-specversion": "1.0",
@@ -65,7 +66,7 @@ def binary_event(message: PushMessage) -> Request:
     return headers, wrapped(message)[1]
 
 
-def structured_event(message: PushMessage) -> Request:
+def structured_event(message: Message) -> Request:
     event = {
         "specversion": "1.0",
         "id": message.message_id,
@@ -77,7 +78,7 @@ def structured_event(message: PushMessage) -> Request:
     return {"Content-Type": "application/cloudevents+json; charset=utf-8"}, json.dumps(event).encode()
 
 
-FORMS: dict[str, Callable[[PushMessage], Request]] = {
+FORMS: dict[str, Callable[[Message], Request]] = {
     "wrapped": wrapped,
     "unwrapped": unwrapped,
     "binary": binary_event,

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pmp_schema.bigquery.rows import RowReject
-from pmp_schema.publisher import Outgoing
+from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.pubsub.publisher import Outgoing
 from pmp_schema.topology import Topic
 
 

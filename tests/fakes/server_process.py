@@ -69,9 +69,9 @@ class ServerProcess:
 
 @contextmanager
 def server(app: str, env: Mapping[str, str], folder: Path) -> Iterator[ServerProcess]:
-    """Starts `gunicorn -c python:pmp_schema.serving <app>` with nothing but `env`, and ends it."""
+    """Starts `gunicorn -c python:pmp_runtime.http.gunicorn_settings <app>` with nothing but `env`, and ends it."""
     port, log = free_port(), folder / "server.log"
-    command = [sys.executable, "-m", "gunicorn", "-c", "python:pmp_schema.serving", app]
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:pmp_runtime.http.gunicorn_settings", app]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tests.fakes.server_process import START_S, ServerProcess, free_port
 
+SETTINGS = "python:pmp_runtime.http.gunicorn_settings"
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -48,7 +50,15 @@ class Service:
 
     def start(self, *, wrapper: Sequence[str] = (), **env: str) -> None:
         """Starts it and waits until it answers; `env` is for this start only."""
-        command = [*wrapper, sys.executable, "-m", "gunicorn", "-c", "python:pmp_schema.serving", self._app]
+        command = [
+            *wrapper,
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "-c",
+            SETTINGS,
+            self._app,
+        ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import crypt, jwt
 
-from pmp_schema.bigquery.channel import storage_write_channel, write_client
-from pmp_schema.push import PushMessage
+from pmp_runtime.bigquery.append.channel import storage_write_channel, write_client
+from pmp_schema.message import Message
 from pmp_schema.topology import TOPOLOGY
 from pmp_writer.app import create_app
 from pmp_writer.auth import CERTIFICATES_MIN_AGE_S, ClaimsVerifier, SignatureVerifier
@@ -98,7 +98,7 @@ def request_of(bench):
     """A good event of its own, as a push that goes round the broker: (message id, headers, body)."""
     message_id = f"direct-{bench.event()['event_id']}"
     data = json.dumps(bench.event()).encode()
-    return message_id, *wrapped(PushMessage(data=data, message_id=message_id))
+    return message_id, *wrapped(Message(data=data, message_id=message_id))
 
 
 def status_of(bench, token):

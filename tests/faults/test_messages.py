@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from pmp_schema.errors import Reason
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 from tests.fakes.faults import FewerIds, Hold, LoseAnswer, Twice
 from tests.fakes.push_proxy import PushProxy
 from tests.fakes.push_requests import wrapped
@@ -132,7 +132,7 @@ def test_unusual_envelopes_are_written(bench):
     bench.broker.publish(EVENTS, b"poison", attributes)
     data = event(event_id="chunked")
     message_id = bench.broker.publish(EVENTS, data)
-    _, body = wrapped(PushMessage(data=data, message_id=message_id))
+    _, body = wrapped(Message(data=data, message_id=message_id))
     connection = http.client.HTTPConnection("127.0.0.1", bench.writer.port, timeout=20)
     chunks = (body[n : n + 9] for n in range(0, len(body), 9))
     headers = {"Content-Type": "text/plain"}

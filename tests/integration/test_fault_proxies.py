@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pmp_schema.publisher import Outgoing, PubSubPublisher
+from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
 from pmpctl.local.emulators import docker_answers, pubsub_command

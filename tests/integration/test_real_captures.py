@@ -21,10 +21,11 @@ import stamina
 from pmp_collector.config import System
 from pmp_collector.fetch import Fetcher, http_client
 from pmp_collector.poll import Poller, PollResult
-from pmp_schema import gbfs, rows
+from pmp_schema import gbfs
+from pmp_schema import message_rows as rows
 from pmp_schema.errors import PoisonMessage
 from pmp_schema.events import decode_snapshot
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 from tests.fakes.feeds import FeedServer, feed_server
 from tests.fakes.recording import RecordingPublisher
 
@@ -56,10 +57,10 @@ class Line:
             results += poller.poll(feed)
         return results
 
-    def pushed(self) -> PushMessage:
+    def pushed(self) -> Message:
         """The last message as it reaches the writer."""
         (_, message) = self.publisher.published[-1]
-        return PushMessage(data=message.data, message_id="m-1", attributes=message.attributes)
+        return Message(data=message.data, message_id="m-1", attributes=message.attributes)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def test_a_captured_file_is_published_whole_or_refused_with_a_reason(line, path)
         assert_snapshot_row(message, stations)
 
 
-def assert_information_rows(message: PushMessage, stations: list[dict[str, Any]]) -> None:
+def assert_information_rows(message: Message, stations: list[dict[str, Any]]) -> None:
     if not stations:  # nothing would be left of the message: it is a dead letter
         with pytest.raises(PoisonMessage, match="no_stations"):
             rows.station_information(message, datetime.now(UTC))
@@ -128,7 +129,7 @@ def assert_information_rows(message: PushMessage, stations: list[dict[str, Any]]
     assert sum(map(len, rejected)) == unusable(stations)
 
 
-def assert_snapshot_row(message: PushMessage, stations: list[dict[str, Any]]) -> None:
+def assert_snapshot_row(message: Message, stations: list[dict[str, Any]]) -> None:
     (row,) = rows.snapshot(message, datetime.now(UTC)).rows
     assert (row["system_id"], row["station_count"]) == ("real", len(stations))
     assert row["event_id"] == message.attributes["ce-id"]

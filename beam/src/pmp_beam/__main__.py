@@ -14,14 +14,14 @@ from google.auth.exceptions import GoogleAuthError
 from pmp_beam import curate_status, ingest_events
 from pmp_beam.backfill import build as build_backfill
 from pmp_beam.dataflow import check_submission, submit
-from pmp_beam.history import HistorySource
+from pmp_beam.history_source import HistorySource
 from pmp_beam.io import ReadMessages
 from pmp_beam.runners import Build, Runner, run_batch, run_streaming
 from pmp_beam.settings import Settings
 from pmp_beam.station_features import command as station_features
-from pmp_schema import logs
-from pmp_schema.config import ConfigError
-from pmp_schema.instants import parse_instant
+from pmp_runtime import logs
+from pmp_runtime.config import ConfigError
+from pmp_schema.timestamps import parse_instant
 from pmp_schema.topology import TOPOLOGY
 
 

@@ -8,8 +8,8 @@ import apache_beam as beam
 
 from pmp_beam.curate_status import deliver
 from pmp_beam.curate_system import MakeHistory
-from pmp_beam.curator import Curator
-from pmp_beam.outcomes import Outcome
+from pmp_curation.curator import Curator
+from pmp_curation.outcomes import Outcome
 
 
 def build(

@@ -10,20 +10,20 @@ import msgspec
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 
-from pmp_beam.arrivals import system_of
 from pmp_beam.curate_system import NO_MESSAGE, Curate, MakeHistory
-from pmp_beam.curator import LOOK_BACK
 from pmp_beam.io import PublishMessages, RejectedRow, WriteRows
-from pmp_beam.outcomes import SOURCE, Outcome, dead_letter, given_up
+from pmp_curation.arrivals import system_of
+from pmp_curation.curator import LOOK_BACK
+from pmp_curation.outcomes import SOURCE, Outcome, dead_letter, given_up
+from pmp_runtime.pubsub.publisher import Outgoing
 from pmp_schema.errors import PoisonMessage
-from pmp_schema.publisher import Outgoing
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 
 REJECTED: Final = "rejected"
 
 
 def build(
-    messages: PCollection[PushMessage],
+    messages: PCollection[Message],
     history: MakeHistory,
     *,
     project: str,
@@ -94,7 +94,7 @@ def row_letter(rejected: RejectedRow) -> Outgoing:
 
 
 class KeyBySystem(beam.DoFn):
-    """PushMessage -> (system id, message as bytes); what is no snapshot goes to REJECTED as a dead letter.
+    """Message -> (system id, message as bytes); what is no snapshot goes to REJECTED as a dead letter.
 
     Bytes, so that what waits between two workers does not depend on a Python class.
     """
@@ -103,7 +103,7 @@ class KeyBySystem(beam.DoFn):
         self._other_feeds = Metrics.counter("curate_status", "messages_of_other_feeds")
         self._rejected = Metrics.counter("curate_status", "messages_rejected")
 
-    def process(self, element: PushMessage) -> Iterator[Any]:
+    def process(self, element: Message) -> Iterator[Any]:
         try:
             system_id = system_of(element)
         except PoisonMessage as poison:

@@ -13,11 +13,11 @@ from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
-from pmp_beam.curation import StateVersionError, SystemState
-from pmp_beam.curator import Curator
-from pmp_beam.history import History
-from pmp_beam.outcomes import Outcome
-from pmp_schema.push import PushMessage
+from pmp_curation.core import StateVersionError, SystemState
+from pmp_curation.curator import Curator
+from pmp_curation.history import History
+from pmp_curation.outcomes import Outcome
+from pmp_schema.message import Message
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Curate(beam.DoFn):
         if data == NO_MESSAGE:
             outcomes = curator.catch_up()
         else:
-            outcomes = curator.take(msgspec.msgpack.decode(data, type=PushMessage))
+            outcomes = curator.take(msgspec.msgpack.decode(data, type=Message))
         yield from self._count(outcomes)
         _write(state, curator.state)
 

@@ -16,7 +16,7 @@ from google.cloud.dataflow_v1beta3 import JobState, JobsV1Beta3Client, ListJobsR
 from pmp_beam import worker_logs
 from pmp_beam.runners import Build
 from pmp_beam.settings import Settings
-from pmp_schema.config import ConfigError
+from pmp_runtime.config import ConfigError
 
 logger = logging.getLogger(__name__)
 

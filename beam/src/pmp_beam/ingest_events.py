@@ -12,12 +12,12 @@ from apache_beam.transforms.deduplicate import DeduplicatePerKey
 from apache_beam.utils.timestamp import Duration
 
 from pmp_beam.io import PublishMessages, RejectedRow, WriteRows
-from pmp_schema import rows
-from pmp_schema.bigquery.rows import Row
+from pmp_runtime.pubsub.publisher import Outgoing
+from pmp_schema import message_rows as rows
 from pmp_schema.dead_letters import REPLAY_COUNT, DeadLetter
 from pmp_schema.errors import PoisonMessage, Reason
-from pmp_schema.publisher import Outgoing
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
+from pmp_schema.tables import Row
 from pmp_schema.topology import TOPOLOGY
 
 SOURCE: Final = "pmp-beam"
@@ -32,7 +32,7 @@ Key = tuple[str, str, str, str]
 
 
 def build(
-    messages: PCollection[PushMessage],
+    messages: PCollection[Message],
     *,
     deduplicate: bool,
     project: str,
@@ -74,7 +74,7 @@ def build(
 
 
 class KeyByEvent(beam.DoFn):
-    """PushMessage -> (key, message as bytes); what is no event goes to REJECTED as a dead letter.
+    """Message -> (key, message as bytes); what is no event goes to REJECTED as a dead letter.
 
     Bytes, so that what waits between two workers does not depend on a Python class.
     """
@@ -82,7 +82,7 @@ class KeyByEvent(beam.DoFn):
     def __init__(self) -> None:
         self._rejected = Metrics.counter("ingest_events", "messages_rejected")
 
-    def process(self, element: PushMessage) -> Iterator[Any]:
+    def process(self, element: Message) -> Iterator[Any]:
         try:
             (row,) = rows.build(ROUTE, element, _now()).rows
         except PoisonMessage as poison:
@@ -104,11 +104,11 @@ def row_letter(rejected: RejectedRow) -> Outgoing:
     return _letter(_message(rejected.element), rejected.reason, rejected.detail)
 
 
-def _message(data: bytes) -> PushMessage:
-    return msgspec.msgpack.decode(data, type=PushMessage)
+def _message(data: bytes) -> Message:
+    return msgspec.msgpack.decode(data, type=Message)
 
 
-def _letter(message: PushMessage, reason: Reason, detail: str) -> Outgoing:
+def _letter(message: Message, reason: Reason, detail: str) -> Outgoing:
     letter = DeadLetter(
         message=message,
         data=message.data,

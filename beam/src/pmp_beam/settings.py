@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from pmp_schema.config import log_level, number, require
+from pmp_runtime.config import log_level, number, require
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import logging
 
 from apache_beam.runners.worker.log_handler import FnApiLogRecordHandler
 
-from pmp_schema import logs
+from pmp_runtime import logs
 
 
 class TextAndFields(logging.Formatter):

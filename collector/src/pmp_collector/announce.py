@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from pmp_collector.poll import PollResult
+from pmp_runtime.pubsub.publisher import PubSubPublisher, announce_counts, ops_event
 from pmp_schema.errors import PublishFailed
-from pmp_schema.publisher import PubSubPublisher, announce_counts, ops_event
 from pmp_schema.topology import TOPOLOGY
 
 logger = logging.getLogger(__name__)

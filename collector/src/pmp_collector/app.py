@@ -7,8 +7,8 @@ from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from pmp_collector.poll import Poller, PollResult, UnknownSystem
-from pmp_collector.simulation import Simulate, SimulationRequest
-from pmp_schema.service import create_service, error, read_body
+from pmp_collector.sensor_simulation import Simulate, SimulationRequest
+from pmp_runtime.http.service import create_service, error, read_body
 from pmp_schema.topology import SCHEDULE_TIME_HEADER
 
 MAX_BODY_BYTES = 64 * 1024

@@ -1,137 +1,117 @@
-"""`pmp-collector`: simulate sensors, serve a feed."""
+"""`pmp-collector simulate`: publish simulated sensor events."""
 
+import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Annotated, Any
-
-import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from pmp_collector.config import Config
+from pmp_collector.sensor_simulation import Simulation, SimulationRequest
 from pmp_collector.sensors import printed
-from pmp_collector.simulation import Simulation, SimulationRequest
-from pmp_schema import logs
-from pmp_schema.config import ConfigError
+from pmp_runtime.config import ConfigError
 from pmp_schema.errors import PublishFailed
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+N = TypeVar("N", int, float)
 
 
-class Mode(StrEnum):
-    sparse = "sparse"
-    continuous = "continuous"
+def parser() -> argparse.ArgumentParser:
+    """The arguments of the console script."""
+    top = argparse.ArgumentParser(prog="pmp-collector", description="The collector's command line.")
+    commands = top.add_subparsers(dest="command", required=True)
+    simulate = commands.add_parser(
+        "simulate",
+        help="publish simulated sensor events",
+        description="Publish simulated sensor events; sparse mode prints one `Published: {...}` line for each.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = simulate.add_argument
+    add(
+        "--mode",
+        choices=("sparse", "continuous"),
+        default="sparse",
+        help="a sensor now and then, or a stream",
+    )
+    add("--events", type=_between(int, 1, 10_000_000), default=5, help="how many events")
+    add(
+        "--rate", type=_between(float, 0.01, 1e6), default=100.0, help="events a second; continuous mode only"
+    )
+    add("--stations", type=_between(int, 1, 10_000), default=4, help="how many stations send them")
+    add("--seed", type=int, default=1, help="same seed, same events except for run id and times")
+    add("--city", default=None, help="city_id of every event")
+    add("--quiet", action="store_true", help="do not print the events")
+    return top
 
 
-@cli.command()
-def simulate(
-    mode: Annotated[Mode, typer.Option(help="A sensor now and then, or a steady stream.")] = Mode.sparse,
-    events: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many events.")] = 5,
-    rate: Annotated[float, typer.Option(min=0.01, help="Events a second; continuous mode only.")] = 100.0,
-    stations: Annotated[int, typer.Option(min=1, max=10_000)] = 4,
-    seed: Annotated[int, typer.Option(help="Same seed, same events but for run id and times.")] = 1,
-    city: Annotated[str | None, typer.Option(help="city_id of every event.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print no event, only the bar.")] = False,
-) -> None:
-    """Publish simulated sensor events; sparse mode prints one `Published: {...}` line for each."""
+def simulate(args: argparse.Namespace) -> None:
+    """Publishes the events that the arguments ask for.
+
+    Raises:
+        ConfigError: the environment names no project, or there are no credentials.
+        PublishFailed: Pub/Sub did not confirm.
+    """
     config = Config.from_env(os.environ)  # before the imports: they take a second
-    from google.auth.exceptions import GoogleAuthError  # heavy; `feed-server` does without  # noqa: PLC0415
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - `--help` does without
     from google.pubsub_v1 import PublisherClient  # noqa: PLC0415
 
     from pmp_collector.announce import SOURCE  # noqa: PLC0415
-    from pmp_schema.publisher import PubSubPublisher, announce_counts  # noqa: PLC0415
+    from pmp_runtime.pubsub.publisher import PubSubPublisher, announce_counts  # noqa: PLC0415
 
     try:
         client = PublisherClient()
     except GoogleAuthError as error:
-        raise ConfigError(f"no Google credentials: {_first_line(error)}") from error
+        raise ConfigError(f"no Google credentials: {str(error).partition(chr(10))[0]}") from error
     publisher = PubSubPublisher(client, config.project, timeout_s=config.publish_timeout_s)
+    is_sparse = args.mode == "sparse"
     wanted = SimulationRequest(
-        events=events,
-        stations=stations,
-        rate_per_s=rate if mode is Mode.continuous else None,
-        seed=seed,
-        city_id=city,
+        events=args.events,
+        stations=args.stations,
+        rate_per_s=None if is_sparse else args.rate,
+        seed=args.seed,
+        city_id=args.city,
     )
-    with _progress() as progress:
-        task = progress.add_task("Publishing", total=events)
-
-        def show(batch: Sequence[dict[str, Any]]) -> None:
-            if mode is Mode.sparse and not quiet:
-                for event in batch:
-                    sys.stdout.write(printed(event) + "\n")
-                sys.stdout.flush()
-            progress.advance(task, len(batch))
-
-        try:
-            done = Simulation(publisher, config.sensor_topic).run(wanted, show)
-        finally:
-            announce_counts(publisher, SOURCE)
-    Console(stderr=True).print(f"{done['published']} events of run {done['run']} in {done['seconds']} s")
-
-
-@cli.command("feed-server")
-def feed_server(
-    feed: Annotated[
-        str,
-        typer.Option(help="`simulated`, a folder of captures, or a series of captures (.jsonl, .jsonl.gz)."),
-    ] = "simulated",
-    host: Annotated[str, typer.Option()] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8086,
-    speed: Annotated[float, typer.Option(min=0.01, help="Simulated seconds per second.")] = 1.0,
-    hours_ago: Annotated[
-        float,
-        typer.Option(min=0, help="When the simulated city begins; with --speed it catches up from there."),
-    ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of the simulated city.")] = 1,
-    stations: Annotated[int, typer.Option(min=1, max=20_000, help="Of the simulated city.")] = 1400,
-    anomalies_per_hour: Annotated[
-        float, typer.Option(min=0, help="Empty, truncated, frozen, repeated and refused answers.")
-    ] = 0.0,
-) -> None:
-    """Serve a simulated city, or a recording, as GBFS over HTTP."""
-    from pmp_collector.feed.anomalies import Anomalies  # noqa: PLC0415 - `simulate` does without
-    from pmp_collector.feed.opening import open_source  # noqa: PLC0415
-    from pmp_collector.feed.recording import RecordingError  # noqa: PLC0415
-    from pmp_collector.feed.server import serve  # noqa: PLC0415
-
-    logs.configure()
+    show = _printer(args.events, prints_events=is_sparse and not args.quiet)
     try:
-        start_at = datetime.now(UTC) - timedelta(hours=hours_ago)
-        source = open_source(feed, seed=seed, start_at=start_at, speed=speed, stations=stations)
-    except RecordingError as error:
-        raise SystemExit(f"pmp-collector: {error}") from error
-    serve(source, host=host, port=port, anomalies=Anomalies(rate_per_hour=anomalies_per_hour, seed=seed))
+        done = Simulation(publisher, config.sensor_topic).run(wanted, show)
+    finally:
+        announce_counts(publisher, SOURCE)
+    sys.stderr.write(f"{done['published']} events of run {done['run']} in {done['seconds']} s\n")
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+def _printer(total: int, *, prints_events: bool) -> Callable[[Sequence[dict[str, Any]]], None]:
+    """Prints events on standard output, else the count so far on a terminal's standard error."""
+    published = 0
+
+    def show(batch: Sequence[dict[str, Any]]) -> None:
+        nonlocal published
+        published += len(batch)
+        if prints_events:
+            sys.stdout.writelines(printed(event) + "\n" for event in batch)
+            sys.stdout.flush()
+        elif sys.stderr.isatty():
+            sys.stderr.write(f"\r{published} of {total} published" + ("\n" if published == total else ""))
+
+    return show
 
 
-def _progress() -> Progress:
-    """A bar on a terminal's standard error; printed events stay on standard output, also where that is a pipe."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        redirect_stdout=sys.stdout.isatty(),
-        disable=not console.is_terminal,
-    )
+def _between(kind: type[N], smallest: N, largest: N) -> Callable[[str], N]:
+    def parse(text: str) -> N:
+        value = kind(text)
+        if not smallest <= value <= largest:
+            raise argparse.ArgumentTypeError(f"{text} is not between {smallest} and {largest}")
+        return value
+
+    parse.__name__ = kind.__name__
+    return parse
 
 
 def main() -> None:
-    """The console script; what a user can mend is one line."""
+    """The console script; a failure that the user can fix is one line."""
+    args = parser().parse_args()
     started = time.monotonic()
     try:
-        cli()
+        simulate(args)
     except ConfigError as error:
         raise SystemExit(f"pmp-collector: {error}") from error
     except PublishFailed as error:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from pmp_schema.config import ConfigError, count, log_level, number, require
+from pmp_runtime.config import ConfigError, count, log_level, number, require
 from pmp_schema.topology import TOPOLOGY, Topic
 
 VELIB_URL: Final = "https://velib-metropole-opendata.smovengo.cloud/opendata/Velib_Metropole/gbfs.json"

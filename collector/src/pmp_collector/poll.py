@@ -14,9 +14,9 @@ from pmp_collector.config import System
 from pmp_collector.discovery import Discovery, Get
 from pmp_collector.fetch import Fetched, FetchFailed
 from pmp_collector.snapshots import snapshot
+from pmp_runtime.pubsub.publisher import Publisher
 from pmp_schema import events
 from pmp_schema.errors import PoisonMessage, PublishFailed
-from pmp_schema.publisher import Publisher
 from pmp_schema.topology import TOPOLOGY, Topic
 
 logger = logging.getLogger(__name__)

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count, repeat
+from random import Random
 from typing import Any, Final, Protocol
-
-from pmp_collector.chance import seeded
 
 _FIRST_NUMBER: Final = 90001
 _DELTAS: Final = {1: 90, 2: 8, 3: 2}
@@ -30,7 +29,7 @@ class Sparse:
     seed: int
 
     def gaps(self) -> Iterator[float]:
-        rng = seeded("gaps", self.seed)
+        rng = _seeded("gaps", self.seed)
         while True:
             yield rng.uniform(1.0, 2.0)
 
@@ -73,7 +72,7 @@ def sensor_events(
     """
     if stations < 1:
         raise ValueError(f"stations is {stations}: it must be above zero")
-    rng = seeded("sensors", seed)
+    rng = _seeded("sensors", seed)
     extra = {"source": "simulator"} | ({"city_id": city_id} if city_id else {})
     gaps = pace.gaps()
     offset_s = 0.0
@@ -116,3 +115,7 @@ def paced(
             sleep(wait_s)
         yield event
         due_s += next(gaps)
+
+
+def _seeded(purpose: str, seed: int) -> Random:
+    return Random(f"{purpose}/{seed}")  # noqa: S311 - a simulation, not a secret

@@ -1,4 +1,4 @@
-"""`gunicorn -c python:pmp_schema.serving pmp_collector.wsgi:app`: the only module with side effects."""
+"""`gunicorn -c python:pmp_runtime.http.gunicorn_settings pmp_collector.wsgi:app`: the only module with side effects."""
 
 import os
 import time
@@ -11,9 +11,9 @@ from pmp_collector.app import create_app
 from pmp_collector.config import Config
 from pmp_collector.fetch import Fetcher, http_client
 from pmp_collector.poll import Poller
-from pmp_collector.simulation import Simulation
-from pmp_schema import logs
-from pmp_schema.publisher import PubSubPublisher
+from pmp_collector.sensor_simulation import Simulation
+from pmp_runtime import logs
+from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 
 config = Config.from_env(os.environ)

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from pmp_dashboard.answers import TooManyQuestions
 from pmp_dashboard.board import PERIODS, Answer, Answering, Board, UnknownStation, UnknownSystem
-from pmp_schema.service import RETRY_AFTER_S, create_service, error
+from pmp_runtime.http.service import RETRY_AFTER_S, create_service, error
 
 MAX_BODY_BYTES: Final = 1024  # no request has a body
 PAGE: Final = Path(__file__).parent / "static"

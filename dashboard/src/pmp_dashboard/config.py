@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from pmp_schema.config import count, log_level, number, require
+from pmp_runtime.config import count, log_level, number, require
 
 # BigQuery holds the limit against its estimate, which knows partitions and not clusters: the days of all systems count.
 # docs/12 computes it; 1,500 systems of Vélib's size are at three quarters of this.

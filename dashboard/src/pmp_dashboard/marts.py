@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from google.cloud import bigquery
 
 from pmp_dashboard.sums import FLOW, Flow, Row, summary
-from pmp_schema.bigquery.queries import Queries
+from pmp_runtime.bigquery.queries import Queries
 
 HISTORY: Final = timedelta(hours=24)
 KNOWN: Final = timedelta(days=3)

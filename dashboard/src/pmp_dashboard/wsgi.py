@@ -1,4 +1,4 @@
-"""`gunicorn -c python:pmp_schema.serving pmp_dashboard.wsgi:app`: the only module with side effects."""
+"""`gunicorn -c python:pmp_runtime.http.gunicorn_settings pmp_dashboard.wsgi:app`: the only module with side effects."""
 
 import os
 
@@ -7,8 +7,8 @@ from google.cloud import bigquery
 from pmp_dashboard.app import create_app
 from pmp_dashboard.config import Config
 from pmp_dashboard.marts import Marts
-from pmp_schema import logs
-from pmp_schema.bigquery.queries import query_client
+from pmp_runtime import logs
+from pmp_runtime.bigquery.queries import query_client
 
 config = Config.from_env(os.environ)
 logs.configure(config.log_level)

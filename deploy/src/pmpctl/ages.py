@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from pmp_schema.instants import parse_since
+from pmp_schema.timestamps import parse_since
 from pmpctl.errors import CommandError
 
 

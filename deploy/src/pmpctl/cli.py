@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pmp_schema import logs
-from pmp_schema.config import ConfigError
+from pmp_runtime import logs
+from pmp_runtime.config import ConfigError
 from pmp_schema.errors import RetryableError
 from pmp_schema.topology import TOPOLOGY
 from pmpctl import query

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 import typer
 
-from pmp_schema.config import ConfigError, require
+from pmp_runtime.config import ConfigError, require
 from pmpctl.calls import Call, Command, Request, Step, carry_out
 from pmpctl.errors import CommandError, no_credentials
 from pmpctl.http import Identity, unreachable
@@ -52,7 +52,7 @@ def _project(project: str, pubsub_emulator: str | None, bigquery_emulator: str |
 def _bigquery(project: str, emulator: str | None) -> "bigquery.Client":
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
 
-    from pmp_schema.bigquery.queries import query_client  # noqa: PLC0415
+    from pmp_runtime.bigquery.queries import query_client  # noqa: PLC0415
 
     _require_answer(emulator)
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 from google.cloud import bigquery
 
-from pmp_schema.bigquery.queries import FAILURES, transient
+from pmp_runtime.bigquery.queries import FAILURES, transient
 from pmpctl.errors import CommandError, one_line
 
 Parameter = bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter

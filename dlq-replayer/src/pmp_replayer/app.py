@@ -15,9 +15,9 @@ from pmp_replayer.check import Findings
 from pmp_replayer.criteria import ReplayRequest
 from pmp_replayer.reconciliation import parse_since
 from pmp_replayer.report import Counts
-from pmp_schema import instants
+from pmp_runtime.http.service import create_service, error, read_body, unavailable
+from pmp_schema import timestamps as instants
 from pmp_schema.errors import RetryableError
-from pmp_schema.service import create_service, error, read_body, unavailable
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Final
 from google.cloud import bigquery
 
 from pmp_replayer.reconciliation import Hour, Repeat
-from pmp_schema.bigquery.queries import Queries
+from pmp_runtime.bigquery.queries import Queries
 
 MAX_REPEATS: Final = 1000
 

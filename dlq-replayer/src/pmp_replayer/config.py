@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from pmp_schema.config import ConfigError, log_level, number, require
+from pmp_runtime.config import ConfigError, log_level, number, require
 
 LONGEST_LEASE_S: Final = 600.0  # https://cloud.google.com/pubsub/quotas, ack deadline
 SHORTEST_LEASE_S: Final = 10.0

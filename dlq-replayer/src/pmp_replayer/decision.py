@@ -7,8 +7,8 @@ from typing import Final
 from pmp_replayer.criteria import ReplayRequest
 from pmp_replayer.fixes import Change, FixInapplicable, apply
 from pmp_replayer.letter import Letter
+from pmp_runtime.pubsub.publisher import Outgoing
 from pmp_schema.dead_letters import MAX_ATTRIBUTES, REPLAY_COUNT, original_attributes
-from pmp_schema.publisher import Outgoing
 from pmp_schema.topology import TOPOLOGY, Topic
 
 REPLAY_ID: Final = "pmp-replay-id"

@@ -18,7 +18,7 @@ from pmp_replayer.path import Key, Path, parse_path, spell
 from pmp_schema.errors import PoisonMessage
 from pmp_schema.events import gunzip, rfc3339
 from pmp_schema.gbfs import decode_json
-from pmp_schema.instants import parse_instant
+from pmp_schema.timestamps import parse_instant
 
 MAX_MESSAGE_BYTES: Final = 10_000_000  # https://cloud.google.com/pubsub/quotas
 EXCERPT: Final = 200

@@ -11,7 +11,7 @@ from google.pubsub_v1 import SubscriberClient
 from pmp_replayer.decision import REPLAY_ID
 from pmp_replayer.leases import FAILURES, HoldUnavailable, Leases
 from pmp_replayer.letter import Letter, from_message
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 
 MAX_PULLED: Final = 100
 MAX_LEASED: Final = 50_000  # letters that are kept: their leases are memory and requests
@@ -114,8 +114,8 @@ class Hold:
         return letters
 
 
-def _push_message(message: Any) -> PushMessage:
-    return PushMessage(
+def _push_message(message: Any) -> Message:
+    return Message(
         data=message.data,
         message_id=message.message_id,
         attributes=dict(message.attributes),

@@ -6,8 +6,8 @@ from typing import Any
 
 from pmp_replayer.decision import Ready
 from pmp_replayer.report import audit
+from pmp_runtime.pubsub.publisher import Publisher, ops_event
 from pmp_schema.errors import PublishFailed
-from pmp_schema.publisher import Publisher, ops_event
 from pmp_schema.topology import TOPOLOGY
 
 logger = logging.getLogger(__name__)

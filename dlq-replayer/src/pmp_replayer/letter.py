@@ -9,7 +9,7 @@ import msgspec
 
 from pmp_schema.dead_letter_row import dead_letter_row
 from pmp_schema.dead_letters import DATA_CUT, original_attributes
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 
 _ATTRIBUTES: Final = msgspec.json.Decoder(dict[str, str])
 
@@ -38,7 +38,7 @@ class Letter:
     published_at: datetime | None
 
 
-def from_message(message: PushMessage, now: datetime) -> Letter:
+def from_message(message: Message, now: datetime) -> Letter:
     """The letter of a message of the dead-letter topic: by the rule that makes its row in the table."""
     row = dead_letter_row(message, now)
     data = None if DATA_CUT in message.attributes else message.data

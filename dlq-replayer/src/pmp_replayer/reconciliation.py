@@ -11,7 +11,7 @@ from enum import StrEnum
 from itertools import groupby, pairwise
 from typing import Any, Final
 
-from pmp_schema import instants
+from pmp_schema import timestamps as instants
 from pmp_schema.events import rfc3339
 
 HOUR: Final = timedelta(hours=1)

@@ -17,7 +17,7 @@ from pmp_replayer.ledger import Ledger
 from pmp_replayer.report import Counts
 from pmp_replayer.run import Source, batch_size, plan, run
 from pmp_replayer.table import DeadLetterTable, Returns, TableSource
-from pmp_schema.publisher import Publisher
+from pmp_runtime.pubsub.publisher import Publisher
 from pmp_schema.topology import TOPOLOGY, Subscription
 
 HOLD: Final[Subscription] = next(

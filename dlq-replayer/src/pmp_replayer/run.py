@@ -14,8 +14,8 @@ from pmp_replayer.decision import Ready, Refused, decide
 from pmp_replayer.ledger import Ledger
 from pmp_replayer.letter import Letter
 from pmp_replayer.report import Counts, audit
+from pmp_runtime.pubsub.publisher import Publisher
 from pmp_schema.errors import RetryableError
-from pmp_schema.publisher import Publisher
 
 MAX_BATCH: Final = 100
 BATCH_S: Final = 0.5  # of the rate go into one publish

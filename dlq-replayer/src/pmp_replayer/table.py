@@ -10,9 +10,9 @@ from google.cloud import bigquery
 
 from pmp_replayer.criteria import ReplayRequest
 from pmp_replayer.letter import Letter, attributes, from_row
-from pmp_schema.bigquery.queries import PAGE_ROWS, Queries
+from pmp_runtime.bigquery.queries import PAGE_ROWS, Queries
 from pmp_schema.events import rfc3339
-from pmp_schema.instants import EARLIEST
+from pmp_schema.timestamps import EARLIEST
 
 ASK_S: Final = 5.0  # between two questions for what came back
 CLOCK_SKEW: Final = timedelta(minutes=1)

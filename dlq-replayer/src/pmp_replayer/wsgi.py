@@ -1,4 +1,4 @@
-"""`gunicorn -c python:pmp_schema.serving pmp_replayer.wsgi:app`: the only module with side effects."""
+"""`gunicorn -c python:pmp_runtime.http.gunicorn_settings pmp_replayer.wsgi:app`: the only module with side effects."""
 
 import os
 
@@ -12,9 +12,9 @@ from pmp_replayer.check import Reconciliation
 from pmp_replayer.config import Config
 from pmp_replayer.replays import Replays
 from pmp_replayer.table import DeadLetterTable
-from pmp_schema import logs
-from pmp_schema.bigquery.queries import query_client
-from pmp_schema.publisher import PubSubPublisher, announce_counts
+from pmp_runtime import logs
+from pmp_runtime.bigquery.queries import query_client
+from pmp_runtime.pubsub.publisher import PubSubPublisher, announce_counts
 from pmp_schema.topology import TOPOLOGY
 
 

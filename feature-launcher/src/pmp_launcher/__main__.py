@@ -17,10 +17,10 @@ from pmp_launcher.run import Run, Status, Wanted, attempt_id, read_attempt_id
 from pmp_launcher.sql_engine import WRITTEN, script
 from pmp_launcher.telling import end_of, tell
 from pmp_launcher.warehouse import BigQueryWarehouse
-from pmp_schema import logs
-from pmp_schema.bigquery.queries import query_client
-from pmp_schema.instants import parse_instant
-from pmp_schema.publisher import Outgoing, PubSubPublisher
+from pmp_runtime import logs
+from pmp_runtime.bigquery.queries import query_client
+from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
+from pmp_schema.timestamps import parse_instant
 
 
 def _now() -> datetime:

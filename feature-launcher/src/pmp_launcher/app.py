@@ -10,8 +10,8 @@ from flask.typing import ResponseReturnValue
 from pmp_launcher.request import read_request
 from pmp_launcher.run import Engine, Status
 from pmp_launcher.runs import Runs
+from pmp_runtime.http.service import create_service, error, read_body
 from pmp_schema.errors import RetryableError
-from pmp_schema.service import create_service, error, read_body
 from pmp_schema.topology import SCHEDULE_TIME_HEADER
 
 logger = logging.getLogger(__name__)

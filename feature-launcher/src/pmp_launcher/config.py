@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from pmp_launcher.run import Engine
-from pmp_schema.config import choice, log_level, number, require
+from pmp_runtime.config import choice, log_level, number, require
 from pmp_schema.features import FeatureTables
 
 EXECUTORS = ("sql", "cloud-run-job", "local")

@@ -8,7 +8,7 @@ import msgspec
 
 from pmp_launcher.run import Engine, Wanted
 from pmp_schema.features import default_known_at
-from pmp_schema.instants import EARLIEST, parse_instant
+from pmp_schema.timestamps import EARLIEST, parse_instant
 from pmp_schema.topology import SCHEDULE_TIME_HEADER
 
 CLOCK_SLACK: Final = timedelta(minutes=1)

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from pmp_launcher.run import Run, Status
+from pmp_runtime.pubsub.publisher import Outgoing, Publisher, ops_event
 from pmp_schema.errors import PublishFailed
 from pmp_schema.events import rfc3339
-from pmp_schema.publisher import Outgoing, Publisher, ops_event
 from pmp_schema.topology import TOPOLOGY
 
 logger = logging.getLogger(__name__)

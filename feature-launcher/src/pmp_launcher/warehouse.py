@@ -6,8 +6,8 @@ from typing import Any, Final
 from google.api_core import exceptions
 from google.cloud import bigquery
 
-from pmp_schema.bigquery.queries import FAILURES, BigQueryUnavailable
-from pmp_schema.bigquery.statements import run_statement
+from pmp_runtime.bigquery.queries import FAILURES, BigQueryUnavailable
+from pmp_runtime.bigquery.statements import run_statement
 from pmp_schema.features import Statement
 
 CONFLICTS_S: Final = 60.0  # whoever asked for the run may be waiting

@@ -1,4 +1,4 @@
-"""`gunicorn -c python:pmp_schema.serving pmp_launcher.wsgi:app`: the only module with side effects."""
+"""`gunicorn -c python:pmp_runtime.http.gunicorn_settings pmp_launcher.wsgi:app`: the only module with side effects."""
 
 import os
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from pmp_launcher.cloud.ends import ToldEnds
 from pmp_launcher.config import Config
 from pmp_launcher.executors import executors, lacking
 from pmp_launcher.runs import Runs
-from pmp_schema import logs
-from pmp_schema.bigquery.queries import Queries, query_client
-from pmp_schema.publisher import PubSubPublisher
+from pmp_runtime import logs
+from pmp_runtime.bigquery.queries import Queries, query_client
+from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 
 config = Config.from_env(os.environ)

@@ -12,8 +12,8 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from pmp_beam.io import PublishMessages
 from pmp_beam.io.publish import CountingPublisher
+from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
 from pmp_schema.errors import PublishFailed
-from pmp_schema.publisher import Outgoing, PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from tests.fakes.pubsub_server import pubsub_server
 from tests.fakes.waiting import eventually

@@ -16,13 +16,13 @@ from pmp_beam.settings import Settings
 WORKER = """
 import logging, os
 from apache_beam.runners.worker import sdk_worker_main
-from pmp_schema import logs
+from pmp_runtime import logs
 sdk_worker_main.create_harness(os.environ, dry_run=True)
-logger = logging.getLogger("pmp_beam.curator")
+logger = logging.getLogger("pmp_curation.curator")
 logger.debug("snapshot.seen")
 with logs.bound(message_id="m-1"):
     logger.info("snapshot.curated", extra={"system": "velib", "at": b"x"})
-logging.getLogger("pmp_schema.publisher").info("plain")
+logging.getLogger("pmp_runtime.pubsub.publisher").info("plain")
 logging.getLogger("urllib3").info("a URL")
 logging.getLogger("urllib3").warning("a retry")
 try:

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
-from pmp_schema.bigquery.queries import query_client
+from pmp_runtime.bigquery.queries import query_client
 from pmpctl import cli
 from pmpctl.cloud.clients import connect
 from pmpctl.session import Connections

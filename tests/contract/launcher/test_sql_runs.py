@@ -7,7 +7,7 @@ import pytest
 
 from pmp_launcher.cloud.executor import NO_TRACE
 from pmp_launcher.run import Status
-from pmp_schema.bigquery.queries import BigQueryUnavailable
+from pmp_runtime.bigquery.queries import BigQueryUnavailable
 
 RUN = "features-sql-20251116t021500z"
 

@@ -16,7 +16,7 @@ from tests.contract.terraform.test_permissions import GRANTS
 ROOT = Path(__file__).parents[3]
 VIEWS = {name for dataset in TOPOLOGY.datasets.values() for name in dataset.views}
 NAMES = VIEWS | {name for dataset in TOPOLOGY.datasets.values() for name in dataset.tables}
-FEATURES = "shared/src/pmp_schema/features/sql"
+FEATURES = "shared/schema/src/pmp_schema/features/sql"
 STAGED = "pmp_features"  # staging tables are made there, under names that nobody knows before
 
 # Account -> the SQL that it runs. Workers end a feature run; who submits it does all that comes before.
@@ -28,7 +28,7 @@ RUN_AS = {
     "pmp-dashboard": ["dashboard/src/**/sql/*.sql"],
 }
 # Run as the person who calls, or made by Terraform.
-OF_NO_ACCOUNT = ["deploy/src/pmpctl/**/sql/*.sql", "shared/src/pmp_schema/views/*.sql"]
+OF_NO_ACCOUNT = ["deploy/src/pmpctl/**/sql/*.sql", "shared/schema/src/pmp_schema/views/*.sql"]
 
 
 def files_of(patterns):

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 
-from pmp_schema.bigquery.queries import query_client
-from pmp_schema.publisher import Outgoing, PubSubPublisher
+from pmp_runtime.bigquery.queries import query_client
+from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
 from pmpctl.project.resources import pubsub_clients

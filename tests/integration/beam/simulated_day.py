@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from pmp_beam.curation import Snapshot
-from pmp_collector.feed import velib
-from pmp_collector.feed.anomalies import Anomalies, Kind, apply
-from pmp_collector.feed.city import City
-from pmp_collector.feed.heartbeat import Heartbeat
-from pmp_collector.feed.moves import Move
+from pmp_curation.core import Snapshot
 from pmp_schema import gbfs
 from pmp_schema.errors import PoisonMessage
-from tests.unit.beam.curation.system import System, snapshot
+from pmp_simulator import velib
+from pmp_simulator.anomalies import Anomalies, Kind, apply
+from pmp_simulator.city import City
+from pmp_simulator.heartbeat import Heartbeat
+from pmp_simulator.moves import Move
+from tests.unit.curation.core.system import System, snapshot
 
 DAY_STARTS_AT = datetime(2026, 3, 10, 6, tzinfo=UTC)  # seven in Paris
 POLL = timedelta(seconds=60)

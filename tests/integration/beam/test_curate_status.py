@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 from tests.fakes.curation_history import bikes, message
 from tests.fakes.pipeline_process import pipeline_process
 from tests.fakes.waiting import eventually
@@ -74,7 +74,7 @@ def test_snapshots_become_rows_polls_and_events(project, running, system):
 def test_what_is_no_snapshot_and_what_is_no_station_are_dead_letters(project, running, system):
     eventually_polls(project, LOST, 4)
     project.pulled("dead-letters")
-    poison = PushMessage(data=b"{", message_id="", attributes={"test": system})
+    poison = Message(data=b"{", message_id="", attributes={"test": system})
     (poison_id,) = project.publish("snapshots", poison)
     project.publish("snapshots", snapshot(system, 0, [*bikes(x=5), {"station_id": None}]))
     (row,) = eventually_polls(project, system, 1)

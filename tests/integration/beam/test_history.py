@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from pmp_beam.arrivals import arrival
-from pmp_beam.curation import SystemState, curate
-from pmp_beam.history import BigQueryHistory
-from pmp_schema.bigquery.queries import Queries
-from pmp_schema.rows import build
+from pmp_curation.arrivals import arrival
+from pmp_curation.core import SystemState, curate
+from pmp_curation.history import BigQueryHistory
+from pmp_runtime.bigquery.queries import Queries
+from pmp_schema.message_rows import build
 from tests.fakes.curation_history import bikes, message
 
 pytestmark = pytest.mark.integration

@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pmp_beam.curation import Snapshot, SystemState
-from tests.unit.beam.curation.system import System, snapshot
+from pmp_curation.core import Snapshot, SystemState
+from tests.unit.curation.core.system import System, snapshot
 
 REPOSITORY = Path(__file__).parents[3]
 CAPTURES = Path(os.environ.get("REAL_FEEDS_DIR") or REPOSITORY.parent / "shared" / "data" / "gbfs")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pmp_dashboard.marts import Marts
-from pmp_schema.bigquery.queries import BigQueryUnavailable, query_client
+from pmp_runtime.bigquery.queries import BigQueryUnavailable, query_client
 from tests.integration.dashboard.conftest import DAY, HOUR, MINUTE, NEWEST, NOW
 
 pytestmark = pytest.mark.integration

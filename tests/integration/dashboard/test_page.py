@@ -12,7 +12,7 @@ from werkzeug.serving import make_server
 
 from pmp_dashboard.app import create_app
 from pmp_dashboard.sums import summary
-from pmp_schema.bigquery.queries import BigQueryUnavailable
+from pmp_runtime.bigquery.queries import BigQueryUnavailable
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 MARKUP = "<img src=x onerror=\"document.title='owned'\">"

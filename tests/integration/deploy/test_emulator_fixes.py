@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pmp_runtime.bigquery.append.appender import Appender
+from pmp_runtime.bigquery.append.channel import storage_write_channel, write_client
+from pmp_runtime.bigquery.append.connection import connector
+from pmp_runtime.bigquery.append.encoders import encoder_for
 from pmp_schema import tables
-from pmp_schema.bigquery.appender import Appender
-from pmp_schema.bigquery.channel import storage_write_channel, write_client
-from pmp_schema.bigquery.connection import connector
-from pmp_schema.bigquery.encoders import encoder_for
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.project import resources
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from pmp_launcher.sql_engine import script
 from pmp_launcher.warehouse import BigQueryWarehouse
-from pmp_schema.bigquery.queries import query_client
+from pmp_runtime.bigquery.queries import query_client
 from pmp_schema.events import rfc3339
 from pmp_schema.features import FeatureTables, catalogue
 from pmp_schema.tables import table

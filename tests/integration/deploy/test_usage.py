@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pmp_schema.bigquery.queries import Queries
+from pmp_runtime.bigquery.queries import Queries
 from pmp_schema.topology import TOPOLOGY
 from pmpctl import cli
 from pmpctl.cost import usage

@@ -3,7 +3,7 @@
 import pytest
 from google.cloud import bigquery
 
-from pmp_schema.bigquery.queries import query_client
+from pmp_runtime.bigquery.queries import query_client
 from pmp_schema.features import FeatureTables
 from pmp_schema.tables import table, view_sql
 from pmpctl.project.changes import RETRY

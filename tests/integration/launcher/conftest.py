@@ -2,7 +2,7 @@
 
 import pytest
 
-from pmp_schema.bigquery.queries import query_client
+from pmp_runtime.bigquery.queries import query_client
 from pmp_schema.features import FeatureTables
 from pmp_schema.tables import table
 from pmpctl.project.changes import RETRY

@@ -15,7 +15,7 @@ from pmp_launcher.cloud.executor import Progress
 from pmp_launcher.run import Run, Status, Wanted
 from pmp_launcher.sql_engine import script, staging_table
 from pmp_launcher.warehouse import BigQueryWarehouse
-from pmp_schema.bigquery.queries import BigQueryUnavailable, Queries, statement
+from pmp_runtime.bigquery.queries import BigQueryUnavailable, Queries, statement
 from tests.fakes.feature_oracle import expected_rows, scenario
 from tests.fakes.feature_run import by_key, raw_rows
 from tests.fakes.pubsub_server import pubsub_server

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pmp_schema.bigquery.queries import query_client
+from pmp_runtime.bigquery.queries import query_client
 from pmp_schema.tables import table
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.project.changes import RETRY

@@ -10,8 +10,8 @@ from google.pubsub_v1 import PubsubMessage
 from pmp_replayer.config import Config
 from pmp_replayer.replays import HOLD, Replays
 from pmp_replayer.table import DeadLetterTable
+from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmp_schema import tables
-from pmp_schema.publisher import PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.project.warehouse import api_table
 

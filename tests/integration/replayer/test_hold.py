@@ -13,8 +13,8 @@ from pmp_replayer.criteria import ReplayRequest
 from pmp_replayer.hold import Hold
 from pmp_replayer.leases import Leases
 from pmp_replayer.replays import HOLD
+from pmp_runtime.pubsub.publisher import Outgoing
 from pmp_schema.errors import PublishFailed
-from pmp_schema.publisher import Outgoing
 from pmp_schema.topology import TOPOLOGY
 
 pytestmark = pytest.mark.integration

@@ -9,7 +9,7 @@ import pytest
 from pmp_replayer.arrivals import Arrivals
 from pmp_replayer.check import Reconciliation
 from pmp_replayer.reconciliation import Hour, Repeat
-from pmp_schema.bigquery.queries import BigQueryUnavailable, query_client
+from pmp_runtime.bigquery.queries import BigQueryUnavailable, query_client
 from pmp_schema.tables import table, view_sql
 from pmp_schema.topology import TOPOLOGY
 from tests.fakes.bigquery_emulator import bigquery_emulator

@@ -12,9 +12,9 @@ from apache_beam.testing.util import assert_that, equal_to
 from pmp_beam.curate_status import REJECTED, KeyBySystem, ListSystems, row_letter
 from pmp_beam.curate_system import NO_MESSAGE, Curate
 from pmp_beam.io import RejectedRow
-from pmp_beam.outcomes import Outcome
+from pmp_curation.outcomes import Outcome
 from pmp_schema.errors import Reason
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 from tests.fakes.curation_history import CurationHistory, bikes, message
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -24,12 +24,12 @@ MINUTE = timedelta(minutes=1)
 
 def other_feed():
     data = {"source": "velib", "event_type": "station_information_snapshot", "payload": {}}
-    return PushMessage(data=msgspec.json.encode(data), message_id="other")
+    return Message(data=msgspec.json.encode(data), message_id="other")
 
 
 def test_messages_are_keyed_by_system_and_poison_goes_aside():
     first, second = message(bikes(a=1), START), message(bikes(a=1), START, system="bixi")
-    poison = PushMessage(data=b"{", message_id="poison", attributes={"k": "v"})
+    poison = Message(data=b"{", message_id="poison", attributes={"k": "v"})
     with beam.Pipeline(runner=BundleBasedDirectRunner()) as pipeline:
         keyed = (
             pipeline
@@ -51,7 +51,7 @@ def test_messages_are_keyed_by_system_and_poison_goes_aside():
 def test_what_waits_between_workers_is_the_message():
     given = message(bikes(a=1), START)
     ((_, data),) = KeyBySystem().process(given)
-    assert msgspec.msgpack.decode(data, type=PushMessage) == given
+    assert msgspec.msgpack.decode(data, type=Message) == given
 
 
 def test_the_systems_of_the_last_day_are_told_once():

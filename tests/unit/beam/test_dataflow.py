@@ -14,7 +14,7 @@ from pmp_beam import dataflow
 from pmp_beam.__main__ import main
 from pmp_beam.dataflow import IMAGE_PYTHON, check_submission, check_update, dataflow_options
 from pmp_beam.settings import Settings
-from pmp_schema.config import ConfigError
+from pmp_runtime.config import ConfigError
 from tests.fakes.google_cloud import PROJECT, REGION, google_cloud
 
 DOCKERFILE = Path(__file__).parents[3] / "beam/Dockerfile"

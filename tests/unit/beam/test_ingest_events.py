@@ -17,7 +17,7 @@ from pmp_beam.ingest_events import REJECTED, Key, KeyByEvent, row_letter, rows_o
 from pmp_beam.io import RejectedRow
 from pmp_schema.dead_letters import REPLAY_COUNT
 from pmp_schema.errors import Reason
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 from pmp_writer.handler import Handler
 from tests.fakes.recording import RecordingPublisher, RecordingSink
 
@@ -26,7 +26,7 @@ NOW = datetime.now(UTC)
 
 
 def example(path):
-    return PushMessage(
+    return Message(
         data=path.read_bytes(),
         message_id=path.name,
         attributes={"ce-id": path.name, "k": "v"},
@@ -51,7 +51,7 @@ def random_messages(count):
         data = msgspec.json.encode(left)
         if chance.random() < 0.05:
             data = data[: chance.randrange(len(data))]
-        yield PushMessage(data=data, message_id=str(number), attributes={"n": str(number)}, publish_ts=NOW)
+        yield Message(data=data, message_id=str(number), attributes={"n": str(number)}, publish_ts=NOW)
 
 
 MESSAGES = [*map(example, EXAMPLES), *random_messages(400)]
@@ -109,7 +109,7 @@ def test_an_event_that_comes_again_is_one_row_and_an_id_of_another_station_or_da
             "kind": "pickup",
             "delta": 1,
         }
-        return PushMessage(data=msgspec.json.encode(fields | changes), message_id=message_id)
+        return Message(data=msgspec.json.encode(fields | changes), message_id=message_id)
 
     yesterday = (NOW - timedelta(days=1)).isoformat()
     messages = [event("1"), event("2"), event("3", station_id="B"), event("4", ts_iso=yesterday), event("5")]

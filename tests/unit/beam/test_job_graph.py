@@ -22,7 +22,7 @@ from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from pmp_beam.__main__ import main, parser
 from pmp_beam.dataflow import dataflow_options
 from pmp_beam.settings import Settings
-from pmp_schema import logs
+from pmp_runtime import logs
 
 ENV = {
     "PROJECT_ID": "pmp-project",

@@ -6,7 +6,7 @@ import pytest
 
 from pmp_collector.announce import announce
 from pmp_collector.poll import PollResult
-from pmp_schema.publisher import Outgoing, PubSubPublisher
+from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from tests.fakes.feeds import FakePublisherClient
 

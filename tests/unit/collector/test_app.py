@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 from pmp_collector.app import create_app
 from pmp_collector.config import System
 from pmp_collector.poll import Poller, PollResult
-from pmp_collector.simulation import Simulation
+from pmp_collector.sensor_simulation import Simulation
 from pmp_schema.errors import PublishFailed
 from pmp_schema.topology import TOPOLOGY
 from tests.fakes.feeds import FakeFeeds, body, status

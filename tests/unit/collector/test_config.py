@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pmp_collector.config import DEFAULT_SYSTEMS, VELIB_URL, Config, load_systems
-from pmp_schema.config import ConfigError
+from pmp_runtime.config import ConfigError
 from pmp_schema.topology import TOPOLOGY
 
 PROJECT = {"PROJECT_ID": "pmp-local"}

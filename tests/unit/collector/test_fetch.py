@@ -106,10 +106,14 @@ def test_a_compressed_body_is_inflated(encoding):
 @pytest.mark.parametrize(
     ("body", "encoding", "said"),
     [
-        (gzip.compress(BODY)[:-9], "gzip", "bad_gzip"),
+        (gzip.compress(BODY, mtime=0)[:-9], "gzip", "bad_gzip"),
         (BODY, "gzip", "bad_gzip"),
         (b"", "gzip", "bad_gzip"),
-        (gzip.compress(gzip.compress(BODY)), "gzip, gzip", "'gzip, gzip' was not asked for"),
+        (
+            gzip.compress(gzip.compress(BODY, mtime=0), mtime=0),
+            "gzip, gzip",
+            "'gzip, gzip' was not asked for",
+        ),
         (zlib.compress(BODY), "deflate", "'deflate' was not asked for"),
         (BODY, "br", "'br' was not asked for"),
     ],

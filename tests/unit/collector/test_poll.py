@@ -9,7 +9,7 @@ import pytest
 
 from pmp_collector.config import System
 from pmp_collector.poll import FEEDS, Poller, PollResult, UnknownSystem
-from pmp_schema import logs
+from pmp_runtime import logs
 from pmp_schema.errors import PublishFailed
 from pmp_schema.events import SnapshotEnvelope, decode_snapshot
 from tests.fakes.clock import Clock

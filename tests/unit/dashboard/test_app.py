@@ -9,7 +9,7 @@ import pytest
 from pmp_dashboard.app import create_app
 from pmp_dashboard.board import STATIONS_ROOM
 from pmp_dashboard.marts import System
-from pmp_schema.bigquery.queries import BigQueryUnavailable
+from pmp_runtime.bigquery.queries import BigQueryUnavailable
 from tests.unit.dashboard.conftest import NEWEST
 
 VELIB = System(id="velib", city_id="paris", timezone="Europe/Paris", newest_feed_at=NEWEST, stations_known=3)

@@ -1,7 +1,7 @@
 import pytest
 
 from pmp_dashboard.config import Config
-from pmp_schema.config import ConfigError
+from pmp_runtime.config import ConfigError
 
 
 def test_the_project_is_all_that_must_be_set():

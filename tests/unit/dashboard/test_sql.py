@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from pmp_schema.bigquery.queries import statement
+from pmp_runtime.bigquery.queries import statement
 from pmp_schema.tables import view_sql
 from pmp_schema.topology import TOPOLOGY
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from pmp_schema.processes import ProcessId
+from pmp_runtime.processes import ProcessId
 from pmpctl import cli
 from pmpctl.local.record import Record, StateFolder
 from pmpctl.session import Connections

@@ -67,8 +67,7 @@ def test_services_get_their_port_and_are_asked_for_health():
 
 def test_feed_server_gets_feed_speed_and_seed():
     assert table(feed="/captures/paris")["feed"].argv == (
-        "/venv/bin/pmp-collector",
-        "feed-server",
+        "/venv/bin/pmp-simulator",
         "--port=8086",
         "--feed=/captures/paris",
         "--speed=2.5",

@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from pmp_schema.processes import ProcessId
+from pmp_runtime.processes import ProcessId
 from pmpctl.errors import CommandError
 from pmpctl.local import control
 from pmpctl.local.record import ProcessRecord, Record, StateFolder

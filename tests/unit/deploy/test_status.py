@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pmp_schema.processes import ProcessId
+from pmp_runtime.processes import ProcessId
 from pmpctl.errors import CommandError
 from pmpctl.local.record import ProcessRecord, Record, StateFolder
 from pmpctl.pipeline.status import local_sections, warehouse_sections

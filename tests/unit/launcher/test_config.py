@@ -4,7 +4,7 @@ import pytest
 
 from pmp_launcher.config import Config
 from pmp_launcher.run import Engine
-from pmp_schema.config import ConfigError
+from pmp_runtime.config import ConfigError
 
 
 def test_defaults():

@@ -6,8 +6,8 @@ import pytest
 from google.api_core import exceptions
 
 from pmp_launcher.warehouse import CONFLICTS_S, BigQueryWarehouse
-from pmp_schema.bigquery.queries import BigQueryUnavailable
-from pmp_schema.bigquery.statements import CONFLICTS
+from pmp_runtime.bigquery.queries import BigQueryUnavailable
+from pmp_runtime.bigquery.statements import CONFLICTS
 from pmp_schema.features import Statement
 
 CONFLICT = exceptions.BadRequest("Could not serialize access to table t due to concurrent update")

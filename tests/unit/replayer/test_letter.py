@@ -9,14 +9,14 @@ from pmp_replayer.letter import from_message, from_row
 from pmp_schema.dead_letter_row import dead_letter_row
 from pmp_schema.dead_letters import DeadLetter
 from pmp_schema.errors import Reason
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def dead_lettered(**attributes):
-    original = PushMessage(
+    original = Message(
         data=b"\x00\xff", message_id="m-1", attributes=attributes, publish_ts=EARLIER, delivery_attempt=2
     )
     letter = DeadLetter(
@@ -27,7 +27,7 @@ def dead_lettered(**attributes):
         stage="writer/snapshots",
         source_topic="pmp-events",
     )
-    return PushMessage(data=letter.data, message_id="m-2", attributes=letter.attributes(NOW), publish_ts=NOW)
+    return Message(data=letter.data, message_id="m-2", attributes=letter.attributes(NOW), publish_ts=NOW)
 
 
 def as_row(message):
@@ -41,8 +41,8 @@ def as_row(message):
         dead_lettered(),
         dead_lettered(tenant="paris", **{"pmp-replay-count": "2"}),
         dead_lettered(**{"ce-type": "station_status_snapshot", "ce-source": "velib"}),
-        PushMessage(data=b"bare", message_id="m-3"),
-        PushMessage(
+        Message(data=b"bare", message_id="m-3"),
+        Message(
             data=b"forwarded",
             message_id="m-4",
             attributes={
@@ -67,7 +67,7 @@ def test_a_letter_has_the_original_message_without_what_dead_lettering_added():
 
 def test_a_letter_forwarded_by_pubsub_itself_knows_its_topic():
     attributes = {"CloudPubSubDeadLetterSourceSubscription": "pmp-sensor-events-to-bq-sub", "a": "b"}
-    letter = from_message(PushMessage(data=b"x", message_id="m", attributes=attributes), NOW)
+    letter = from_message(Message(data=b"x", message_id="m", attributes=attributes), NOW)
     assert (letter.source_topic, letter.reason, letter.attributes) == (
         "pmp-sensor-events",
         "delivery_attempts",

@@ -8,7 +8,7 @@ import pytest
 
 from pmp_replayer.decision import REPLAY_ID
 from pmp_replayer.ledger import LETTERS
-from pmp_schema.bigquery.queries import statement
+from pmp_runtime.bigquery.queries import statement
 from pmp_schema.topology import TOPOLOGY
 
 SQL = [PurePath(path.name) for path in files("pmp_replayer").joinpath("sql").iterdir()]

@@ -12,10 +12,10 @@ from pmp_schema import dead_letters
 from pmp_schema.dead_letter_row import dead_letter_row
 from pmp_schema.dead_letters import DeadLetter, original_attributes, truncate
 from pmp_schema.errors import Reason
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 
 NOW = datetime(2026, 1, 24, 16, 30, tzinfo=UTC)
-MESSAGE = PushMessage(
+MESSAGE = Message(
     data=b"\xff\x00",
     message_id="7",
     attributes={"ce-type": "station_status_snapshot", "ce-source": "velib", "pmp-replay-count": "2"},
@@ -50,7 +50,7 @@ def test_a_dead_letter_keeps_the_attributes_and_adds_what_went_wrong():
 
 
 def test_what_is_not_known_is_left_out():
-    bare = replace(LETTER, message=PushMessage(data=b"", message_id="7"), data=b"", detail="")
+    bare = replace(LETTER, message=Message(data=b"", message_id="7"), data=b"", detail="")
     assert bare.attributes(NOW).keys() == OURS.keys() - {
         "pmp-detail",
         "pmp-source-subscription",
@@ -84,7 +84,7 @@ def test_the_id_tells_failures_apart_and_redeliveries_not():
 
 
 def test_a_part_of_a_gzip_message_is_not_called_gzip():
-    message = PushMessage(data=gzip.compress(b"{}"), message_id="7", attributes={"content-encoding": "gzip"})
+    message = Message(data=gzip.compress(b"{}"), message_id="7", attributes={"content-encoding": "gzip"})
     whole = replace(LETTER, message=message, data=message.data)
     assert whole.attributes(NOW)["content-encoding"] == "gzip"
     assert "content-encoding" not in replace(whole, data=b"{}").attributes(NOW)
@@ -108,7 +108,7 @@ def test_data_that_leaves_no_room_for_attributes_is_cut_and_told(given):
     assert attributes["pmp-detail"] == f"data of 10000000 bytes with sha256 {digest} is cut; byte 0"
     assert attributes["pmp-dead-letter-id"] == letter.id
     assert original_attributes(attributes).items() <= given.items()
-    row = dead_letter_row(PushMessage(data=data, message_id="9", attributes=attributes), NOW)
+    row = dead_letter_row(Message(data=data, message_id="9", attributes=attributes), NOW)
     assert (row["data"], row["detail"]) == (None, attributes["pmp-detail"])
 
 
@@ -151,9 +151,7 @@ def test_a_lone_surrogate_becomes_a_question_mark():
 
 
 def test_a_dead_letter_message_becomes_a_row():
-    message = PushMessage(
-        data=LETTER.data, message_id="99", attributes=LETTER.attributes(NOW), publish_ts=NOW
-    )
+    message = Message(data=LETTER.data, message_id="99", attributes=LETTER.attributes(NOW), publish_ts=NOW)
     row = dead_letter_row(message, NOW)
     assert row | {"attributes": json.loads(row["attributes"])} == {
         "dead_letter_id": LETTER.id,
@@ -179,7 +177,7 @@ def test_a_message_that_pubsub_gave_up_names_its_topic_by_its_subscription():
         "CloudPubSubDeadLetterSourceTopicPublishTime": "2026-01-24T16:00:00Z",
         "CloudPubSubDeadLetterSourceSubscriptionProject": "p",
     }
-    row = dead_letter_row(PushMessage(data=b"", message_id="9", attributes=forwarded), NOW)
+    row = dead_letter_row(Message(data=b"", message_id="9", attributes=forwarded), NOW)
     assert row == {
         "dead_letter_id": "9",
         "reason": "delivery_attempts",
@@ -200,7 +198,7 @@ def test_a_message_that_pubsub_gave_up_names_its_topic_by_its_subscription():
 @pytest.mark.parametrize("number", ["many", "-1", "9" * 5000, "²"])
 def test_a_count_that_is_none_is_left_out(number):
     attributes = {"pmp-delivery-attempts": number, "pmp-replay-count": number, "pmp-dead-lettered-at": number}
-    row = dead_letter_row(PushMessage(data=b"x", message_id="9", attributes=attributes), NOW)
+    row = dead_letter_row(Message(data=b"x", message_id="9", attributes=attributes), NOW)
     assert (row["delivery_attempts"], row["replay_count"], row["dead_lettered_ts"]) == (None, 0, NOW)
 
 
@@ -208,7 +206,7 @@ def test_a_count_that_is_none_is_left_out(number):
     "at", ["1970-01-01T00:00:00Z", "2010-01-01T00:00:00Z", "9999-01-01T00:00:00Z", "soon"]
 )
 def test_a_time_that_no_partition_takes_is_replaced_by_that_of_the_publish(at):
-    given = PushMessage(data=b"x", message_id="9", attributes={"pmp-dead-lettered-at": at})
+    given = Message(data=b"x", message_id="9", attributes={"pmp-dead-lettered-at": at})
     published = datetime(2026, 1, 24, 16, tzinfo=UTC)
     for publish_ts, expected in [
         (published, published),
@@ -220,7 +218,7 @@ def test_a_time_that_no_partition_takes_is_replaced_by_that_of_the_publish(at):
 
 
 def test_data_that_fits_no_append_stays_in_the_hold_only():
-    message = PushMessage(data=bytes(9_900_000), message_id="9", attributes={"pmp-detail": "x"})
+    message = Message(data=bytes(9_900_000), message_id="9", attributes={"pmp-detail": "x"})
     row = dead_letter_row(message, NOW)
     assert row["data"] is None
     assert row["detail"] == "data of 9900000 bytes is in the hold subscription only; x"

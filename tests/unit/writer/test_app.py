@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pmp_schema.bigquery.rows import RowReject
+from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.logs import CloudJsonFormatter
 from pmp_schema.errors import PublishFailed, QueueFull, SinkUnavailable
-from pmp_schema.logs import CloudJsonFormatter
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 from pmp_writer.app import MAX_BODY_BYTES, create_app
 from pmp_writer.auth import ClaimsVerifier, Forbidden, NoVerifier, SignatureVerifier, Unauthenticated
 from pmp_writer.handler import Handler
@@ -47,7 +47,7 @@ class Bench:
             raise self.down
 
     def push(self, route, data, form="wrapped", **attributes):
-        headers, body = FORMS[form](PushMessage(data=data, message_id="7", attributes=attributes))
+        headers, body = FORMS[form](Message(data=data, message_id="7", attributes=attributes))
         return self.client.post(f"/push/{route}", data=body, headers=headers)
 
     @property
@@ -98,7 +98,7 @@ def test_a_good_message_is_written_and_answered_204(bench, form):
     "content_type", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
 def test_the_content_type_of_a_wrapped_push_does_not_matter(bench, content_type):
-    _, body = wrapped(PushMessage(data=event(), message_id="7"))
+    _, body = wrapped(Message(data=event(), message_id="7"))
     assert bench.client.post("/push/sensor-events", data=body, content_type=content_type).status_code == 204
 
 
@@ -112,7 +112,7 @@ def post_chunked(bench, body):
 
 
 def test_a_chunked_body_is_read(bench):
-    _, body = wrapped(PushMessage(data=event(), message_id="7"))
+    _, body = wrapped(Message(data=event(), message_id="7"))
     assert post_chunked(bench, body).status_code == 204
     assert bench.row_count == 1
 
@@ -145,7 +145,7 @@ def test_a_body_that_is_no_message_is_400_and_leaves_nothing(bench, body):
 
 
 def test_a_compressed_http_body_is_no_message(bench):
-    headers, body = wrapped(PushMessage(data=event(), message_id="7"))
+    headers, body = wrapped(Message(data=event(), message_id="7"))
     answer = bench.client.post(
         "/push/sensor-events", data=gzip.compress(body), headers=headers | {"Content-Encoding": "gzip"}
     )
@@ -390,7 +390,7 @@ def test_pushes_beyond_those_in_hand_are_refused_at_once_counted_and_health_answ
         pushes_in_hand=1,
         monotonic=lambda: now_s[0],
     )
-    headers, body = FORMS["wrapped"](PushMessage(data=event(), message_id="7"))
+    headers, body = FORMS["wrapped"](Message(data=event(), message_id="7"))
 
     def push():
         return app.test_client().post("/push/sensor-events", data=body, headers=headers).status_code
@@ -424,7 +424,7 @@ SECRET = "s3cret"
 
 def secretive(data, attributes):
     """A message that has the word everywhere but in the names of its fields."""
-    return PushMessage(data=data, message_id="7", attributes={"origin": SECRET} | attributes)
+    return Message(data=data, message_id="7", attributes={"origin": SECRET} | attributes)
 
 
 SECRETIVE = [
@@ -485,7 +485,7 @@ def test_nothing_of_a_token_is_in_the_log_or_the_answer(bench, caplog, verifier,
 
 
 def test_a_long_id_does_not_make_a_long_line(bench, caplog):
-    _, body = wrapped(PushMessage(data=b"poison", message_id="7" * 1_000_000))
+    _, body = wrapped(Message(data=b"poison", message_id="7" * 1_000_000))
     assert bench.client.post("/push/sensor-events", data=body).status_code == 204
     (line,) = [record for record in caplog.records if record.message == "message.poisoned"]
     assert len(CloudJsonFormatter().format(line)) < 1000

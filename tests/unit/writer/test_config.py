@@ -1,6 +1,6 @@
 import pytest
 
-from pmp_schema.config import ConfigError
+from pmp_runtime.config import ConfigError
 from pmp_schema.topology import TOPOLOGY
 from pmp_writer.config import Config
 from pmp_writer.sinks import table_path

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pmp_schema.bigquery.rows import RowReject
+from pmp_runtime.bigquery.append.row_values import RowReject
 from pmp_schema.errors import QueueFull, SinkUnavailable
 from pmp_writer.group_commit import GroupCommit, Limits, estimate_bytes
 from tests.fakes.waiting import eventually

@@ -3,9 +3,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pmp_schema.bigquery.rows import RowReject
+from pmp_runtime.bigquery.append.row_values import RowReject
 from pmp_schema.errors import PublishFailed, QueueFull, Reason, SinkUnavailable
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 from pmp_writer.handler import Handler
 from tests.fakes.recording import RecordingPublisher, RecordingSink
 
@@ -21,7 +21,7 @@ class Bench:
         self.handler = Handler(self.sinks, self.publisher, lambda: NOW)
 
     def handle(self, route, data, **attributes):
-        return self.handler.handle(route, PushMessage(data=data, message_id="7", attributes=attributes))
+        return self.handler.handle(route, Message(data=data, message_id="7", attributes=attributes))
 
     def rows(self, table):
         return self.sinks[table].rows

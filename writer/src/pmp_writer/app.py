@@ -9,9 +9,12 @@ from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
-from pmp_schema import logs, push, rows
+from pmp_runtime import logs
+from pmp_runtime.http.service import RETRY_AFTER_S, create_service, error, read_body
+from pmp_runtime.pubsub import push
+from pmp_schema import message_rows as rows
 from pmp_schema.errors import MalformedPush, RetryableError
-from pmp_schema.service import RETRY_AFTER_S, create_service, error, read_body
+from pmp_schema.message import Message
 from pmp_writer.auth import Forbidden, TokenVerifier, Unauthenticated
 from pmp_writer.handler import Handler
 
@@ -78,7 +81,7 @@ def create_app(
     return app
 
 
-def _answer(handler: Handler, route: str, message: push.PushMessage) -> ResponseReturnValue:
+def _answer(handler: Handler, route: str, message: Message) -> ResponseReturnValue:
     try:
         dead_letters = handler.handle(route, message)
     except RetryableError as cause:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self, cast
 
-from pmp_schema.config import THREADS, ConfigError, choice, count, log_level, number, require
+from pmp_runtime.config import THREADS, ConfigError, choice, count, log_level, number, require
 from pmp_schema.topology import TOPOLOGY
 
 PushAuth = Literal["iam", "oidc", "none"]

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from threading import Condition, Lock
 from typing import Final, Protocol
 
-from pmp_schema.bigquery.rows import Row, RowReject
+from pmp_runtime.bigquery.append.row_values import RowReject
 from pmp_schema.errors import QueueFull, SinkUnavailable
+from pmp_schema.tables import Row
 
 ROW_OVERHEAD_BYTES: Final = (
     200  # ids, timestamps, offsets: an estimate, the appender measures what it encodes

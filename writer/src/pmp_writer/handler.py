@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from pmp_schema import rows
-from pmp_schema.bigquery.rows import Row, RowReject
+from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.pubsub.publisher import Outgoing, Publisher
+from pmp_schema import message_rows as rows
 from pmp_schema.dead_letters import DeadLetter
 from pmp_schema.errors import PoisonMessage, Reason, SinkUnavailable
-from pmp_schema.publisher import Outgoing, Publisher
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
+from pmp_schema.tables import Row
 from pmp_schema.topology import TOPOLOGY
 
 DEAD_LETTERS = "dead-letters"
@@ -46,7 +47,7 @@ class Handler:
         self._now = now
         self._announce = announce
 
-    def handle(self, route: str, message: PushMessage) -> list[DeadLetter]:
+    def handle(self, route: str, message: Message) -> list[DeadLetter]:
         """Returns once the whole message is durable: what became dead letters, empty in the good case.
 
         Args:
@@ -77,7 +78,7 @@ class Handler:
         return given_up
 
     def _dead_letter(
-        self, route: str, message: PushMessage, data: bytes, reason: Reason, detail: str
+        self, route: str, message: Message, data: bytes, reason: Reason, detail: str
     ) -> DeadLetter:
         return DeadLetter(
             message=message,

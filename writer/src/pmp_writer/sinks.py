@@ -7,14 +7,15 @@ from typing import Any
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 
+from pmp_runtime.bigquery.append.appender import Appender
+from pmp_runtime.bigquery.append.connection import connector
+from pmp_runtime.bigquery.append.encoders import encoder_for
+from pmp_runtime.bigquery.append.extra import EXTRA, UnknownFields
+from pmp_runtime.bigquery.append.live_schema import column_reader
+from pmp_runtime.bigquery.append.row_values import RowReject
 from pmp_schema import tables
-from pmp_schema.bigquery.appender import Appender
-from pmp_schema.bigquery.connection import connector
-from pmp_schema.bigquery.encoders import encoder_for
-from pmp_schema.bigquery.extra import EXTRA, UnknownFields
-from pmp_schema.bigquery.live_schema import column_reader
-from pmp_schema.bigquery.rows import Row, RowReject
 from pmp_schema.errors import SinkUnavailable
+from pmp_schema.tables import Row
 from pmp_writer.config import Config
 from pmp_writer.group_commit import Append, GroupCommit, Limits
 

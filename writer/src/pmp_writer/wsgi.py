@@ -1,13 +1,13 @@
-"""`gunicorn -c python:pmp_schema.serving pmp_writer.wsgi:app`: the only module with side effects."""
+"""`gunicorn -c python:pmp_runtime.http.gunicorn_settings pmp_writer.wsgi:app`: the only module with side effects."""
 
 import os
 from datetime import UTC, datetime
 
 from google.pubsub_v1 import PublisherClient
 
-from pmp_schema import logs
-from pmp_schema.bigquery.channel import storage_write_channel, write_client
-from pmp_schema.publisher import PubSubPublisher, announce_counts
+from pmp_runtime import logs
+from pmp_runtime.bigquery.append.channel import storage_write_channel, write_client
+from pmp_runtime.pubsub.publisher import PubSubPublisher, announce_counts
 from pmp_schema.topology import TOPOLOGY
 from pmp_writer.app import create_app
 from pmp_writer.auth import verifier

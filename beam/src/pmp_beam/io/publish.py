@@ -17,8 +17,8 @@ from google.api_core.exceptions import RetryError
 from google.pubsub_v1 import PublisherClient
 
 from pmp_beam.io.storage import once_per_process
+from pmp_runtime.pubsub.publisher import MAX_BYTES, MAX_MESSAGES, Outgoing, PubSubPublisher, announce_counts
 from pmp_schema.errors import PublishFailed
-from pmp_schema.publisher import MAX_BYTES, MAX_MESSAGES, Outgoing, PubSubPublisher, announce_counts
 from pmp_schema.topology import TOPOLOGY
 
 ANNOUNCE_S: Final = 10.0

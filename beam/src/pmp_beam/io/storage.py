@@ -13,12 +13,12 @@ import grpc
 from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryReadClient
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
+from pmp_runtime.bigquery.append.appender import Appender
+from pmp_runtime.bigquery.append.channel import storage_write_channel, write_client
+from pmp_runtime.bigquery.append.connection import connector
+from pmp_runtime.bigquery.append.encoders import encoder_for
+from pmp_runtime.bigquery.append.live_schema import column_reader
 from pmp_schema import tables
-from pmp_schema.bigquery.appender import Appender
-from pmp_schema.bigquery.channel import storage_write_channel, write_client
-from pmp_schema.bigquery.connection import connector
-from pmp_schema.bigquery.encoders import encoder_for
-from pmp_schema.bigquery.live_schema import column_reader
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -6,12 +6,12 @@ import apache_beam as beam
 from apache_beam.io.gcp.pubsub import PubsubMessage, ReadFromPubSub
 from apache_beam.pvalue import PBegin, PCollection
 
-from pmp_schema.push import PushMessage
+from pmp_schema.message import Message
 from pmp_schema.topology import TOPOLOGY
 
 
-class ReadMessages(beam.PTransform[PBegin, PCollection[PushMessage]]):
-    """PBegin -> PCollection[PushMessage], unbounded.
+class ReadMessages(beam.PTransform[PBegin, PCollection[Message]]):
+    """PBegin -> PCollection[Message], unbounded.
 
     Args:
         subscription: id of the topology.
@@ -27,21 +27,21 @@ class ReadMessages(beam.PTransform[PBegin, PCollection[PushMessage]]):
         self._subscription = by_id[subscription]
         self._project = project
 
-    def expand(self, begin: PBegin) -> PCollection[PushMessage]:
+    def expand(self, begin: PBegin) -> PCollection[Message]:
         path = self._subscription.path(self._project)
-        messages: PCollection[PushMessage] = (
+        messages: PCollection[Message] = (
             begin
             | "Pull" >> ReadFromPubSub(subscription=path, with_attributes=True)
             | "Message"
-            >> beam.Map(push_message, subscription=self._subscription.id).with_output_types(PushMessage)
+            >> beam.Map(push_message, subscription=self._subscription.id).with_output_types(Message)
         )
         return messages
 
 
-def push_message(message: PubsubMessage, *, subscription: str) -> PushMessage:
+def push_message(message: PubsubMessage, *, subscription: str) -> Message:
     """The same message as the writer gets it pushed."""
     at = message.publish_time
-    return PushMessage(
+    return Message(
         data=message.data or b"",
         message_id=message.message_id or "",
         attributes=dict(message.attributes or {}),

@@ -12,10 +12,11 @@ from google.api_core import retry
 from google.api_core.exceptions import RetryError
 
 from pmp_beam.io.storage import appender, table_path
+from pmp_runtime.bigquery.append.appender import Appender
+from pmp_runtime.bigquery.append.row_values import RowReject
 from pmp_schema import tables
-from pmp_schema.bigquery.appender import Appender
-from pmp_schema.bigquery.rows import Row, RowReject
 from pmp_schema.errors import Reason, SinkUnavailable
+from pmp_schema.tables import Row
 
 SETTLED: Final = "settled"
 REJECTED: Final = "rejected"

@@ -21,10 +21,10 @@ from pmp_beam.station_features.debug import DebugOutput
 from pmp_beam.station_features.files import EventFileError, ToFile, example, read_events, scope_of_file
 from pmp_beam.station_features.run import Run, attempt, name_run, ops_publisher
 from pmp_beam.station_features.work import MAX_SHARDS, MIN_SHARDS, Work
-from pmp_schema import logs
-from pmp_schema.config import ConfigError
+from pmp_runtime import logs
+from pmp_runtime.config import ConfigError
 from pmp_schema.features import catalogue, default_known_at
-from pmp_schema.instants import parse_instant
+from pmp_schema.timestamps import parse_instant
 
 NAME: Final = "station_features"
 TEST: Final = "test"

@@ -13,7 +13,7 @@ from pmp_beam.station_features.deliveries import TIME, is_first_delivery
 from pmp_beam.station_features.shards import Integers, codes
 from pmp_schema.features import Scope, Slot
 from pmp_schema.features.catalogue import Kind
-from pmp_schema.instants import EPOCH
+from pmp_schema.timestamps import EPOCH
 
 Numbers = npt.NDArray[np.float64]
 KINDS: Final = ("pickup", "dropoff")

@@ -17,7 +17,7 @@ from apache_beam.transforms.combiners import ToListCombineFn
 from pmp_beam.station_features.deliveries import SCHEMA
 from pmp_beam.station_features.shards import unpack
 from pmp_schema.features import Scope
-from pmp_schema.instants import parse_instant
+from pmp_schema.timestamps import parse_instant
 
 UNKNOWN_CITY: Final = "unknown"
 

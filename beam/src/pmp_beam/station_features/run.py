@@ -12,9 +12,9 @@ from google.pubsub_v1 import PublisherClient
 from pmp_beam.io.storage import once_per_process
 from pmp_beam.station_features.staging import merge_staged
 from pmp_beam.station_features.warehouse import WarehouseSource
+from pmp_runtime.pubsub.publisher import Outgoing, Publisher, PubSubPublisher, ops_event
 from pmp_schema.events import rfc3339
 from pmp_schema.features import FeatureTables, Warehouse
-from pmp_schema.publisher import Outgoing, Publisher, PubSubPublisher, ops_event
 from pmp_schema.topology import TOPOLOGY
 
 logger = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from typing import Any, Final
 from google.cloud import bigquery
 
 from pmp_beam.io.storage import once_per_process
-from pmp_schema.bigquery.queries import query_client, transient
-from pmp_schema.bigquery.statements import run_statement
+from pmp_runtime.bigquery.queries import query_client, transient
+from pmp_runtime.bigquery.statements import run_statement
 from pmp_schema.features import Statement
 from pmp_schema.tables import table
 

@@ -26,7 +26,7 @@ def cost(
     target: TargetOption = Target.LOCAL,
 ) -> None:
     """Computes what a month of this costs, by component; locally, its traffic in the cloud, without Dataflow."""
-    from pmp_schema.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
+    from pmp_runtime.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
     from pmpctl.cost import report, usage  # noqa: PLC0415
     from pmpctl.cost.estimate import Estimate  # noqa: PLC0415
     from pmpctl.cost.prices import load_prices  # noqa: PLC0415

@@ -7,7 +7,7 @@ from typing import Final
 
 from google.cloud import bigquery
 
-from pmp_schema.bigquery.queries import Queries, transient
+from pmp_runtime.bigquery.queries import Queries, transient
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.cloud import dataflow, metrics, schedules, services
 from pmpctl.cloud.clients import Google

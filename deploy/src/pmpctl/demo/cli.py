@@ -26,7 +26,7 @@ def demo(
     ] = SIMULATED,
 ) -> None:
     """Starts the stack, drives the pipeline, shows rows from BigQuery, stops; report in .pmp/demo.json."""
-    from pmp_schema.bigquery.queries import query_client  # noqa: PLC0415
+    from pmp_runtime.bigquery.queries import query_client  # noqa: PLC0415
     from pmpctl.demo import run as demonstration  # noqa: PLC0415 - only this command needs it
     from pmpctl.demo.landed import Landed  # noqa: PLC0415
 

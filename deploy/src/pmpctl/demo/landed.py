@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from google.cloud import bigquery
 
-from pmp_schema.bigquery.queries import PAGE_ROWS, Queries
+from pmp_runtime.bigquery.queries import PAGE_ROWS, Queries
 
 QUERY_TIMEOUT_S: Final = 20.0
 

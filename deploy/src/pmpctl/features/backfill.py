@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from rich.table import Table
 
 from pmp_schema.events import rfc3339
-from pmp_schema.instants import parse_instant
+from pmp_schema.timestamps import parse_instant
 from pmpctl.calls import Request
 from pmpctl.features import requests
 from pmpctl.features.times import KnownAt

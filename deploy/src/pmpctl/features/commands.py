@@ -93,7 +93,7 @@ def features_status(
 
 
 def _listed(session: Session, limit: int) -> list[dict[str, Any]]:
-    from pmp_schema.bigquery.queries import Queries  # noqa: PLC0415 - Google's client takes a second to import
+    from pmp_runtime.bigquery.queries import Queries  # noqa: PLC0415 - Google's client takes a second to import
 
     queries = Queries(session.bigquery, "pmpctl.features", timeout_s=30.0)
     return [dict(row) for row in queries.rows("feature_runs", limit=("INT64", limit))]

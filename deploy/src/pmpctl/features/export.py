@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from google.cloud import bigquery
 
-from pmp_schema.bigquery.queries import statement, transient
+from pmp_runtime.bigquery.queries import statement, transient
 from pmp_schema.events import rfc3339
 from pmpctl.errors import CommandError
 from pmpctl.features.files import Column, Format, Page, RowFile, new_file, open_rows

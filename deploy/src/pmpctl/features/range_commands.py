@@ -167,7 +167,7 @@ def _times(
 
 
 def _filled(session: Session, times: Sequence[datetime], engine: str | None) -> dict[datetime, datetime]:
-    from pmp_schema.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
+    from pmp_runtime.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
     from pmpctl.features.runs import filled, read_runs  # noqa: PLC0415
 
     queries = Queries(session.bigquery, "pmpctl.features", timeout_s=_QUERY_TIMEOUT_S)

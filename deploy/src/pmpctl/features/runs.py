@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from pmp_schema.bigquery.queries import Queries
+from pmp_runtime.bigquery.queries import Queries
 
 PAGE_ROWS: Final = 10_000
 

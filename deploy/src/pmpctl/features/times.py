@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from pmp_schema.events import rfc3339
 from pmp_schema.features import default_known_at
-from pmp_schema.instants import parse_age, parse_instant
+from pmp_schema.timestamps import parse_age, parse_instant
 from pmpctl.errors import CommandError
 
 MOST_TIMES: Final = 100_000

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from pmp_schema.processes import ProcessId
+from pmp_runtime.processes import ProcessId
 from pmpctl.errors import CommandError
 from pmpctl.local.record import Record, StateFolder
 from pmpctl.local.stack import healthy

@@ -23,7 +23,7 @@ NAMES: Final = (
     "curation",
     "scheduler",
 )
-_GUNICORN: Final = ("-m", "gunicorn", "-c", "python:pmp_schema.serving")
+_GUNICORN: Final = ("-m", "gunicorn", "-c", "python:pmp_runtime.http.gunicorn_settings")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,8 +155,7 @@ def _feed(options: StackOptions, ports: Ports, python: Path) -> ProcessSpec:
     return ProcessSpec(
         name="feed",
         argv=(
-            str(python.with_name("pmp-collector")),
-            "feed-server",
+            str(python.with_name("pmp-simulator")),
             f"--port={port}",
             f"--feed={options.feed}",
             f"--speed={options.speed:g}",

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pmp_schema.processes import ProcessId
+from pmp_runtime.processes import ProcessId
 from pmpctl.errors import CommandError
 
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final
 
 import httpx
 
-from pmp_schema.processes import ProcessId
+from pmp_runtime.processes import ProcessId
 from pmpctl.errors import CommandError
 from pmpctl.local.ports import require_free
 from pmpctl.local.processes import ProcessSpec

@@ -122,7 +122,7 @@ def down(
 def status(context: typer.Context, as_json: JsonOption = False, target: TargetOption = Target.LOCAL) -> None:
     """Shows what runs, how far behind it is, and the newest rows of two days; exits 1 where something is wrong."""
     session = open_session(context, target)
-    from pmp_schema.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
+    from pmp_runtime.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
     from pmpctl.pipeline import status as sections  # noqa: PLC0415
 
     def queries() -> Queries:

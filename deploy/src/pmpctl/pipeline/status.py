@@ -8,7 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.markup import escape
 
-from pmp_schema.bigquery.queries import Queries
+from pmp_runtime.bigquery.queries import Queries
 from pmp_schema.errors import RetryableError
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.cloud import metrics

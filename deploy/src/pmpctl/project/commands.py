@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pmp_schema.config import require
+from pmp_runtime.config import require
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.session import Session, open_session
 from pmpctl.target import Ingestion, Target, TargetOption

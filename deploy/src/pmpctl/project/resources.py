@@ -14,7 +14,7 @@ from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from pmp_schema.bigquery.queries import query_client
+from pmp_runtime.bigquery.queries import query_client
 from pmp_schema.topology import Mode, Topology
 from pmpctl.errors import no_credentials
 from pmpctl.project.changes import Change

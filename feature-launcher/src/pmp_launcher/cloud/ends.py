@@ -4,7 +4,7 @@ from datetime import UTC
 
 from pmp_launcher.cloud.executor import Progress
 from pmp_launcher.run import Run, Status
-from pmp_schema.bigquery.queries import Queries
+from pmp_runtime.bigquery.queries import Queries
 
 
 class ToldEnds:

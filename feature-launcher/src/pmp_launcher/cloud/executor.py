@@ -19,7 +19,7 @@ from pmp_launcher.cloud.jobs import Jobs
 from pmp_launcher.run import Launch, Run, Status, Wanted, attempt_id
 from pmp_schema.errors import RetryableError
 from pmp_schema.features import Statement
-from pmp_schema.instants import EPOCH
+from pmp_schema.timestamps import EPOCH
 
 # For closing the days and submitting, in which every call is bounded.
 SUBMITTED_WITHIN: Final = timedelta(minutes=5)

@@ -7,8 +7,8 @@ from typing import ParamSpec, TypeVar, cast
 from google.api_core import exceptions
 from google.cloud import bigquery
 
-from pmp_schema.bigquery.queries import FAILURES, BigQueryUnavailable, transient
-from pmp_schema.bigquery.statements import job_config
+from pmp_runtime.bigquery.queries import FAILURES, BigQueryUnavailable, transient
+from pmp_runtime.bigquery.statements import job_config
 from pmp_schema.features import Statement
 
 P = ParamSpec("P")

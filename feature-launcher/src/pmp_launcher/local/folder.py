@@ -18,7 +18,7 @@ import msgspec
 
 from pmp_launcher.local import locks
 from pmp_launcher.run import Run, Status, Wanted
-from pmp_schema.processes import ProcessId
+from pmp_runtime.processes import ProcessId
 
 EXECUTOR = "local"
 T = TypeVar("T")

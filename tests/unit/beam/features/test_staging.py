@@ -7,7 +7,7 @@ from google.api_core import exceptions
 
 from pmp_beam.station_features.staging import ContestedRunError, EmptyRunError, merge_staged, staged_keys
 from pmp_beam.station_features.warehouse import BigQueryWarehouse
-from pmp_schema.bigquery.statements import is_conflict
+from pmp_runtime.bigquery.statements import is_conflict
 from pmp_schema.features import Statement
 from tests.fakes.duck_warehouse import Duck
 from tests.fakes.feature_run import by_key

@@ -10,7 +10,7 @@ from apache_beam.runners.runner import PipelineState
 from pmp_beam.runners import ended_by_signals
 from pmp_beam.station_features.run import attempt
 from pmp_beam.station_features.work import JobFailedError, carry_out
-from pmp_schema.config import ConfigError
+from pmp_runtime.config import ConfigError
 from tests.fakes.recording import RecordingPublisher
 from tests.unit.beam.features.test_run import RUN
 

@@ -1,0 +1,156 @@
+"""What is remembered of one system between two snapshots, as small bytes and back."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final, Self
+
+import msgspec
+
+from pmp_curation.core.micros import micros, span
+from pmp_curation.core.readings import VALUE_NAMES, Values
+from pmp_curation.core.rules import DEFAULT_RULES, Rules
+
+VERSION: Final = 1
+
+
+class StateVersionError(ValueError):
+    """The bytes are a state of an unknown version; start again from the last curated rows."""
+
+
+class Station(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A station as its last row of `station_status` has it.
+
+    Attributes:
+        known_bikes: the last count that was not unknown.
+        emitted_us: feed time of the row.
+    """
+
+    values: Values
+    known_bikes: int | None
+    emitted_us: int
+
+    def followed_by(self, values: Values, emitted_us: int) -> "Station":
+        known_bikes = self.known_bikes if values.bikes is None else values.bikes
+        return Station(values, known_bikes, emitted_us)
+
+
+class SystemState(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """One system, after all snapshots so far. Never changed; `curate` makes the next one.
+
+    The encoding is a version byte and a MessagePack array. Fields may be appended with defaults; any other change
+    needs a new version.
+
+    Attributes:
+        stations: every station that is remembered, by id.
+        absent: those that the last accepted snapshot did not list.
+        accepted_us: feed time of the last accepted snapshot.
+        is_suspect: the last snapshot was suspect.
+        shrunk_since_us: feed time of the first of an unbroken row of non-empty suspect snapshots.
+        events: fingerprints of the snapshots seen last, oldest first.
+        reports: `Observed.reports` of the last accepted snapshot; None after a warm start.
+    """
+
+    system_id: str
+    stations: dict[str, Station] = {}
+    absent: frozenset[str] = frozenset()
+    accepted_us: int | None = None
+    is_suspect: bool = False
+    shrunk_since_us: int | None = None
+    events: tuple[int, ...] = ()
+    reports: int | None = None
+
+    def encode(self) -> bytes:
+        return bytes((VERSION,)) + _encoder.encode(self)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read what `encode` wrote.
+
+        Raises:
+            StateVersionError: it was another version's.
+        """
+        if data[:1] != bytes((VERSION,)):
+            raise StateVersionError(f"a state of version {data[0] if data else None}, not {VERSION}")
+        return msgspec.msgpack.decode(data[1:], type=cls)
+
+    @classmethod
+    def from_rows(
+        cls,
+        system_id: str,
+        status_rows: Iterable[Mapping[str, Any]],
+        last_poll: Mapping[str, Any] | None,
+        *,
+        polls: Iterable[Mapping[str, Any]] = (),
+        rules: Rules = DEFAULT_RULES,
+    ) -> Self:
+        """The state before a snapshot, from curated rows with a `feed_ts` before that snapshot's.
+
+        Args:
+            status_rows: of `station_status`: of each station its latest row within `rules.forget_after` of the
+                snapshot, and its latest one with known `bikes` where that is another. More rows, in any
+                order, do no harm.
+            last_poll: the latest row of `feed_polls` with verdict `ok` or `unchanged`.
+            polls: recent rows of `feed_polls` of any verdict: their snapshots are recognised when they come
+                again, and suspect ones after `last_poll` go on being counted.
+        """
+        accepted_us = None if last_poll is None else micros(last_poll["feed_ts"])
+        stations = _latest(status_rows)
+        # A station that was listed then has a row that was not due for a heartbeat.
+        due_us = None if accepted_us is None else accepted_us - span(rules.heartbeat)
+        recent = sorted(polls, key=_feed_ts)
+        is_suspect, shrunk_since_us = _suspicion(recent, accepted_us)
+        ids = dict.fromkeys(str(poll["event_id"]) for poll in (*recent, *([last_poll] if last_poll else ())))
+        return cls(
+            system_id=system_id,
+            stations=stations,
+            absent=frozenset(
+                station_id
+                for station_id, station in stations.items()
+                if due_us is not None and station.emitted_us <= due_us
+            ),
+            accepted_us=accepted_us,
+            is_suspect=is_suspect,
+            shrunk_since_us=shrunk_since_us,
+            events=tuple(map(_fingerprint, ids))[-rules.remembered_events :],
+        )
+
+    def has_seen(self, event_id: str) -> bool:
+        return _fingerprint(event_id) in self.events
+
+    def events_with(self, event_id: str, limit: int) -> tuple[int, ...]:
+        return (*self.events, _fingerprint(event_id))[-limit:]
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def _fingerprint(event_id: str) -> int:
+    return int.from_bytes(hashlib.blake2b(event_id.encode(), digest_size=8).digest())
+
+
+def _feed_ts(row: Mapping[str, Any]) -> datetime:
+    at: datetime = row["feed_ts"]
+    return at
+
+
+def _latest(rows: Iterable[Mapping[str, Any]]) -> dict[str, Station]:
+    stations: dict[str, Station] = {}
+    for row in sorted(rows, key=_feed_ts):
+        values = Values(*(row[name] for name in VALUE_NAMES))
+        before = stations.get(row["station_id"]) or Station(values, None, 0)
+        stations[row["station_id"]] = before.followed_by(values, micros(row["feed_ts"]))
+    return stations
+
+
+def _suspicion(polls: Iterable[Mapping[str, Any]], accepted_us: int | None) -> tuple[bool, int | None]:
+    is_suspect, shrunk_since_us = False, None
+    for poll in polls:
+        at_us = micros(poll["feed_ts"])
+        if poll["verdict"] == "suspect" and (accepted_us is None or at_us > accepted_us):
+            is_suspect = True
+            if not poll["stations"]:
+                shrunk_since_us = None
+            elif shrunk_since_us is None:
+                shrunk_since_us = at_us
+    return is_suspect, shrunk_since_us

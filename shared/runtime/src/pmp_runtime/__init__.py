@@ -1,0 +1,1 @@
+"""What running services share: configuration, logs, HTTP, Pub/Sub and BigQuery."""

@@ -1,0 +1,1 @@
+"""BigQuery: queries (extra `query`) and, in `append`, the Storage Write API (extra `bigquery`)."""

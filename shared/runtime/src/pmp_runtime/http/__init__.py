@@ -1,0 +1,1 @@
+"""HTTP services: health routes, JSON errors, gunicorn's settings (extra `http`)."""

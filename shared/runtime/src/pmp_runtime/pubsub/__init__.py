@@ -1,0 +1,1 @@
+"""Messages in and out of Pub/Sub: push requests parsed, publishes confirmed (extra `pubsub`)."""

@@ -1,0 +1,125 @@
+"""station_status of GBFS 1.0 to 3.1, by field presence, as rows of `station_status`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from pmp_schema.gbfs.document import Document
+from pmp_schema.gbfs.quality import BIKES_MISSING, OVER_CAPACITY, REPORTED_IMPLAUSIBLE, note
+from pmp_schema.gbfs.snapshot import FlatStation, Flattened, flatten
+from pmp_schema.gbfs.values import CountField, read_flag
+from pmp_schema.gbfs.vehicles import Kind, KindCounter
+from pmp_schema.timestamps import parse_instant
+
+FIRST_REPORTED_AT: Final = datetime(2015, 12, 15, tzinfo=UTC)
+"""GBFS began then; its schemas allow nothing earlier. Lyft writes 0, 18001 and 86400 for planned stations."""
+
+REPORTED_SLACK: Final = timedelta(minutes=5)
+"""Oslo and Rouen report seconds ahead of their own feed time; producers' clocks drift by minutes."""
+
+_BIKES: Final = CountField("bikes", "num_bikes_available", ("num_vehicles_available", "numBikesAvailable"))
+_DOCKS: Final = CountField("docks", "num_docks_available", ("numDocksAvailable",))
+_BIKES_DISABLED: Final = CountField("bikes_disabled", "num_bikes_disabled", ("num_vehicles_disabled",))
+_FIRST_REPORTED_S: Final = int(FIRST_REPORTED_AT.timestamp())
+
+
+class StationStatus(FlatStation, frozen=True, kw_only=True, gc=False):
+    """One station at one feed time. Counts are None where unknown; a negative count is unknown.
+
+    Attributes:
+        reported_ts: `last_reported` where plausible, aware UTC. A heartbeat in some systems: it neither dates
+            the counts nor orders them.
+        bikes: all vehicles available, as the feed states them.
+        docks: free docks; None also where unlimited.
+        other_vehicles: scooters and types that are not known.
+    """
+
+    reported_ts: datetime | None
+    bikes: int | None
+    docks: int | None
+    mechanical: int | None
+    ebikes: int | None
+    other_vehicles: int | None
+    bikes_disabled: int | None
+    is_installed: bool | None
+    is_renting: bool | None
+    is_returning: bool | None
+
+
+def flatten_status(
+    document: Document,
+    *,
+    ingest_at: datetime,
+    capacities: Mapping[str, int | None] | None = None,
+    kinds: Mapping[str, Kind] | None = None,
+) -> Flattened[StationStatus]:
+    """Rows of a station_status.
+
+    Args:
+        document: as decoded; any version.
+        ingest_at: our clock, aware; `last_reported` more than five minutes ahead of it is dropped.
+        capacities: docks by station id, to find stations that hold more than they can.
+        kinds: kind by vehicle type id, see `pmp_schema.gbfs.vehicles.vehicle_kinds`.
+
+    Raises:
+        PoisonMessage: `schema`; the document has no list of stations.
+    """
+    reader = StatusReader(ingest_at, capacities=capacities or {}, vehicles=KindCounter(kinds or {}))
+    return flatten(document, reader.read)
+
+
+@dataclass(slots=True)
+class StatusReader:
+    """Reads one station after the other; the arguments are those of `flatten_status`."""
+
+    ingest_at: datetime
+    capacities: Mapping[str, int | None] = field(default_factory=dict)
+    vehicles: KindCounter = field(default_factory=lambda: KindCounter({}))
+    _latest: datetime = field(init=False)
+    _latest_s: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._latest = self.ingest_at + REPORTED_SLACK
+        self._latest_s = int(self._latest.timestamp())
+
+    def read(self, station_id: str, station: dict[str, Any]) -> StationStatus:
+        findings: list[str] = []
+        bikes = _BIKES.read(station, findings)
+        if bikes is None and not _BIKES.is_present(station):
+            note(findings, BIKES_MISSING)
+        docks = _DOCKS.read(station, findings)
+        # Capacity 0 stands for unknown on 4 to 16 Vélib stations.
+        capacity = self.capacities.get(station_id, 0)
+        if capacity and bikes is not None and docks is not None and bikes + docks > capacity:
+            note(findings, OVER_CAPACITY)
+        mechanical, ebikes, other = self.vehicles.split(station, bikes, findings)
+        return StationStatus(
+            station_id=station_id,
+            bikes=bikes,
+            docks=docks,
+            mechanical=mechanical,
+            ebikes=ebikes,
+            other_vehicles=other,
+            bikes_disabled=_BIKES_DISABLED.read(station, findings),
+            is_installed=read_flag(station.get("is_installed"), findings),
+            is_renting=read_flag(station.get("is_renting"), findings),
+            is_returning=read_flag(station.get("is_returning"), findings),
+            reported_ts=self.reported(station.get("last_reported"), findings),
+            quality=tuple(findings),
+        )
+
+    def reported(self, value: object, findings: list[str]) -> datetime | None:
+        """`last_reported` where plausible; its finding is always the last of a station's own."""
+        if type(value) is int and _FIRST_REPORTED_S <= value <= self._latest_s:
+            return datetime.fromtimestamp(value, UTC)
+        if value is None:
+            return None
+        try:
+            at = parse_instant(value)
+        except ValueError:
+            at = None
+        if at is None or not FIRST_REPORTED_AT <= at <= self._latest:
+            note(findings, REPORTED_IMPLAUSIBLE)
+            return None
+        return at

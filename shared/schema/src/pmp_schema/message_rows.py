@@ -1,0 +1,200 @@
+"""One message as the rows of its table: which column comes from where.
+
+Rows lack `ingest_ts` where the table has one: it is set just before the append, at every attempt.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import BoundedSemaphore
+from typing import Any, Final
+
+import msgspec
+
+from pmp_schema import events, gbfs, snapshots
+from pmp_schema.dead_letter_row import dead_letter_row
+from pmp_schema.errors import PoisonMessage, Reason
+from pmp_schema.gbfs.snapshot import flatten
+from pmp_schema.message import Message
+from pmp_schema.tables import Row
+
+LARGE_BYTES: Final = 1_000_000
+MAX_STATIONS: Final = 50_000  # the largest systems have some thousands; a row takes far more than its JSON
+
+
+@dataclass(frozen=True, slots=True)
+class RowSet:
+    """What one message becomes.
+
+    Attributes:
+        table: table id without dataset.
+        rejected: what becomes dead letters of its own; one per reason, however many parts are bad.
+        part: the message data that holds only the rows of the given indexes.
+    """
+
+    table: str
+    rows: list[Row]
+    part: Callable[[list[int]], bytes]
+    rejected: list[snapshots.Rejected] = field(default_factory=list)
+
+
+def sensor_event(message: Message, now: datetime) -> RowSet:
+    """A row of `raw_events`.
+
+    Raises:
+        PoisonMessage: the event can never be a row.
+    """
+    data = message.body()
+    event = events.decode_sensor_event(data)
+    at = snapshots.instant(event.ts_iso, now)
+    row: Row = {
+        "event_id": event.event_id,
+        "city_id": event.city_id or "unknown",
+        "station_id": event.station_id,
+        "ts_iso": at,
+        "kind": event.kind,
+        "delta": event.delta,
+        "event_date": at.date(),
+        "source": event.source or "sensor",
+        "extra": event.extra,
+        "message_id": message.message_id,
+        "publish_ts": message.publish_ts,
+    }
+    return RowSet("raw_events", [row], part=lambda _: message.data)
+
+
+def snapshot(message: Message, now: datetime) -> RowSet:
+    """A row of `feed_snapshots`; the payload stays as it is, with or without stations.
+
+    Raises:
+        PoisonMessage: no envelope, above the row limit, or a payload that BigQuery could not take as JSON.
+    """
+    opened = snapshots.open_snapshot(message, now)
+    envelope = opened.envelope
+    row: Row = {
+        "event_id": opened.event_id,
+        "system_id": envelope.source,
+        "event_type": envelope.event_type,
+        "key": envelope.key,
+        "source": envelope.source,
+        "event_ts": opened.event_ts,
+        "payload": opened.payload,
+        "payload_sha256": hashlib.sha256(opened.payload).hexdigest(),
+        "station_count": gbfs.station_count(gbfs.decode(opened.payload)),
+        "message_id": message.message_id,
+        "publish_ts": message.publish_ts,
+        "attributes": msgspec.json.encode(dict(message.attributes)),
+    }
+    return RowSet("feed_snapshots", [row], part=lambda _: message.data)
+
+
+def station_information(message: Message, now: datetime) -> RowSet:
+    """Rows of `station_information`, one per station; a bad station is a reject, never the snapshot.
+
+    Raises:
+        PoisonMessage: no envelope; no list of stations, an empty one, or an absurdly long one.
+    """
+    opened = snapshots.open_snapshot(message, now)
+    envelope = opened.envelope
+    if envelope.event_type != events.STATION_INFORMATION:
+        raise PoisonMessage(Reason.UNKNOWN_EVENT_TYPE, f"{envelope.event_type} is no station information")
+    document = gbfs.decode(opened.payload)
+    entries = gbfs.station_count(document)
+    if entries == 0:
+        raise PoisonMessage(Reason.NO_STATIONS)  # no row would be left of the message
+    if entries is not None and entries > MAX_STATIONS:
+        raise PoisonMessage(Reason.TOO_LARGE, f"{entries} stations")
+    flat = gbfs.flatten_information(document)
+    rows: list[Row] = [
+        {
+            "system_id": envelope.source,
+            "station_id": station.station_id,
+            "station_code": station.station_code,
+            "name": station.name,
+            "lat": station.lat,
+            "lon": station.lon,
+            "capacity": station.capacity,
+            "address": station.address,
+            "region_id": station.region_id,
+            "feed_ts": opened.event_ts,
+            "event_id": opened.event_id,
+            "message_id": message.message_id,
+            "publish_ts": message.publish_ts,
+        }
+        for station in flat.stations
+    ]
+
+    def part(indexes: list[int]) -> bytes:
+        wanted = {rows[index]["station_id"] for index in indexes}
+        found = flatten(document, _raw_station).stations
+        return snapshots.with_stations(
+            envelope, [station.raw for station in found if station.station_id in wanted]
+        )
+
+    return RowSet("station_information", rows, part, snapshots.rejected(envelope, flat.rejects))
+
+
+def ops_event(message: Message, now: datetime) -> RowSet:
+    """A row of `events`.
+
+    Raises:
+        PoisonMessage: not a CloudEvent in its JSON format.
+    """
+    event = events.decode_ops_event(message.body())
+    row: Row = {
+        "event_id": event.id,
+        "type": event.type,
+        "source": event.source,
+        "subject": event.subject,
+        "time": snapshots.instant(event.time, now) if event.time else (message.publish_ts or now),
+        "data": bytes(event.data),
+        "message_id": message.message_id,
+        "publish_ts": message.publish_ts,
+    }
+    return RowSet("events", [row], part=lambda _: message.data)
+
+
+def dead_letter(message: Message, now: datetime) -> RowSet:
+    """A row of `dead_letters`, from whatever there is: this never raises."""
+    return RowSet("dead_letters", [dead_letter_row(message, now)], part=lambda _: message.data)
+
+
+class _RawStation(gbfs.FlatStation, frozen=True, kw_only=True):
+    raw: Any
+
+
+def _raw_station(station_id: str, raw: dict[str, Any]) -> _RawStation:
+    return _RawStation(station_id=station_id, raw=raw)
+
+
+BY_ROUTE: Final[Mapping[str, Callable[[Message, datetime], RowSet]]] = {
+    "snapshots": snapshot,
+    "station-information": station_information,
+    "sensor-events": sensor_event,
+    "ops-events": ops_event,
+    "dead-letters": dead_letter,
+}
+
+# A megabyte of hostile JSON becomes thirty of Python objects: only so many such messages are decoded at a time.
+_LARGE: Final = BoundedSemaphore(2)
+
+
+def build(route: str, message: Message, now: datetime) -> RowSet:
+    """The rows of a message.
+
+    Args:
+        route: a key of BY_ROUTE.
+        message: as it was pushed.
+        now: aware UTC.
+
+    Raises:
+        PoisonMessage: the message can never be rows.
+    """
+    with _LARGE if _is_large(message) else nullcontext():
+        return BY_ROUTE[route](message, now)
+
+
+def _is_large(message: Message) -> bool:
+    return len(message.data) > LARGE_BYTES or "content-encoding" in message.attributes

@@ -1,0 +1,103 @@
+"""One system under curation: snapshots in, everything that came out collected."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from pmp_curation.core import Curated, Rules, Snapshot, SystemState, curate
+from pmp_schema import events, gbfs
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def at(minutes: float) -> datetime:
+    return START + timedelta(minutes=minutes)
+
+
+def station(station_id: Any, bikes: Any = 5, **fields: Any) -> dict[str, Any]:
+    flags = {"is_installed": 1, "is_renting": 1, "is_returning": 1}
+    return {
+        "station_id": station_id,
+        "num_bikes_available": bikes,
+        "num_docks_available": 10,
+        **flags,
+    } | fields
+
+
+def body(stations: list[Any], feed_ts: datetime) -> bytes:
+    return msgspec.json.encode({"last_updated": feed_ts.timestamp(), "data": {"stations": stations}})
+
+
+def snapshot(payload: bytes, *, system_id: str = "velib", feed_ts: datetime | None = None) -> Snapshot:
+    """As the collector would have published it, a second after the feed's own time."""
+    feed_ts = feed_ts or gbfs.feed_time(gbfs.decode(payload), fetched_at=datetime.now(UTC)).at
+    event_id = events.snapshot_event_id(
+        source=system_id, event_type=events.STATION_STATUS, event_ts=feed_ts, payload=payload
+    )
+    return Snapshot(
+        system_id=system_id,
+        event_id=event_id,
+        feed_ts=feed_ts,
+        feed_ts_source="last_updated",
+        ingest_ts=feed_ts + timedelta(seconds=1),
+        payload=payload,
+        city_id="paris",
+    )
+
+
+def poll(minute: float, **bikes: Any) -> Snapshot:
+    """A snapshot in which each named station has so many bikes."""
+    return snapshot(body([station(name, count) for name, count in bikes.items()], at(minute)))
+
+
+@dataclass
+class System:
+    """Attributes:
+    rows, events, polls, notices, rejects: everything so far, in order.
+    """
+
+    rules: Rules = field(default_factory=Rules)
+    state: SystemState | None = None
+    rows: list[Any] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list)
+    polls: list[Any] = field(default_factory=list)
+    notices: list[Any] = field(default_factory=list)
+    rejects: list[Any] = field(default_factory=list)
+
+    def take(self, *snapshots: Snapshot) -> Curated:
+        """Curate snapshots; returns what became of the last one."""
+        for given in snapshots:
+            curated = curate(self.state, given, self.rules)
+            self.state = curated.state
+            self.rows += curated.status_rows
+            self.events += curated.sensor_events
+            self.polls += [curated.poll] if curated.poll else []
+            self.notices += curated.notices
+            self.rejects += curated.rejects
+        return curated
+
+    @property
+    def verdicts(self) -> list[str]:
+        return [row["verdict"] for row in self.polls]
+
+    @property
+    def moves(self) -> list[tuple[str, str, int]]:
+        return [(event["station_id"], event["kind"], event["delta"]) for event in self.events]
+
+    @property
+    def changes(self) -> list[tuple[str, str]]:
+        return [(row["station_id"], row["change"]) for row in self.rows]
+
+    def warm(self, before: datetime) -> SystemState:
+        """The state that a job without one builds from the rows before a snapshot."""
+        polls = [row for row in self.polls if row["feed_ts"] < before]
+        accepted = [row for row in polls if row["verdict"] in {"ok", "unchanged"}]
+        return SystemState.from_rows(
+            "velib",
+            [row for row in self.rows if row["feed_ts"] < before],
+            max(accepted, key=lambda row: row["feed_ts"], default=None),
+            polls=polls,
+            rules=self.rules,
+        )

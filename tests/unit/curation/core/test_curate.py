@@ -1,0 +1,360 @@
+"""The rules of the curation, one by one."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from importlib.resources import files
+
+import jsonschema
+import msgspec
+import pytest
+
+from pmp_curation.core import Rules, Snapshot, SystemState, curate
+from pmp_runtime.bigquery.append.row_values import RowConverter
+from pmp_schema import tables
+from pmp_schema.errors import PoisonMessage, Reason
+from pmp_schema.events import decode_sensor_event
+from tests.unit.curation.core.system import START, System, at, body, poll, snapshot, station
+
+TEN = dict.fromkeys("abcdefghij", 5)
+
+
+def test_a_station_never_seen_is_first_and_derives_nothing():
+    system = System()
+    system.take(poll(0, a=5, b=0))
+    assert system.changes == [("a", "first"), ("b", "first")]
+    assert system.moves == []
+    assert system.verdicts == ["ok"]
+
+
+def test_a_station_without_change_has_no_row():
+    system = System()
+    curated = system.take(poll(0, a=5), poll(1, a=5))
+    assert curated.status_rows == []
+    assert system.verdicts == ["ok", "unchanged"]
+
+
+def test_a_change_of_counts_has_a_row_and_a_signed_event():
+    system = System()
+    curated = system.take(poll(0, a=5, b=5, c=5), poll(1, a=3, b=9, c=5))
+    assert [(row["station_id"], row["bikes"], row["change"]) for row in curated.status_rows] == [
+        ("a", 3, "counts"),
+        ("b", 9, "counts"),
+    ]
+    assert system.moves == [("a", "pickup", 2), ("b", "dropoff", 4)]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"num_docks_available": 9},
+        {"num_bikes_disabled": 1},
+        {"num_bikes_available_types": [{"mechanical": 5}, {"ebike": 0}]},
+    ],
+)
+def test_counts_that_are_no_bikes_have_a_row_and_derive_nothing(changed):
+    system = System()
+    system.take(poll(0, a=5), snapshot(body([station("a", 5, **changed)], at(1))))
+    assert system.changes == [("a", "first"), ("a", "counts")]
+    assert system.moves == []
+
+
+@pytest.mark.parametrize("flag", ["is_installed", "is_renting", "is_returning"])
+def test_a_change_of_a_flag_alone_is_called_so(flag):
+    system = System()
+    system.take(poll(0, a=5), snapshot(body([station("a", 5, **{flag: 0})], at(1))))
+    assert system.changes[1:] == [("a", "flags")]
+
+
+def test_last_reported_never_makes_a_change():
+    system = System()
+    for minute, reported in enumerate((1772366400, 1772366460, 1772366000, 0, None, "x")):
+        system.take(snapshot(body([station("a", last_reported=reported)], at(minute))))
+    assert system.changes == [("a", "first")]
+
+
+def test_a_change_counts_although_last_reported_stands_still():
+    system = System()
+    for minute, bikes in enumerate((5, 4, 4, 3)):
+        system.take(snapshot(body([station("a", bikes, last_reported=1772366000)], at(minute))))
+    assert system.moves == [("a", "pickup", 1), ("a", "pickup", 1)]
+
+
+def test_a_heartbeat_is_due_an_hour_after_the_last_row():
+    system = System()
+    system.take(*(poll(minute, a=5, b=5 if minute < 30 else 6) for minute in range(0, 92, 1)))
+    at_minutes = [
+        (row["station_id"], row["change"], (row["feed_ts"] - START) / timedelta(minutes=1))
+        for row in system.rows
+    ]
+    assert at_minutes[2:] == [("b", "counts", 30), ("a", "heartbeat", 60), ("b", "heartbeat", 90)]
+
+
+def test_a_poll_with_heartbeats_alone_is_unchanged():
+    system = System()
+    curated = system.take(poll(0, a=5), poll(60, a=5))
+    assert (curated.poll["verdict"], curated.poll["changed"]) == ("unchanged", 0)
+    assert len(curated.status_rows) == 1
+
+
+def test_the_heartbeat_can_be_set():
+    system = System(Rules(heartbeat=timedelta(minutes=10)))
+    system.take(*(poll(minute, a=5) for minute in range(31)))
+    assert system.changes == [("a", "first")] + 3 * [("a", "heartbeat")]
+
+
+@pytest.mark.parametrize("unknown", [-1, 999999, None, "many"])
+def test_an_unknown_count_is_null_derives_nothing_and_loses_nothing(unknown):
+    system = System()
+    system.take(poll(0, a=5), poll(1, a=unknown), poll(2, a=unknown), poll(3, a=2))
+    assert [row["bikes"] for row in system.rows] == [5, None, 2]
+    assert system.rows[1]["quality"]
+    assert system.moves == [("a", "pickup", 3)]
+
+
+def test_a_station_that_was_absent_is_compared_with_its_last_known_count():
+    system = System()
+    system.take(poll(0, **TEN), poll(1, **dict.fromkeys("bcdefghij", 5)), poll(2, **TEN | {"a": 8}))
+    assert system.verdicts == ["ok", "ok", "ok"]
+    assert system.moves == [("a", "dropoff", 3)]
+
+
+def test_the_same_snapshot_again_is_nothing_at_all():
+    system = System()
+    first, second = poll(0, a=5), poll(1, a=4)
+    system.take(first, second)
+    for again in (second, first):
+        curated = curate(system.state, again)
+        assert (curated.state, curated.status_rows, curated.sensor_events) == (system.state, [], [])
+        assert (curated.poll, curated.rejects, curated.notices) == (None, [], [])
+
+
+def test_only_so_many_snapshots_are_remembered_and_an_older_one_is_out_of_order():
+    system = System(Rules(remembered_events=3))
+    polls = [poll(minute, a=minute) for minute in range(5)]
+    system.take(*polls)
+    assert len(system.state.events) == 3
+    assert system.take(polls[2]).poll is None
+    assert system.take(polls[0]).poll["verdict"] == "out_of_order"
+
+
+def test_an_older_snapshot_is_out_of_order_and_changes_nothing():
+    system = System()
+    system.take(poll(0, a=5), poll(2, a=3))
+    before = system.state
+    curated = system.take(poll(1, a=9))
+    assert (curated.poll["verdict"], curated.poll["bikes"], curated.poll["changed"]) == (
+        "out_of_order",
+        9,
+        None,
+    )
+    assert (curated.status_rows, curated.sensor_events) == ([], [])
+    assert (curated.state.stations, curated.state.accepted_us) == (before.stations, before.accepted_us)
+
+
+def test_another_body_of_the_same_feed_time_is_out_of_order_and_its_change_comes_with_the_next():
+    system = System()
+    system.take(poll(0, a=5), poll(0, a=4), poll(1, a=3))
+    assert system.verdicts == ["ok", "out_of_order", "ok"]
+    assert "feed time" in system.polls[1]["detail"]
+    assert system.moves == [("a", "pickup", 2)]
+
+
+def test_a_poll_in_which_only_heartbeats_moved_is_no_frozen_feed():
+    system = System()
+    first = msgspec.json.decode(poll(0, a=5).payload)
+    for minute in (0, 1):
+        snapshot = poll(minute, a=5)
+        body = first | {"data": {"stations": [{**first["data"]["stations"][0], "last_reported": minute}]}}
+        system.take(replace(snapshot, payload=msgspec.json.encode(body)))
+    assert system.verdicts == ["ok", "ok"]
+    assert system.changes == [("a", "first")]
+
+
+def test_a_body_that_comes_again_with_a_later_time_of_its_own_is_unchanged():
+    payload = msgspec.json.encode({"data": {"stations": [station("a")]}})
+    system = System()
+    system.take(snapshot(payload, feed_ts=at(0)), snapshot(payload, feed_ts=at(1)))
+    assert system.verdicts == ["ok", "unchanged"]
+
+
+def test_an_empty_blip_is_suspect_and_invents_nothing():
+    system = System()
+    system.take(poll(0, **TEN))
+    before = system.state
+    curated = system.take(poll(1))
+    assert (curated.poll["verdict"], curated.poll["stations"], curated.poll["bikes"]) == ("suspect", 0, None)
+    assert curated.state.stations == before.stations
+    system.take(poll(2, **TEN))
+    assert (system.moves, system.rows[10:]) == ([], [])
+    assert system.verdicts == ["ok", "suspect", "unchanged"]
+
+
+@pytest.mark.parametrize(("missing", "verdict"), [(2, "ok"), (3, "suspect")])
+def test_more_than_a_fifth_of_the_stations_missing_is_suspect(missing, verdict):
+    system = System()
+    system.take(poll(0, **TEN), poll(1, **dict(list(TEN.items())[missing:])))
+    assert system.verdicts[1] == verdict
+
+
+def test_new_stations_do_not_make_up_for_missing_ones():
+    system = System()
+    system.take(poll(0, **TEN), poll(1, **dict.fromkeys("defghijxyz", 5)))
+    assert system.polls[1]["detail"] == "3 of 10 stations are missing"
+
+
+def test_stations_that_were_not_listed_before_are_not_missed():
+    system = System()
+    system.take(
+        poll(0, **TEN), poll(1, **dict.fromkeys("cdefghij", 5)), poll(2, **dict.fromkeys("defghij", 5))
+    )
+    assert system.verdicts == ["ok", "ok", "ok"]
+
+
+def test_a_feed_that_stays_shrunk_is_accepted_after_half_an_hour_with_all_that_moved():
+    system = System()
+    system.take(poll(0, **TEN))
+    system.take(*(poll(minute, a=5 - min(minute, 3), b=5) for minute in range(1, 33)))
+    assert system.verdicts == ["ok"] + 30 * ["suspect"] + ["ok", "unchanged"]
+    assert system.moves == [("a", "pickup", 3)]
+    assert system.polls[-2]["detail"] == system.notices[-1].data["detail"] == "8 of 10 stations are missing"
+
+
+def test_an_empty_feed_is_never_accepted_and_starts_the_half_hour_again():
+    system = System()
+    system.take(poll(0, **TEN), *(poll(minute) for minute in range(1, 120)))
+    assert set(system.verdicts[1:]) == {"suspect"}
+    assert system.take(poll(120, a=5)).poll["verdict"] == "suspect"
+    assert system.take(poll(160)).poll["verdict"] == "suspect"
+    assert system.take(poll(161, a=5)).poll["verdict"] == "suspect"
+
+
+def test_operators_are_told_once_when_a_feed_becomes_suspect_and_once_when_it_recovers():
+    system = System()
+    system.take(poll(0, **TEN), poll(1), poll(2), poll(3, a=1), poll(4, **TEN), poll(5, **TEN))
+    assert [(n.type, n.system_id, n.at) for n in system.notices] == [
+        ("feed.suspect", "velib", at(1) + timedelta(seconds=1)),
+        ("feed.recovered", "velib", at(4) + timedelta(seconds=1)),
+    ]
+    assert system.notices[0].data["detail"] == "no stations"
+    assert len({n.id for n in system.notices}) == 2
+
+
+def test_one_bad_station_is_one_reject():
+    curated = System().take(snapshot(body([station("a"), {"num_bikes_available": 3}, station("b")], at(0))))
+    assert [reject.reason for reject in curated.rejects] == [Reason.STATION_INVALID]
+    assert [row["station_id"] for row in curated.status_rows] == ["a", "b"]
+    assert (curated.poll["verdict"], curated.poll["rejected_rows"], curated.poll["stations"]) == ("ok", 1, 2)
+
+
+def test_a_station_listed_twice_has_one_row_and_the_last_values_count():
+    system = System()
+    curated = system.take(
+        poll(0, a=5, b=5), snapshot(body([station("a", 5), station("b"), station("a", 3)], at(1)))
+    )
+    assert system.moves == [("a", "pickup", 2)]
+    assert "duplicate_differs" in curated.status_rows[0]["quality"]
+    assert curated.poll["detail"] == "1 stations listed again, 1 of them differ"
+
+
+def test_a_body_without_a_list_of_stations_is_poison():
+    with pytest.raises(PoisonMessage, match="stations"):
+        System().take(snapshot(b'{"last_updated": 1772366400, "data": {}}'))
+
+
+def test_the_state_of_another_system_is_refused():
+    with pytest.raises(ValueError, match="oslo"):
+        curate(SystemState(system_id="oslo"), poll(0, a=1))
+
+
+def test_a_station_that_stays_away_for_a_week_is_forgotten_and_first_when_it_returns():
+    rest = dict.fromkeys("bcdefghij", 5)
+    system = System()
+    system.take(poll(0, **TEN))
+    week = 7 * 24 * 60
+    system.take(*(poll(minute, **rest) for minute in range(50, week, 50)))
+    assert system.state.absent == {"a"}
+    system.take(poll(week, **rest))
+    assert "a" not in system.state.stations
+    system.take(poll(week + 1, **TEN | {"a": 2}))
+    assert [change for name, change in system.changes if name == "a"] == ["first", "first"]
+    assert system.moves == []
+
+
+def test_only_so_many_absent_stations_are_remembered_those_gone_last():
+    system = System(Rules(max_absent=2, heartbeat=timedelta(minutes=1), missing_share=1.0))
+    system.take(poll(0, a=1, b=1, c=1, d=1), poll(1, b=1, c=1, d=1), poll(2, c=1, d=1), poll(3, d=1))
+    assert system.state.stations.keys() == {"b", "c", "d"}
+    assert system.state.absent == {"b", "c"}
+
+
+def test_the_poll_row_has_the_totals_of_the_body():
+    stations = [
+        station("open", 4, num_docks_available=6),
+        station("empty", 0),
+        station("full", 7, num_docks_available=0),
+        station("closed", 0, num_docks_available=0, is_renting=0),
+        station("planned", 0, num_docks_available=0, is_installed=False),
+        station("unknown", -1, num_docks_available=None),
+    ]
+    row = System().take(snapshot(body(stations, at(0)))).poll
+    assert {name: row[name] for name in row if name not in {"event_id", "feed_ts"}} == {
+        "system_id": "velib",
+        "feed_ts_source": "last_updated",
+        "verdict": "ok",
+        "stations": 6,
+        "changed": 6,
+        "bikes": 11,
+        "docks": 16,
+        "empty_stations": 1,
+        "full_stations": 1,
+        "closed_stations": 2,
+        "rejected_rows": 0,
+        "detail": None,
+    }
+
+
+def test_rows_have_the_columns_of_their_tables_and_fit_them():
+    system = System()
+    system.take(poll(0, **TEN), poll(1), poll(2, **TEN | {"a": 3, "b": -1}))
+    for name, rows in (("station_status", system.rows), ("feed_polls", system.polls)):
+        stamped = [row | {"ingest_ts": START} for row in rows]
+        kept, _, rejects = RowConverter(tables.table(name)).convert_all(stamped)
+        assert (len(kept), rejects) == (len(rows), [])
+        assert set(stamped[0]) == {column.name for column in tables.table(name).columns}
+
+
+def test_derived_events_fit_their_schema_and_say_that_they_are_derived():
+    system = System()
+    system.take(poll(0, a=5), poll(1, a=3))
+    (event,) = system.events
+    schema = files("pmp_schema").joinpath("schemas", "sensor_event.v1.json").read_text("utf-8")
+    jsonschema.validate(event, json.loads(schema))
+    decoded = decode_sensor_event(msgspec.json.encode(event))
+    assert (decoded.source, decoded.city_id, decoded.extra) == ("derived", "paris", None)
+    assert decoded.ts_iso == "2026-03-01T12:01:00Z"
+
+
+def test_ids_depend_on_system_station_time_and_kind_alone():
+    def event_id(**changes) -> str:
+        first, second = poll(0, a=5), snapshot(body([station("a", 4, other=1)], at(1)))
+        replaced = [
+            Snapshot(**{n: getattr(s, n) for n in Snapshot.__slots__} | changes) for s in (first, second)
+        ]
+        system = System()
+        system.take(*replaced)
+        return system.events[0]["event_id"]
+
+    assert event_id() == event_id(city_id="elsewhere", feed_ts_source="date_header")
+    assert event_id() != event_id(system_id="oslo")
+
+
+def test_neither_beam_nor_a_google_client_is_imported():
+    unwanted = {"apache_beam", "grpc", "pyarrow", "google.api_core"}
+    script = f"import sys, pmp_curation.core; print(sorted({unwanted} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"

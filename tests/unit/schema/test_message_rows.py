@@ -1,0 +1,304 @@
+import gzip
+import hashlib
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from pmp_runtime.bigquery.append.row_values import RowConverter
+from pmp_schema import message_rows as rows
+from pmp_schema.errors import PoisonMessage, Reason
+from pmp_schema.message import Message
+from pmp_schema.tables import table
+from pmp_schema.topology import TOPOLOGY
+
+NOW = datetime(2026, 1, 24, 16, 30, tzinfo=UTC)
+PUBLISHED = datetime(2026, 1, 24, 16, 0, 1, tzinfo=UTC)
+EVENT = {
+    "event_id": "e-1",
+    "station_id": "A_101",
+    "ts_iso": "2026-01-24 16:00:00",
+    "kind": "pickup",
+    "delta": 2,
+}
+STATIONS = [
+    {"station_id": 1, "name": "A", "lat": 48.8, "lon": 2.3, "capacity": 20, "stationCode": "16107"},
+    {"station_id": "2"},
+]
+
+
+def message(data, **attributes):
+    if not isinstance(data, bytes):
+        data = json.dumps(data).encode()
+    return Message(data=data, message_id="7", attributes=attributes, publish_ts=PUBLISHED)
+
+
+def snapshot(payload, event_type="station_status_snapshot", **changes):
+    return {
+        "ingest_ts": "2026-01-24T16:00:00Z",
+        "event_ts": "2026-01-24T15:59:00Z",
+        "source": "velib",
+        "event_type": event_type,
+        "key": f"velib:{event_type}",
+        "payload": payload,
+    } | changes
+
+
+def information(stations):
+    return snapshot({"data": {"stations": stations}}, "station_information_snapshot")
+
+
+def reason_of(build, given):
+    with pytest.raises(PoisonMessage) as poison:
+        build(given, NOW)
+    return poison.value.reason
+
+
+def test_a_sensor_event_is_a_row():
+    rowset = rows.sensor_event(message(EVENT), NOW)
+    assert rowset.table == "raw_events"
+    assert rowset.rows == [
+        {
+            "event_id": "e-1",
+            "city_id": "unknown",
+            "station_id": "A_101",
+            "ts_iso": datetime(2026, 1, 24, 16, tzinfo=UTC),
+            "kind": "pickup",
+            "delta": 2,
+            "event_date": date(2026, 1, 24),
+            "source": "sensor",
+            "extra": None,
+            "message_id": "7",
+            "publish_ts": PUBLISHED,
+        }
+    ]
+
+
+def test_the_date_of_an_event_is_that_of_utc():
+    (row,) = rows.sensor_event(message(EVENT | {"ts_iso": "2026-01-24T00:30:00+01:00"}), NOW).rows
+    assert row["event_date"] == date(2026, 1, 23)
+
+
+def test_city_source_and_unknown_fields_are_kept():
+    (row,) = rows.sensor_event(message(EVENT | {"city_id": "paris", "source": "derived", "x": 1}), NOW).rows
+    assert (row["city_id"], row["source"], row["extra"]) == ("paris", "derived", b'{"x":1}')
+
+
+@pytest.mark.parametrize(
+    ("ts_iso", "reason"),
+    [
+        ("0", Reason.TIMESTAMP_OUT_OF_RANGE),
+        ("1970-01-01T00:00:00Z", Reason.TIMESTAMP_OUT_OF_RANGE),
+        ("1999-12-31T23:59:59Z", Reason.TIMESTAMP_OUT_OF_RANGE),
+        ("9999-12-31T23:59:59Z", Reason.TIMESTAMP_OUT_OF_RANGE),
+        ((NOW + timedelta(days=2)).isoformat(), Reason.TIMESTAMP_OUT_OF_RANGE),
+        ("0001-01-01T00:00:00+01:00", Reason.TIMESTAMP_INVALID),
+        ("2026-02-30T00:00:00Z", Reason.TIMESTAMP_INVALID),
+        ("soon", Reason.TIMESTAMP_INVALID),
+        ("", Reason.SCHEMA),
+        (None, Reason.SCHEMA),
+        (1768918344, Reason.SCHEMA),
+    ],
+)
+def test_an_impossible_time_has_its_reason(ts_iso, reason):
+    assert reason_of(rows.sensor_event, message(EVENT | {"ts_iso": ts_iso})) is reason
+
+
+@pytest.mark.parametrize(
+    ("ts_iso", "at"),
+    [
+        ("2000-01-01T00:00:00Z", datetime(2000, 1, 1, tzinfo=UTC)),
+        ("2026-01-24T16:00:00", datetime(2026, 1, 24, 16, tzinfo=UTC)),
+        ("2026-01-24 16:00:00", datetime(2026, 1, 24, 16, tzinfo=UTC)),
+        ("2026-01-24T18:00:00+02:00", datetime(2026, 1, 24, 16, tzinfo=UTC)),
+        ("2026-01-24T16:00:00.1234567Z", datetime(2026, 1, 24, 16, 0, 0, 123456, tzinfo=UTC)),
+        ((NOW + timedelta(days=1)).isoformat(), NOW + timedelta(days=1)),
+    ],
+)
+def test_a_possible_time_is_read_as_utc(ts_iso, at):
+    (row,) = rows.sensor_event(message(EVENT | {"ts_iso": ts_iso}), NOW).rows
+    assert row["ts_iso"] == at
+
+
+def test_a_snapshot_is_a_row_with_its_payload_unchanged():
+    payload = b'{ "ttl": 60, "data": {"stations": [{}, null]}, "big": 1180591620717411303424 }'
+    data = json.dumps(snapshot("?")).encode().replace(b'"?"', payload)
+    rowset = rows.snapshot(message(data, **{"ce-id": "id-1", "x": "é"}), NOW)
+    assert rowset.table == "feed_snapshots"
+    assert rowset.rows == [
+        {
+            "event_id": "id-1",
+            "system_id": "velib",
+            "event_type": "station_status_snapshot",
+            "key": "velib:station_status_snapshot",
+            "source": "velib",
+            "event_ts": datetime(2026, 1, 24, 15, 59, tzinfo=UTC),
+            "payload": payload,
+            "payload_sha256": hashlib.sha256(payload).hexdigest(),
+            "station_count": 2,
+            "message_id": "7",
+            "publish_ts": PUBLISHED,
+            "attributes": '{"ce-id":"id-1","x":"é"}'.encode(),
+        }
+    ]
+
+
+def test_a_snapshot_without_an_id_gets_one_of_its_content():
+    def id_of(given):
+        (row,) = rows.snapshot(given, NOW).rows
+        return row["event_id"]
+
+    first = message(snapshot({}))
+    assert id_of(first) == id_of(replace(first, message_id="8")) == id_of(message(snapshot({}, key="other")))
+    assert id_of(first) != id_of(message(snapshot({"a": 1})))
+
+
+def test_a_snapshot_without_stations_is_kept():
+    (row,) = rows.snapshot(message(snapshot({"error": "maintenance"})), NOW).rows
+    assert row["station_count"] is None
+
+
+def test_gzip_and_plain_make_the_same_row():
+    plain = message(snapshot({}))
+    zipped = replace(plain, data=gzip.compress(plain.data), attributes={"content-encoding": "gzip"})
+    (row,), (same,) = rows.snapshot(plain, NOW).rows, rows.snapshot(zipped, NOW).rows
+    assert row | {"attributes": same["attributes"]} == same
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b'{"a":1e400}', Reason.NOT_JSON),
+        (b'{"a":' + b"[" * 600 + b"]" * 600 + b"}", Reason.TOO_DEEP),
+    ],
+)
+def test_a_payload_that_bigquery_could_not_take_is_poison(payload, reason):
+    data = json.dumps(snapshot("?")).encode().replace(b'"?"', payload)
+    assert reason_of(rows.snapshot, message(data)) is reason
+
+
+@pytest.mark.parametrize("build", [b for route, b in rows.BY_ROUTE.items() if route != "dead-letters"])
+def test_more_than_9_mb_is_too_large(build):
+    assert reason_of(build, message(b'{"a":"' + b"x" * 9_000_000 + b'"}')) is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize("event_ts", ["1969-01-01T00:00:00Z", "9999-01-01T00:00:00Z"])
+def test_a_snapshot_from_another_time_is_poison(event_ts):
+    given = message(snapshot({}, event_ts=event_ts))
+    assert reason_of(rows.snapshot, given) is Reason.TIMESTAMP_OUT_OF_RANGE
+
+
+def test_station_information_is_a_row_per_station():
+    rowset = rows.station_information(message(information(STATIONS), **{"ce-id": "id-1"}), NOW)
+    same = {
+        "system_id": "velib",
+        "feed_ts": datetime(2026, 1, 24, 15, 59, tzinfo=UTC),
+        "event_id": "id-1",
+        "message_id": "7",
+        "publish_ts": PUBLISHED,
+        "address": None,
+        "region_id": None,
+    }
+    nothing = dict.fromkeys(["station_code", "name", "lat", "lon", "capacity"])
+    assert rowset.table == "station_information"
+    assert rowset.rejected == []
+    assert rowset.rows == [
+        same
+        | {"station_id": "1", "station_code": "16107", "name": "A", "lat": 48.8, "lon": 2.3, "capacity": 20},
+        same | nothing | {"station_id": "2"},
+    ]
+
+
+def test_bad_stations_are_one_dead_letter_and_the_others_are_rows():
+    bad = [None, {"station_id": ""}, {"name": "no id", "big": 2**70}]
+    rowset = rows.station_information(message(information([STATIONS[0], *bad, STATIONS[1]])), NOW)
+    assert [row["station_id"] for row in rowset.rows] == ["1", "2"]
+    (rejected,) = rowset.rejected
+    assert rejected.reason is Reason.STATION_INVALID
+    assert rejected.detail.startswith("3 stations; first: ")
+    assert json.loads(rejected.data) == information(bad)
+
+
+def test_a_part_is_the_same_snapshot_with_fewer_stations():
+    stations = [*STATIONS, {"station_id": 3, "name": "C", "unknown": [1]}]
+    rowset = rows.station_information(message(information(stations)), NOW)
+    assert json.loads(rowset.part([0, 2])) == information([stations[0], stations[2]])
+
+
+def test_a_part_can_be_handled_again():
+    first = rows.station_information(message(information(STATIONS)), NOW)
+    again = rows.station_information(message(first.part([1])), NOW)
+    assert [row["station_id"] for row in again.rows] == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [({}, Reason.SCHEMA), ({"data": {"stations": {}}}, Reason.SCHEMA)],
+)
+def test_information_without_a_list_of_stations_is_poison(payload, reason):
+    assert reason_of(rows.station_information, message(information([]) | {"payload": payload})) is reason
+
+
+def test_an_absurd_number_of_stations_is_refused_before_it_is_read():
+    assert reason_of(rows.station_information, message(information([0] * 100_001))) is Reason.TOO_LARGE
+
+
+def test_an_ops_event_is_a_row():
+    event = {
+        "specversion": "1.0",
+        "id": "o-1",
+        "type": "feed.polled",
+        "source": "pmp-collector",
+        "subject": "velib",
+        "time": "2026-01-24T16:00:00Z",
+        "data": {"outcome": "unchanged"},
+    }
+    rowset = rows.ops_event(message(event), NOW)
+    assert rowset.table == "events"
+    assert rowset.rows == [
+        {
+            "event_id": "o-1",
+            "type": "feed.polled",
+            "source": "pmp-collector",
+            "subject": "velib",
+            "time": datetime(2026, 1, 24, 16, tzinfo=UTC),
+            "data": b'{"outcome": "unchanged"}',
+            "message_id": "7",
+            "publish_ts": PUBLISHED,
+        }
+    ]
+
+
+def test_an_ops_event_without_time_has_that_of_its_publish():
+    (row,) = rows.ops_event(message({"id": "o-1", "type": "feed.polled"}), NOW).rows
+    assert row["time"] == PUBLISHED
+
+
+def test_a_sole_row_stands_for_its_whole_message():
+    for given, build in [(message(EVENT), rows.sensor_event), (message(snapshot({})), rows.snapshot)]:
+        assert build(given, NOW).part([0]) == given.data
+
+
+@pytest.mark.parametrize(
+    ("route", "data"),
+    [
+        ("snapshots", snapshot({})),
+        ("station-information", information(STATIONS)),
+        ("sensor-events", EVENT),
+        ("ops-events", {"id": "o-1", "type": "feed.polled"}),
+        ("dead-letters", b""),
+    ],
+)
+def test_rows_fit_their_tables(route, data):
+    rowset = rows.BY_ROUTE[route](message(data), NOW)
+    columns = {column.name for column in table(rowset.table).columns}
+    stamp = {"ingest_ts": NOW} if "ingest_ts" in columns else {}
+    converter = RowConverter(table(rowset.table))
+    assert rowset.rows
+    assert all(converter.convert(row | stamp) for row in rowset.rows)
+    assert all(row.keys() | stamp.keys() == columns for row in rowset.rows)
+
+
+def test_every_topic_has_a_route():
+    assert rows.BY_ROUTE.keys() == TOPOLOGY.topics.keys()

@@ -1,0 +1,164 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pmp_schema.errors import PoisonMessage, Reason
+from pmp_schema.timestamps import (
+    check_range,
+    has_partition,
+    in_range,
+    parse_age,
+    parse_instant,
+)
+
+AT = datetime(2025, 10, 18, 16, 24, 11, tzinfo=UTC)
+EPOCH_S = int(AT.timestamp())
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        EPOCH_S,
+        float(EPOCH_S),
+        str(EPOCH_S),
+        f" {EPOCH_S}.0 ",
+        EPOCH_S * 1000,
+        str(EPOCH_S * 1000),
+        "2025-10-18T16:24:11Z",
+        "2025-10-18t16:24:11z",
+        "2025-10-18T18:24:11+02:00",
+        "2025-10-18T18:24:11+0200",
+        "2025-10-18T18:24:11+02",
+        "2025-10-18 16:24:11",
+        "2025-10-18 16:24:11 UTC",
+        "2025-10-18T16:24:11",
+    ],
+)
+def test_every_way_to_write_an_instant_is_read(written):
+    assert parse_instant(written) == AT
+    assert parse_instant(written).tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2026-02-22T09:38:50.7982947+01:00", datetime(2026, 2, 22, 8, 38, 50, 798294, tzinfo=UTC)),
+        ("2026-02-22T09:38:50.5Z", datetime(2026, 2, 22, 9, 38, 50, 500000, tzinfo=UTC)),
+        ("2026-02-22T09:38:50.123456789Z", datetime(2026, 2, 22, 9, 38, 50, 123456, tzinfo=UTC)),
+        ("2026-02-22T09:38Z", datetime(2026, 2, 22, 9, 38, tzinfo=UTC)),
+        ("2025-10-18", datetime(2025, 10, 18, tzinfo=UTC)),
+        (1760804651.25, datetime(2025, 10, 18, 16, 24, 11, 250000, tzinfo=UTC)),
+        (0, datetime(1970, 1, 1, tzinfo=UTC)),
+        (-1, datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ("20251018", datetime(1970, 8, 23, 9, 16, 58, tzinfo=UTC)),
+    ],
+)
+def test_fractions_dates_and_digits_have_one_meaning(written, read):
+    assert parse_instant(written) == read
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        True,
+        False,
+        None,
+        [],
+        {},
+        float("nan"),
+        float("inf"),
+        -float("inf"),
+        2**70,
+        -(2**70),
+        1e300,
+        10**14,
+        -(10**14),
+        -99_999_999_999,
+        "",
+        "   ",
+        "nan",
+        "inf",
+        "1_760_804_651",
+        "1e9",
+        "yesterday",
+        "2025-13-01T00:00:00Z",
+        "2025-02-30",
+        "2025-10-18T25:00:00Z",
+        "2025-10-18x16:24:11",
+        "2025-W42-6",
+        "10000-01-01T00:00:00Z",
+        "0000-01-01",
+        "0001-01-01T00:00:00+01:00",
+        "9999-12-31T23:59:59-01:00",
+        "2025-10-18T16:24:11+25:00",
+        "٢٠٢٥-10-18",
+        "1760804651" * 600,
+    ],
+)
+def test_what_is_no_instant_is_a_value_error(written):
+    with pytest.raises(ValueError):  # noqa: PT011 - datetime words the message in some cases
+        parse_instant(written)
+
+
+@given(st.one_of(st.text(), st.floats(), st.integers(), st.booleans(), st.none(), st.binary()))
+def test_any_value_is_an_aware_instant_or_a_value_error(value):
+    try:
+        at = parse_instant(value)
+    except ValueError:
+        return
+    assert at.utcoffset() == timedelta(0)
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_an_instant_written_as_rfc_3339_comes_back(at):
+    assert parse_instant(at.isoformat()) == at
+
+
+@pytest.mark.parametrize(
+    ("at", "inside"),
+    [
+        (datetime(2000, 1, 1, tzinfo=UTC), True),
+        (datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC), False),
+        (NOW + timedelta(days=1), True),
+        (NOW + timedelta(days=1, seconds=1), False),
+    ],
+)
+def test_live_data_lies_between_2000_and_tomorrow(at, inside):
+    assert in_range(at, NOW) is inside
+    if inside:
+        check_range(at, NOW)
+    else:
+        with pytest.raises(PoisonMessage) as caught:
+            check_range(at, NOW)
+        assert caught.value.reason is Reason.TIMESTAMP_OUT_OF_RANGE
+
+
+@pytest.mark.parametrize(
+    ("written", "minutes"), [("90m", 90), ("1.5h", 90), ("24h", 24 * 60), ("7d", 7 * 24 * 60), ("0m", 0)]
+)
+def test_an_age_is_a_number_of_minutes_hours_or_days(written, minutes):
+    assert parse_age(written) == timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    "written", ["", "90", "h", "-5m", "+5m", "1x", "1.h", ".5h", "1 h", "nanh", "1h30m", "\u0661h"]
+)
+def test_what_is_no_age_is_refused(written):
+    with pytest.raises(ValueError, match="no length of time"):
+        parse_age(written)
+
+
+@pytest.mark.parametrize(
+    ("at", "now", "has"),
+    [
+        (NOW - timedelta(days=3640), NOW, True),
+        (NOW - timedelta(days=3640, seconds=1), NOW, False),
+        (NOW + timedelta(days=1, seconds=1), NOW, False),
+        (datetime(1999, 12, 31, tzinfo=UTC), datetime(2005, 1, 1, tzinfo=UTC), False),
+    ],
+)
+def test_a_partition_is_of_the_last_ten_years(at, now, has):
+    assert has_partition(at, now) is has
