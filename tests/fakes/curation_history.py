@@ -13,6 +13,7 @@ from pmp_curation.history import BEGIN, END, Missing
 from pmp_curation.outcomes import Outcome
 from pmp_schema import events
 from pmp_schema.message import Message
+from pmp_schema.timestamps import format_timestamp
 
 ACCEPTED = {"ok", "unchanged"}
 
@@ -43,7 +44,7 @@ def message(
             ),
             "ce-cityid": "paris",
             "feed-time-source": "last_updated",
-            "fetch-finished": events.rfc3339(feed_ts + timedelta(seconds=1)),
+            "fetch-finished": format_timestamp(feed_ts + timedelta(seconds=1)),
         },
         publish_ts=published_at,
         subscription="pmp-events-dataflow-sub",

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from pmp_runtime.pubsub.push import MESSAGE_PUBLISHED
-from pmp_schema.events import rfc3339
 from pmp_schema.message import Message
+from pmp_schema.timestamps import format_timestamp
 
 Request = tuple[dict[str, str], bytes]
 
@@ -22,7 +22,7 @@ def _document(message: Message) -> dict[str, Any]:
     if message.attributes:
         inner["attributes"] = dict(message.attributes)
     if message.publish_ts is not None:
-        inner["publishTime"] = rfc3339(message.publish_ts)
+        inner["publishTime"] = format_timestamp(message.publish_ts)
     document: dict[str, Any] = {"message": inner}
     if message.subscription is not None:
         document["subscription"] = f"projects/{_PROJECT}/subscriptions/{message.subscription}"
@@ -44,7 +44,7 @@ def unwrapped(message: Message) -> Request:
         "X-Goog-Pubsub-Message-Id": message.message_id,
     }
     if message.publish_ts is not None:
-        headers["X-Goog-Pubsub-Publish-Time"] = rfc3339(message.publish_ts)
+        headers["X-Goog-Pubsub-Publish-Time"] = format_timestamp(message.publish_ts)
     if message.subscription is not None:
         headers["X-Goog-Pubsub-Subscription-Name"] = (
             f"projects/{_PROJECT}/subscriptions/{message.subscription}"

@@ -21,7 +21,7 @@ from pmp_beam.settings import Settings
 from pmp_beam.station_features import command as station_features
 from pmp_runtime import logs
 from pmp_runtime.config import ConfigError
-from pmp_schema.timestamps import parse_instant
+from pmp_schema.timestamps import parse_timestamp
 from pmp_schema.topology import TOPOLOGY
 
 
@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     curate = pipelines.add_parser("curate_status", help="snapshots to history and derived rides (streaming)")
     curate.add_argument(
         "--backfill-since",
-        type=parse_instant,
+        type=parse_timestamp,
         metavar="TIME",
         help="curate what was ingested since then and is not curated yet, and end (RFC 3339)",
     )

@@ -17,6 +17,7 @@ from pmp_collector.snapshots import snapshot
 from pmp_runtime.pubsub.publisher import Publisher
 from pmp_schema import events
 from pmp_schema.errors import PoisonMessage, PublishFailed
+from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import TOPOLOGY, Topic
 
 logger = logging.getLogger(__name__)
@@ -202,7 +203,7 @@ class Poller:
             stations=taken.stations,
             bytes=len(body),
             message_id=message_id,
-            feed_ts=events.rfc3339(taken.feed_at),
+            feed_ts=format_timestamp(taken.feed_at),
         )
 
 

@@ -12,6 +12,7 @@ import msgspec
 from pmp_collector.sensors import Pace, Sparse, Steady, paced, sensor_events
 from pmp_runtime.pubsub.publisher import Outgoing, Publisher
 from pmp_schema.events import cloudevent_attributes
+from pmp_schema.timestamps import parse_timestamp
 from pmp_schema.topology import Topic
 
 EVENT_TYPE: Final = "sensor_event"
@@ -121,6 +122,6 @@ def _message(event: dict[str, Any]) -> Outgoing:
         event_id=event["event_id"],
         event_type=EVENT_TYPE,
         source="simulator",
-        time=datetime.fromisoformat(event["ts_iso"]),
+        time=parse_timestamp(event["ts_iso"]),
     )
     return Outgoing(msgspec.json.encode(event), attributes)

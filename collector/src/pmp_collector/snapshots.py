@@ -10,6 +10,7 @@ from pmp_runtime.pubsub.publisher import Outgoing
 from pmp_schema import events, gbfs
 from pmp_schema.dead_letters import truncate
 from pmp_schema.errors import PoisonMessage, Reason
+from pmp_schema.timestamps import format_timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,8 @@ def _provenance(fetched: Fetched, feed_time_source: str) -> dict[str, str]:
     given = {
         "feed-url": fetched.url,
         "feed-time-source": feed_time_source,
-        "fetch-started": events.rfc3339(fetched.started_at),
-        "fetch-finished": events.rfc3339(fetched.finished_at),
+        "fetch-started": format_timestamp(fetched.started_at),
+        "fetch-finished": format_timestamp(fetched.finished_at),
         "http-etag": fetched.headers.get("etag"),
         "http-last-modified": fetched.headers.get("last-modified"),
     }

@@ -16,6 +16,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import SCHEDULE_TIME_HEADER, Schedule
 from pmpctl.errors import CommandError
 
@@ -41,7 +42,7 @@ def trigger(schedule: Schedule) -> BaseTrigger:
 def call(client: httpx.Client, schedule: Schedule, base_url: str, now: Callable[[], datetime]) -> None:
     """One timed request; its outcome is a log line and never an exception."""
     fields = {"schedule": schedule.id, "path": schedule.path}
-    headers = {SCHEDULE_TIME_HEADER: now().strftime("%Y-%m-%dT%H:%M:%SZ")}
+    headers = {SCHEDULE_TIME_HEADER: format_timestamp(now().replace(microsecond=0))}
     began = time.monotonic()
     try:
         answer = client.request(

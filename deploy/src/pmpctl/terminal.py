@@ -18,7 +18,7 @@ from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 from rich.text import Text
 
-from pmp_schema.events import rfc3339
+from pmp_schema.timestamps import format_timestamp
 from pmpctl.errors import CommandError
 
 PIPE_COLUMNS: Final = 200
@@ -157,5 +157,5 @@ def _finite(value: Any) -> Any:
 
 def _plain(value: Any) -> str:
     if isinstance(value, datetime):
-        return rfc3339(value)
+        return format_timestamp(value)
     return b64encode(value).decode() if isinstance(value, bytes) else str(value)

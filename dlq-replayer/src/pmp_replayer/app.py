@@ -16,7 +16,7 @@ from pmp_replayer.criteria import ReplayRequest
 from pmp_replayer.reconciliation import parse_since
 from pmp_replayer.report import Counts
 from pmp_runtime.http.service import create_service, error, read_body, unavailable
-from pmp_schema import timestamps as instants
+from pmp_schema import timestamps
 from pmp_schema.errors import RetryableError
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def create_app(
     def dead_letters() -> ResponseReturnValue:
         try:
             query = msgspec.convert(request.args.to_dict(), ListQuery, strict=False)
-            since = instants.parse_since(query.since, now()) if query.since else None
+            since = timestamps.parse_since(query.since, now()) if query.since else None
         except ValueError as cause:
             return error(400, "bad_request", str(cause))
         found = table.list(

@@ -18,7 +18,7 @@ from pmp_replayer.reconciliation import (
 )
 from pmp_runtime.pubsub.publisher import Outgoing, Publisher, ops_event
 from pmp_schema.errors import PublishFailed
-from pmp_schema.events import rfc3339
+from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import TOPOLOGY
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Findings:
 
     def as_json(self) -> dict[str, Any]:
         told: dict[str, Any] = {
-            "since": rfc3339(self.since),
+            "since": format_timestamp(self.since),
             "missing": self.missing,
             "hours": [verdict.as_json() for verdict in self.verdicts],
         }
@@ -116,7 +116,11 @@ class Reconciliation:
         for verdict in found.closed:
             if verdict.missing:
                 hour = verdict.hour
-                fields = {"topic": hour.topic, "hour": rfc3339(hour.hour), "missing": verdict.missing}
+                fields = {
+                    "topic": hour.topic,
+                    "hour": format_timestamp(hour.hour),
+                    "missing": verdict.missing,
+                }
                 logger.error("messages.missing", extra=fields)
         try:
             self._publisher.publish(OPS_EVENTS, self._events(found))
@@ -137,8 +141,8 @@ class Reconciliation:
                     "hours": len(verdicts),
                     "missing": sum(verdict.missing for verdict in verdicts),
                     "surplus": sum(verdict.surplus for verdict in verdicts),
-                    "since": rfc3339(found.since),
-                    "until": rfc3339(found.until),
+                    "since": format_timestamp(found.since),
+                    "until": format_timestamp(found.until),
                 },
             )
             for topic, verdicts in by_topic.items()

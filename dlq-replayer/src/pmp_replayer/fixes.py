@@ -16,9 +16,9 @@ import msgspec
 
 from pmp_replayer.path import Key, Path, parse_path, spell
 from pmp_schema.errors import PoisonMessage
-from pmp_schema.events import gunzip, rfc3339
+from pmp_schema.events import gunzip
 from pmp_schema.gbfs import decode_json
-from pmp_schema.timestamps import parse_instant
+from pmp_schema.timestamps import format_timestamp, parse_timestamp
 
 MAX_MESSAGE_BYTES: Final = 10_000_000  # https://cloud.google.com/pubsub/quotas
 EXCERPT: Final = 200
@@ -177,7 +177,7 @@ _CASTS: Final[Mapping[str, Any]] = {
     "number": _number,
     "string": _string,
     "boolean": _boolean,
-    "timestamp": lambda value: rfc3339(parse_instant(value)),
+    "timestamp": lambda value: format_timestamp(parse_timestamp(value)),
 }
 
 

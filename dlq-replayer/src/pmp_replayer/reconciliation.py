@@ -11,8 +11,8 @@ from enum import StrEnum
 from itertools import groupby, pairwise
 from typing import Any, Final
 
-from pmp_schema import timestamps as instants
-from pmp_schema.events import rfc3339
+from pmp_schema import timestamps
+from pmp_schema.timestamps import format_timestamp
 
 HOUR: Final = timedelta(hours=1)
 # After its end an hour stays open this long: messages are on their way and counts are announced once a minute.
@@ -71,7 +71,7 @@ class Repeat:
     published_again: bool
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"publish_ts": rfc3339(self.publish_ts)}
+        return asdict(self) | {"publish_ts": format_timestamp(self.publish_ts)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class Verdict:
     def as_json(self) -> dict[str, Any]:
         numbers = {name: value for name, value in asdict(self.hour).items() if name != "edge"}
         difference = {"missing": self.missing, "surplus": self.surplus, "status": str(self.status)}
-        return {**numbers, "hour": rfc3339(self.hour.hour), **difference}
+        return {**numbers, "hour": format_timestamp(self.hour.hour), **difference}
 
 
 def parse_since(text: str, now: datetime) -> datetime:
@@ -101,7 +101,7 @@ def parse_since(text: str, now: datetime) -> datetime:
         ValueError: neither, or not in the past.
     """
     try:
-        at = instants.parse_since(text, now)
+        at = timestamps.parse_since(text, now)
     except ValueError as error:
         raise ValueError(f"since {text}: must be like 90m, 24h, 7d or 2026-01-24T16:00:00Z") from error
     if at >= now:

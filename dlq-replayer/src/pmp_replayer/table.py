@@ -11,8 +11,7 @@ from google.cloud import bigquery
 from pmp_replayer.criteria import ReplayRequest
 from pmp_replayer.letter import Letter, attributes, from_row
 from pmp_runtime.bigquery.queries import PAGE_ROWS, Queries
-from pmp_schema.events import rfc3339
-from pmp_schema.timestamps import EARLIEST
+from pmp_schema.timestamps import EARLIEST, format_timestamp
 
 ASK_S: Final = 5.0  # between two questions for what came back
 CLOCK_SKEW: Final = timedelta(minutes=1)
@@ -157,5 +156,7 @@ class Returns:
 
 
 def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in row.items()}
+    plain = {
+        name: format_timestamp(value) if isinstance(value, datetime) else value for name, value in row.items()
+    }
     return plain | {"attributes": attributes(row)}

@@ -20,7 +20,7 @@ from pmp_launcher.warehouse import BigQueryWarehouse
 from pmp_runtime import logs
 from pmp_runtime.bigquery.queries import query_client
 from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
-from pmp_schema.timestamps import parse_instant
+from pmp_schema.timestamps import parse_timestamp
 
 
 def _now() -> datetime:
@@ -83,7 +83,7 @@ def _compute(config: Config, args: argparse.Namespace) -> int:
 
 
 def _instant(text: str) -> datetime:
-    return parse_instant(text).astimezone(UTC)
+    return parse_timestamp(text).astimezone(UTC)
 
 
 def _parser() -> argparse.ArgumentParser:

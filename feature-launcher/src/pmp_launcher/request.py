@@ -8,7 +8,7 @@ import msgspec
 
 from pmp_launcher.run import Engine, Wanted
 from pmp_schema.features import default_known_at
-from pmp_schema.timestamps import EARLIEST, parse_instant
+from pmp_schema.timestamps import EARLIEST, parse_timestamp
 from pmp_schema.topology import SCHEDULE_TIME_HEADER
 
 CLOCK_SLACK: Final = timedelta(minutes=1)
@@ -73,7 +73,7 @@ def _as_of(request: RunRequest, schedule_time: str | None, now: datetime) -> dat
 
 def _instant(name: str, value: str | float) -> datetime:
     try:
-        at = parse_instant(value).astimezone(UTC)
+        at = parse_timestamp(value).astimezone(UTC)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     if at < EARLIEST:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol, Self
 
-from pmp_schema.events import rfc3339
+from pmp_schema.timestamps import format_timestamp
 
 _RUN_ID: Final = re.compile(r"features-(sql|beam)-(\d{8}t\d{6})(\d{6})?z", re.ASCII)
 _ATTEMPT_ID: Final = re.compile(r"(.+)-([1-9]\d{0,8})", re.ASCII)
@@ -105,15 +105,15 @@ class Run:
         """For an answer; what is not known is left out."""
         values = {
             "run_id": self.run_id,
-            "as_of": rfc3339(self.wanted.as_of),
+            "as_of": format_timestamp(self.wanted.as_of),
             "engine": str(self.wanted.engine),
             "status": str(self.status),
-            "known_at": rfc3339(self.wanted.known_at),
+            "known_at": format_timestamp(self.wanted.known_at),
             "executor": self.executor,
             "attempt": self.attempt,
-            "requested_at": rfc3339(self.requested_at),
-            "started_at": rfc3339(self.started_at) if self.started_at else None,
-            "finished_at": rfc3339(self.finished_at) if self.finished_at else None,
+            "requested_at": format_timestamp(self.requested_at),
+            "started_at": format_timestamp(self.started_at) if self.started_at else None,
+            "finished_at": format_timestamp(self.finished_at) if self.finished_at else None,
             "rows": self.rows,
             "error": self.error,
         }

@@ -11,7 +11,7 @@ from datetime import datetime
 from pmp_launcher.run import Run, Status
 from pmp_runtime.pubsub.publisher import Outgoing, Publisher, ops_event
 from pmp_schema.errors import PublishFailed
-from pmp_schema.events import rfc3339
+from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import TOPOLOGY
 
 logger = logging.getLogger(__name__)
@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 def transition(run: Run, status: Status, at: datetime) -> Outgoing:
     """`feature_run.<status>` of an attempt; subject is the run."""
     data = {
-        "as_of": rfc3339(run.wanted.as_of),
-        "known_at": rfc3339(run.wanted.known_at),
+        "as_of": format_timestamp(run.wanted.as_of),
+        "known_at": format_timestamp(run.wanted.known_at),
         "engine": str(run.wanted.engine),
         "executor": run.executor,
         "attempt": run.attempt,

@@ -2,11 +2,11 @@
 
 import heapq
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import count
 from typing import Any, Final
 
-from pmp_schema.timestamps import EPOCH
+from pmp_schema.timestamps import from_micros, to_micros
 
 DAY_US: Final = 86_400_000_000
 MINUTE_US: Final = 60_000_000
@@ -20,13 +20,13 @@ class Timeline:
     """
 
     def __init__(self, start_at: datetime) -> None:
-        self._now_us = _microseconds(start_at)
+        self._now_us = to_micros(start_at)
         self._tickets = count()  # two calls at one instant are made in the order in which they were planned
         self._queue: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
 
     @property
     def now(self) -> datetime:
-        return EPOCH + timedelta(microseconds=self._now_us)
+        return from_micros(self._now_us)
 
     def schedule(self, delay_us: int, happen: Callable[..., None], *arguments: Any) -> None:
         at_us = self._now_us + max(1, delay_us)
@@ -38,7 +38,7 @@ class Timeline:
         Raises:
             ValueError: `at` is before `now`.
         """
-        until_us = _microseconds(at)
+        until_us = to_micros(at)
         if until_us < self._now_us:
             raise ValueError(
                 f"simulated time is {self.now.isoformat()} and cannot go back to {at.isoformat()}"
@@ -47,7 +47,3 @@ class Timeline:
             self._now_us, _, happen, arguments = heapq.heappop(self._queue)
             happen(*arguments)
         self._now_us = until_us
-
-
-def _microseconds(at: datetime) -> int:
-    return (at - EPOCH) // timedelta(microseconds=1)

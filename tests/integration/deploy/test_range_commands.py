@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from pmp_launcher.sql_engine import script
 from pmp_launcher.warehouse import BigQueryWarehouse
 from pmp_runtime.bigquery.queries import query_client
-from pmp_schema.events import rfc3339
 from pmp_schema.features import FeatureTables, catalogue
 from pmp_schema.tables import table
+from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.features import range_commands
 from pmpctl.project.warehouse import prepare_warehouse
@@ -56,7 +56,12 @@ class Project:
         self.tell(run_id, AS_OF, known_at)
 
     def tell(self, run_id, as_of, known_at, status="succeeded"):
-        data = {"as_of": rfc3339(as_of), "known_at": rfc3339(known_at), "engine": "sql", "executor": "local"}
+        data = {
+            "as_of": format_timestamp(as_of),
+            "known_at": format_timestamp(known_at),
+            "engine": "sql",
+            "executor": "local",
+        }
         event = {
             "event_id": f"{run_id}-{status}",
             "type": f"feature_run.{status}",
@@ -118,8 +123,8 @@ def approx(wide):
 
 def test_a_training_set_holds_nothing_that_became_known_later(project, pmpctl, tmp_path):
     path = tmp_path / "set.parquet"
-    options = ("export", "--as-of", rfc3339(AS_OF), "--output", str(path))
-    bound = ("--known-at", rfc3339(KNOWN_AT))
+    options = ("export", "--as-of", format_timestamp(AS_OF), "--output", str(path))
+    bound = ("--known-at", format_timestamp(KNOWN_AT))
     strict, all_known = expected_set(KNOWN_AT), expected_set(LATER)
     assert strict != all_known, "the scenario has late events"
 
@@ -132,7 +137,7 @@ def test_a_training_set_holds_nothing_that_became_known_later(project, pmpctl, t
     code, _, refusal = pmpctl(*options, *bound)
     assert (code, str(refusal)) == (
         1,
-        f"rows may know more than is asked for: {rfc3339(AS_OF)} (known at {rfc3339(LATER)})",
+        f"rows may know more than is asked for: {format_timestamp(AS_OF)} (known at {format_timestamp(LATER)})",
     )
     assert path.read_bytes() == before
 
@@ -151,11 +156,19 @@ def test_a_backfill_asks_for_what_is_not_there_and_tells_what_failed(project, pm
     times = [AS_OF - n * DAY for n in (402, 401, 400)]
     ids = [f"features-sql-{n}" for n in range(3)]
     project.tell(ids[0], times[0], times[0] + timedelta(minutes=4))
-    options = ("backfill", "--from", rfc3339(times[0]), "--to", rfc3339(times[2]), "--every", "1d")
+    options = (
+        "backfill",
+        "--from",
+        format_timestamp(times[0]),
+        "--to",
+        format_timestamp(times[2]),
+        "--every",
+        "1d",
+    )
     options = (*options, "--known-at-delay", "5m", "--engine", "sql")
 
     def run(n, status, **more):
-        known_at = rfc3339(times[n] + timedelta(minutes=5))
+        known_at = format_timestamp(times[n] + timedelta(minutes=5))
         return {"run_id": ids[n], "status": status, "known_at": known_at, **more}
 
     with json_server() as launcher:
@@ -171,13 +184,13 @@ def test_a_backfill_asks_for_what_is_not_there_and_tells_what_failed(project, pm
             "times": 3,
             "there": 1,
             "filled": 1,
-            "failed": [{"as_of": rfc3339(times[2]), "run_id": ids[2], "error": "killed"}],
+            "failed": [{"as_of": format_timestamp(times[2]), "run_id": ids[2], "error": "killed"}],
             "later": [],
         }
         assert (code, json.loads(out)) == (1, report)
         asked = [json.loads(seen.body) for seen in launcher.seen if seen.method == "POST"]
-        assert [one["as_of"] for one in asked] == [rfc3339(times[n]) for n in (1, 2, 2, 2)]
-        assert {one["known_at"] for one in asked[:1]} == {rfc3339(times[1] + timedelta(minutes=5))}
+        assert [one["as_of"] for one in asked] == [format_timestamp(times[n]) for n in (1, 2, 2, 2)]
+        assert {one["known_at"] for one in asked[:1]} == {format_timestamp(times[1] + timedelta(minutes=5))}
 
         project.tell(ids[1], times[1], times[1] + timedelta(minutes=5))
         launcher.seen.clear()
@@ -191,13 +204,13 @@ def test_a_backfill_asks_for_what_is_not_there_and_tells_what_failed(project, pm
         code, out, _ = pmpctl(*options[:-4], "--known-at-delay", "4m", "--json")
         assert (code, [one["as_of"] for one in json.loads(out)["later"]]) == (
             1,
-            [rfc3339(t) for t in times[1:]],
+            [format_timestamp(t) for t in times[1:]],
         )
         assert launcher.seen == []
 
 
 def test_ctrl_c_ends_the_backfill_and_the_runs_go_on(project, pmpctl, monkeypatch):
-    at = rfc3339(AS_OF - 300 * DAY)
+    at = format_timestamp(AS_OF - 300 * DAY)
 
     def stop(_):
         raise KeyboardInterrupt
@@ -219,7 +232,7 @@ def test_ctrl_c_ends_the_backfill_and_the_runs_go_on(project, pmpctl, monkeypatc
 
 def test_a_dry_run_only_tells_the_requests(pmpctl, monkeypatch):
     monkeypatch.setenv("LAUNCHER_URL", "http://127.0.0.1:9")
-    at = rfc3339(AS_OF - 200 * DAY)
+    at = format_timestamp(AS_OF - 200 * DAY)
     assert pmpctl("backfill", "--from", at, "--to", at, "--every", "30m", "--dry-run")[:2] == (
         0,
         f'POST http://127.0.0.1:9/runs {{"as_of":"{at}"}}\n',

@@ -56,12 +56,12 @@ def test_a_later_known_at_is_for_provisional_runs_only():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"as_of": "yesterday"}, "as_of: the text is no RFC 3339"),
+        ({"as_of": "yesterday"}, "as_of: the text is not an RFC 3339"),
         ({"as_of": True}, "as_of"),
         ({"as_of": "1999-12-31"}, "as_of: before 2000-01-01"),
         ({"as_of": "2026-01-24T16:05:00Z"}, "as_of: in the future"),
         ({"as_of": "9999-12-31T23:59:59-12:00"}, "as_of: the time is outside"),
-        ({"known_at": "?"}, "known_at: the text is no RFC 3339"),
+        ({"known_at": "?"}, "known_at: the text is not an RFC 3339"),
         ({"engine": "spark"}, "engine"),
         ({"asof": "2026-01-01"}, "asof"),
         ({"wait": "yes"}, "wait"),

@@ -24,7 +24,7 @@ from pmp_beam.station_features.work import MAX_SHARDS, MIN_SHARDS, Work
 from pmp_runtime import logs
 from pmp_runtime.config import ConfigError
 from pmp_schema.features import catalogue, default_known_at
-from pmp_schema.timestamps import parse_instant
+from pmp_schema.timestamps import format_timestamp, parse_timestamp
 
 NAME: Final = "station_features"
 TEST: Final = "test"
@@ -37,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--as-of",
         "--run-timestamp",
-        type=parse_instant,
+        type=parse_timestamp,
         metavar="TIME",
         help="end of every window, RFC 3339 or a date (default: now, to the minute)",
     )
     add(
         "--known-at",
-        type=parse_instant,
+        type=parse_timestamp,
         metavar="TIME",
         help="leave out what was ingested later (default: a minute ago)",
     )
@@ -139,7 +139,7 @@ def _run(args: argparse.Namespace, now: datetime) -> Run:
     known_at = args.known_at or settled
     if known_at > settled and not args.provisional:
         raise ConfigError(
-            f"--known-at {known_at.isoformat()}: events may still be added; wait, or say --provisional"
+            f"--known-at {format_timestamp(known_at)}: events may still be added; wait, or say --provisional"
         )
     as_of = args.as_of or now.replace(second=0, microsecond=0)
     process = uuid4().hex[:8]

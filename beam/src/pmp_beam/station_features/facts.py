@@ -1,7 +1,7 @@
 """What is known of some stations, as columns: their events up to as_of, and the daily counts of the closed days."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from pmp_beam.station_features.deliveries import TIME, is_first_delivery
 from pmp_beam.station_features.shards import Integers, codes
 from pmp_schema.features import Scope, Slot
 from pmp_schema.features.catalogue import Kind
-from pmp_schema.timestamps import EPOCH
+from pmp_schema.timestamps import EPOCH, duration_micros, to_micros
 
 Numbers = npt.NDArray[np.float64]
 KINDS: Final = ("pickup", "dropoff")
@@ -61,7 +61,7 @@ class Facts:
         """Positions of the events of a kind in any of the slots."""
         if slots not in self._within:
             inside = [
-                (self.age_us >= _microseconds(slot.newer)) & (self.age_us < _microseconds(slot.older))
+                (self.age_us >= duration_micros(slot.newer)) & (self.age_us < duration_micros(slot.older))
                 for slot in slots
             ]
             self._within[slots] = np.flatnonzero(np.logical_or.reduce(inside))
@@ -153,8 +153,4 @@ def _days(day: date) -> int:
 
 
 def _us(at: datetime) -> int:
-    return _microseconds(at - EPOCH)
-
-
-def _microseconds(length: timedelta) -> int:
-    return length // timedelta(microseconds=1)
+    return to_micros(at)

@@ -17,7 +17,7 @@ from apache_beam.transforms.combiners import ToListCombineFn
 from pmp_beam.station_features.deliveries import SCHEMA
 from pmp_beam.station_features.shards import unpack
 from pmp_schema.features import Scope
-from pmp_schema.timestamps import parse_instant
+from pmp_schema.timestamps import parse_timestamp
 
 UNKNOWN_CITY: Final = "unknown"
 
@@ -103,7 +103,7 @@ _ROWS: Final = pa.schema(
 
 
 def _row(event: FileEvent) -> dict[str, Any]:
-    ts = parse_instant(event.ts_iso).astimezone(UTC)
-    ingest_ts = ts if event.ingest_ts is None else parse_instant(event.ingest_ts).astimezone(UTC)
+    ts = parse_timestamp(event.ts_iso).astimezone(UTC)
+    ingest_ts = ts if event.ingest_ts is None else parse_timestamp(event.ingest_ts).astimezone(UTC)
     row = {name: getattr(event, name) for name in event.__struct_fields__}
     return row | {"ts_iso": ts, "event_date": ts.date(), "ingest_ts": ingest_ts}

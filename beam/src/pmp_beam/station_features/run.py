@@ -13,8 +13,8 @@ from pmp_beam.io.storage import once_per_process
 from pmp_beam.station_features.staging import merge_staged
 from pmp_beam.station_features.warehouse import WarehouseSource
 from pmp_runtime.pubsub.publisher import Outgoing, Publisher, PubSubPublisher, ops_event
-from pmp_schema.events import rfc3339
 from pmp_schema.features import FeatureTables, Warehouse
+from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import TOPOLOGY
 
 logger = logging.getLogger(__name__)
@@ -56,8 +56,8 @@ class Run:
     def event(self, status: Literal["started", "succeeded", "failed"], **data: Any) -> Outgoing:
         """What happened, as an operational event; the same id however often it is told, and by whom."""
         known: Mapping[str, Any] = {
-            "as_of": rfc3339(self.as_of),
-            "known_at": rfc3339(self.known_at),
+            "as_of": format_timestamp(self.as_of),
+            "known_at": format_timestamp(self.known_at),
             "engine": self.engine,
         }
         return ops_event(

@@ -10,6 +10,7 @@ from google.api_core.exceptions import RetryError
 
 from pmp_schema.features import FeatureTables, Parameter, Statement, Warehouse
 from pmp_schema.features.statements import count_station_features, merge_station_features
+from pmp_schema.timestamps import format_timestamp
 
 _VISIBLE_WITHIN_S: Final = 60.0
 _MERGES: Final = 2
@@ -49,7 +50,7 @@ def merge_staged(
     if staged:
         _merge(warehouse, tables, staging, as_of, staged)
     elif stored := _stored_rows(warehouse, tables, as_of):
-        raise EmptyRunError(f"no rows, but {stored} are stored for {as_of.isoformat()}")
+        raise EmptyRunError(f"no rows, but {stored} are stored for {format_timestamp(as_of)}")
     return staged
 
 
@@ -61,7 +62,7 @@ def _merge(warehouse: Warehouse, tables: FeatureTables, staging: str, as_of: dat
         warehouse.query(merge)
         if _stored_rows(warehouse, tables, as_of) <= staged:
             return
-    raise ContestedRunError(f"another attempt goes on merging rows of {as_of.isoformat()}")
+    raise ContestedRunError(f"another attempt goes on merging rows of {format_timestamp(as_of)}")
 
 
 def staged_keys(warehouse: Warehouse, staging: str, as_of: datetime) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pmp_schema.events import rfc3339
+from pmp_schema.timestamps import format_timestamp
 from pmpctl.ages import begin
 from pmpctl.dead_letters import reconciliation
 from pmpctl.dead_letters import replay as replayer
@@ -51,7 +51,7 @@ def dead_letters(
     target: TargetOption = Target.LOCAL,
 ) -> None:
     """Lists dead letters, newest first."""
-    at = None if since is None else rfc3339(begin(since, datetime.now(UTC)))
+    at = None if since is None else format_timestamp(begin(since, datetime.now(UTC)))
     given = {"reason": reason, "source_topic": source_topic, "since": at}
     filters = {name: value for name, value in given.items() if value is not None} | {"limit": str(limit)}
     session = open_session(context, target)

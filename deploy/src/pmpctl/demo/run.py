@@ -17,7 +17,7 @@ from rich.console import Console
 
 from pmp_schema import gbfs, tables
 from pmp_schema.errors import RetryableError
-from pmp_schema.events import rfc3339
+from pmp_schema.timestamps import format_timestamp
 from pmpctl.collector.requests import results
 from pmpctl.demo.exhibits import EXHIBITS, counts_table, exhibit_table
 from pmpctl.demo.landed import Landed, Published
@@ -201,7 +201,7 @@ def _collect(
 
 def _compute_features(stack: Stack) -> None:
     """Asks for the features of now; provisional, because the demo's events are younger than a minute."""
-    now = rfc3339(datetime.now(UTC))
+    now = format_timestamp(datetime.now(UTC))
     wanted = {"as_of": now, "known_at": now, "provisional": True, "wait": True}
     with httpx.Client(
         base_url=stack.variables["LAUNCHER_URL"], timeout=FEATURES_TIMEOUT_S, trust_env=False

@@ -8,8 +8,7 @@ from typing import Any, Final, Protocol
 
 from rich.table import Table
 
-from pmp_schema.events import rfc3339
-from pmp_schema.timestamps import parse_instant
+from pmp_schema.timestamps import format_timestamp, parse_timestamp
 from pmpctl.calls import Request
 from pmpctl.features import requests
 from pmpctl.features.times import KnownAt
@@ -51,8 +50,8 @@ class CalledLauncher:
         bound = self._known_at.bound(as_of)
         return requests.run_request(
             self._session.url("launcher"),
-            as_of=rfc3339(as_of),
-            known_at=None if bound is None else rfc3339(bound),
+            as_of=format_timestamp(as_of),
+            known_at=None if bound is None else format_timestamp(bound),
             engine=self._engine,
         )
 
@@ -134,7 +133,7 @@ class Report:
             self.failed[as_of] = run
             return
         self.filled += 1
-        self.compare(as_of, parse_instant(run["known_at"]))
+        self.compare(as_of, parse_timestamp(run["known_at"]))
 
     def compare(self, as_of: datetime, known_at: datetime) -> None:
         """Notes rows that may know more than was asked for."""
@@ -147,10 +146,13 @@ class Report:
             "there": self.there,
             "filled": self.filled,
             "failed": [
-                {"as_of": rfc3339(as_of), "run_id": run["run_id"], "error": run.get("error")}
+                {"as_of": format_timestamp(as_of), "run_id": run["run_id"], "error": run.get("error")}
                 for as_of, run in self.failed.items()
             ],
-            "later": [{"as_of": rfc3339(as_of), "known_at": rfc3339(at)} for as_of, at in self.later.items()],
+            "later": [
+                {"as_of": format_timestamp(as_of), "known_at": format_timestamp(at)}
+                for as_of, at in self.later.items()
+            ],
         }
 
     def __str__(self) -> str:
@@ -166,8 +168,11 @@ def problems_table(report: Report) -> Table:
     table = Table("as_of", "problem")
     for as_of, run in report.failed.items():
         table.add_row(
-            rfc3339(as_of), cell(f"{run['run_id']} failed: {run.get('error', 'it does not say why')}")
+            format_timestamp(as_of),
+            cell(f"{run['run_id']} failed: {run.get('error', 'it does not say why')}"),
         )
     for as_of, known_at in report.later.items():
-        table.add_row(rfc3339(as_of), f"its rows were made with what was known at {rfc3339(known_at)}")
+        table.add_row(
+            format_timestamp(as_of), f"its rows were made with what was known at {format_timestamp(known_at)}"
+        )
     return table

@@ -10,7 +10,7 @@ from typing import Any, Final
 from google.cloud import bigquery
 
 from pmp_runtime.bigquery.queries import statement, transient
-from pmp_schema.events import rfc3339
+from pmp_schema.timestamps import format_timestamp
 from pmpctl.errors import CommandError
 from pmpctl.features.files import Column, Format, Page, RowFile, new_file, open_rows
 from pmpctl.features.times import KnownAt
@@ -122,11 +122,11 @@ def check(times: Sequence[datetime], known: Filled, known_at: KnownAt) -> None:
     Raises:
         CommandError: names the first ones of those that are not so.
     """
-    absent = [rfc3339(as_of) for as_of in times if as_of not in known]
+    absent = [format_timestamp(as_of) for as_of in times if as_of not in known]
     if absent:
         raise CommandError(f"no run has succeeded for {_some(absent)}; `pmpctl features backfill` fills them")
     later = [
-        f"{rfc3339(as_of)} (known at {rfc3339(known[as_of])})"
+        f"{format_timestamp(as_of)} (known at {format_timestamp(known[as_of])})"
         for as_of in times
         if not known_at.allows(as_of, known[as_of])
     ]

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from pmp_schema.events import rfc3339
+from pmp_schema.timestamps import format_timestamp
 from pmpctl.errors import CommandError
 
 NAME: Final = "station_features"
@@ -90,7 +90,7 @@ def _open_csv(path: Path, columns: Sequence[Column]) -> Iterator[_Csv]:
 
 
 def _text(value: Any) -> Any:
-    return rfc3339(value) if isinstance(value, datetime) else value
+    return format_timestamp(value) if isinstance(value, datetime) else value
 
 
 class _Parquet:

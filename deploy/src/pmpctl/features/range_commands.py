@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pmp_schema.events import rfc3339
+from pmp_schema.timestamps import format_timestamp
 from pmpctl.errors import CommandError
 from pmpctl.features import backfill as filling
 from pmpctl.features.files import Format, destination
@@ -106,7 +106,7 @@ def _fill(
         try:
             for as_of, run in filling.fill(todo, launcher, at_once=at_once, pause=session.pause):
                 report.add(as_of, run)
-                bar.update(task, advance=1, description=rfc3339(as_of))
+                bar.update(task, advance=1, description=format_timestamp(as_of))
         except KeyboardInterrupt:
             return INTERRUPTED
         except CommandError as error:

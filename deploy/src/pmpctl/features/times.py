@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
-from pmp_schema.events import rfc3339
 from pmp_schema.features import default_known_at
-from pmp_schema.timestamps import parse_age, parse_instant
+from pmp_schema.timestamps import format_timestamp, parse_age, parse_timestamp
 from pmpctl.errors import CommandError
 
 MOST_TIMES: Final = 100_000
@@ -54,7 +53,7 @@ def parse_time(option: str, text: str) -> datetime:
         CommandError: it is none.
     """
     try:
-        return parse_instant(text).astimezone(UTC)
+        return parse_timestamp(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise CommandError(f"{option} {text}: a time such as 2025-11-16T02:15:00Z") from None
 
@@ -97,8 +96,10 @@ def check_settled(times: tuple[datetime, ...], known_at: KnownAt, now: datetime)
         CommandError: a time is in the future, or what is known for it is.
     """
     if max(times) > now:
-        raise CommandError(f"{rfc3339(max(times))} is in the future")
+        raise CommandError(f"{format_timestamp(max(times))} is in the future")
     bounds = (known_at.bound(as_of) for as_of in times)
     latest = max((bound for bound in bounds if bound is not None), default=None)
     if latest is not None and latest > default_known_at(now):
-        raise CommandError(f"known at {rfc3339(latest)}: events may still arrive until a minute after that")
+        raise CommandError(
+            f"known at {format_timestamp(latest)}: events may still arrive until a minute after that"
+        )

@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from pmp_launcher.cloud.executor import Progress
 from pmp_launcher.run import Run, Status
 from pmp_schema.errors import RetryableError
-from pmp_schema.events import rfc3339
+from pmp_schema.timestamps import format_timestamp
 
 _FAILURES: Final = (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError)
 _TRANSIENT: Final = (
@@ -114,8 +114,8 @@ def _at(time: Any) -> datetime | None:
 
 def _arguments(run: Run, deadline_s: float) -> list[str]:
     return [
-        f"--as-of={rfc3339(run.wanted.as_of)}",
-        f"--known-at={rfc3339(run.wanted.known_at)}",
+        f"--as-of={format_timestamp(run.wanted.as_of)}",
+        f"--known-at={format_timestamp(run.wanted.known_at)}",
         "--provisional",  # whether it may be is settled: the request was taken
         _run_id(run),
         # Cloud Run ends who waits for the job at Dataflow, not the job.

@@ -19,7 +19,7 @@ from pmp_launcher.cloud.jobs import Jobs
 from pmp_launcher.run import Launch, Run, Status, Wanted, attempt_id
 from pmp_schema.errors import RetryableError
 from pmp_schema.features import Statement
-from pmp_schema.timestamps import EPOCH
+from pmp_schema.timestamps import from_micros, to_micros
 
 # For closing the days and submitting, in which every call is bounded.
 SUBMITTED_WITHIN: Final = timedelta(minutes=5)
@@ -114,7 +114,7 @@ class ClaimedExecutor:
     def _claim(self, wanted: Wanted, attempt: int) -> bool:
         """Whether the attempt is this call's own."""
         owner = uuid4().hex
-        labels = {"owner": owner, "known_at_us": str((wanted.known_at - EPOCH) // timedelta(microseconds=1))}
+        labels = {"owner": owner, "known_at_us": str(to_micros(wanted.known_at))}
         job_id = attempt_id(wanted.run_id, attempt)
         if self._jobs.insert(job_id, _CLAIM, labels=labels):
             return True
@@ -140,7 +140,7 @@ class ClaimedExecutor:
         claim = self._jobs.get(attempt_id(run_id, attempt))
         if claim is None:
             return None
-        known_at = EPOCH + timedelta(microseconds=int(claim.labels["known_at_us"]))
+        known_at = from_micros(int(claim.labels["known_at_us"]))
         claimed_at = claim.created.astimezone(UTC)
         wanted = Wanted.of_run(run_id, known_at)
         run = self._run(wanted, attempt, claimed_at, Progress(status=Status.REQUESTED))

@@ -11,7 +11,7 @@ from typing import Final
 from pmp_launcher.local import locks
 from pmp_launcher.local.folder import Attempt, End, Request, attempts
 from pmp_launcher.run import Engine, Launch, Run, Status, Wanted, attempt_id
-from pmp_schema.events import rfc3339
+from pmp_schema.timestamps import format_timestamp
 
 # What a watcher has for ending its process, before someone else does.
 GRACE: Final = timedelta(seconds=30)
@@ -83,8 +83,8 @@ class LocalExecutor:
             *(sys.executable, "-m", "pmp_launcher", "watch", str(attempt.folder)),
             *(f"--turn={self._state / 'turn'}", f"--deadline-s={self._deadline_s}", f"--alive={alive}", "--"),
             *self._commands[request.wanted.engine],
-            f"--as-of={rfc3339(request.wanted.as_of)}",
-            f"--known-at={rfc3339(request.wanted.known_at)}",
+            f"--as-of={format_timestamp(request.wanted.as_of)}",
+            f"--known-at={format_timestamp(request.wanted.known_at)}",
             f"--run-id={attempt_id(request.wanted.run_id, request.attempt)}",
         ]
         with attempt.log.open("ab") as log:

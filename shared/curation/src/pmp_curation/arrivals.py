@@ -6,6 +6,7 @@ from datetime import datetime
 from pmp_curation.core import Snapshot
 from pmp_schema import events, snapshots
 from pmp_schema.message import Message
+from pmp_schema.timestamps import live_timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def arrival(message: Message, now: datetime) -> Arrival:
             feed_ts=opened.event_ts or told,
             feed_ts_source=message.attributes.get("feed-time-source")
             or ("event_ts" if opened.event_ts else "publish_ts"),
-            ingest_ts=snapshots.instant(given, now) if given else told,
+            ingest_ts=live_timestamp(given, now) if given else told,
             payload=opened.payload,
             city_id=message.attributes.get("ce-cityid", "unknown"),
         ),

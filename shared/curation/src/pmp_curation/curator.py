@@ -8,11 +8,11 @@ from typing import Final
 
 from pmp_curation.arrivals import Arrival, arrival
 from pmp_curation.core import SystemState, curate
-from pmp_curation.core.micros import instant, micros, span
 from pmp_curation.history import History, Missing
 from pmp_curation.outcomes import Outcome, given_up, outcome
 from pmp_schema.errors import PoisonMessage
 from pmp_schema.message import Message
+from pmp_schema.timestamps import duration_micros, from_micros, to_micros
 
 LOOK_BACK: Final = timedelta(hours=24)
 """How long after its publish a snapshot that was not curated is still looked for."""
@@ -96,7 +96,7 @@ class Curator:
             return
         yield from self._all(one for one in missing if one.feed_ts < began)
         self.state = curated
-        ended = instant(curated.accepted_us)  # what comes later is the streaming job's
+        ended = from_micros(curated.accepted_us)  # what comes later is the streaming job's
         yield from self._all(one for one in missing if began <= one.feed_ts <= ended)
 
     def _warm(self) -> SystemState:
@@ -138,4 +138,4 @@ class Curator:
 
 
 def _is_gap(state: SystemState, feed_ts: datetime) -> bool:
-    return state.accepted_us is None or micros(feed_ts) - state.accepted_us > span(GAP)
+    return state.accepted_us is None or to_micros(feed_ts) - state.accepted_us > duration_micros(GAP)

@@ -13,6 +13,7 @@ from pmp_runtime.bigquery.queries import Queries
 from pmp_schema import events
 from pmp_schema.errors import Reason
 from pmp_schema.message import Message
+from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import TOPOLOGY
 
 _Row = Mapping[str, Any]
@@ -186,8 +187,8 @@ def _message(system_id: str, row: Mapping[str, Any]) -> Message:
     attributes: dict[str, str] = msgspec.json.decode(row["attributes"] or b"{}", type=dict[str, str])
     attributes.pop("content-encoding", None)
     envelope = {
-        "ingest_ts": attributes.get(_FETCHED) or events.rfc3339(row["ingest_ts"]),
-        "event_ts": row["event_ts"] and events.rfc3339(row["event_ts"]),
+        "ingest_ts": attributes.get(_FETCHED) or format_timestamp(row["ingest_ts"]),
+        "event_ts": row["event_ts"] and format_timestamp(row["event_ts"]),
         "source": system_id,
         "event_type": events.STATION_STATUS,
         "key": row["key"],

@@ -15,7 +15,7 @@ from pmp_schema.dead_letters import DeadLetter
 from pmp_schema.errors import PoisonMessage, Reason
 from pmp_schema.message import Message
 from pmp_schema.tables import Row
-from pmp_schema.timestamps import parse_instant
+from pmp_schema.timestamps import parse_timestamp
 from pmp_schema.topology import TOPOLOGY
 
 STAGE: Final = "beam/curate_status"
@@ -82,7 +82,7 @@ def _derived(event: dict[str, Any]) -> Outgoing:
         event_id=event["event_id"],
         event_type="sensor_event",
         source=SOURCE,
-        time=parse_instant(event["ts_iso"]),
+        time=parse_timestamp(event["ts_iso"]),
     )
     return Outgoing(msgspec.json.encode(event), attributes)
 

@@ -10,7 +10,7 @@ from pmp_schema import dead_letters, events
 from pmp_schema.errors import Reason
 from pmp_schema.message import Message
 from pmp_schema.tables import Row
-from pmp_schema.timestamps import has_partition, parse_instant
+from pmp_schema.timestamps import has_partition, try_parse_timestamp
 from pmp_schema.topology import TOPOLOGY
 
 # Data and attributes; the other columns need some of an append's 10 MB.
@@ -46,24 +46,21 @@ def dead_letter_row(message: Message, now: datetime) -> Row:
         "data": None if oversize else message.data,
         "attributes": attributes,
         "original_message_id": given.get(dead_letters.ORIGINAL_MESSAGE_ID) or message.message_id,
-        "original_publish_ts": _lenient_instant(published, now) or message.publish_ts,
+        "original_publish_ts": _lenient_timestamp(published, now) or message.publish_ts,
         "delivery_attempts": _lenient_int(attempts),
         "replay_count": _lenient_int(given.get(dead_letters.REPLAY_COUNT)) or 0,
-        "dead_lettered_ts": _lenient_instant(given.get(dead_letters.AT), now)
+        "dead_lettered_ts": _lenient_timestamp(given.get(dead_letters.AT), now)
         or _live(message.publish_ts, now)
         or now,
     }
 
 
-def _lenient_instant(text: str | None, now: datetime) -> datetime | None:
-    try:
-        return _live(parse_instant(text), now)
-    except ValueError:
-        return None
+def _lenient_timestamp(text: str | None, now: datetime) -> datetime | None:
+    return _live(try_parse_timestamp(text), now)
 
 
 def _live(at: datetime | None, now: datetime) -> datetime | None:
-    """The instant where a partition can take it."""
+    """The time, if BigQuery accepts rows for its day."""
     return at if at is not None and has_partition(at, now) else None
 
 

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Final
 
 from pmp_schema.errors import Reason
-from pmp_schema.events import rfc3339
 from pmp_schema.message import Message
+from pmp_schema.timestamps import format_timestamp
 
 MAX_ATTRIBUTES: Final = 100
 MAX_KEY_BYTES: Final = 256
@@ -106,11 +106,11 @@ class DeadLetter:
         ours = {
             REASON: str(self.reason),
             ID: self.id,
-            AT: rfc3339(now),
+            AT: format_timestamp(now),
             SOURCE_TOPIC: self.source_topic,
             SOURCE_SUBSCRIPTION: message.subscription,
             ORIGINAL_MESSAGE_ID: message.message_id,
-            ORIGINAL_PUBLISH_TIME: rfc3339(message.publish_ts) if message.publish_ts else None,
+            ORIGINAL_PUBLISH_TIME: format_timestamp(message.publish_ts) if message.publish_ts else None,
             DELIVERY_ATTEMPTS: str(message.delivery_attempt) if message.delivery_attempt else None,
             STAGE: self.stage,
             DETAIL: detail,

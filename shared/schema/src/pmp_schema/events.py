@@ -13,6 +13,7 @@ import msgspec
 
 from pmp_schema.errors import PoisonMessage, Reason
 from pmp_schema.gbfs import decode_json
+from pmp_schema.timestamps import format_timestamp
 
 STATION_STATUS: Final = "station_status_snapshot"
 STATION_INFORMATION: Final = "station_information_snapshot"
@@ -151,8 +152,8 @@ def encode_snapshot(
     """The message data of a snapshot; `payload` must be JSON without surrounding white space."""
     return msgspec.json.encode(
         {
-            "ingest_ts": rfc3339(ingest_ts),
-            "event_ts": rfc3339(event_ts),
+            "ingest_ts": format_timestamp(ingest_ts),
+            "event_ts": format_timestamp(event_ts),
             "source": source,
             "event_type": event_type,
             "key": f"{source}:{event_type}",
@@ -174,13 +175,8 @@ def cloudevent_attributes(*, event_id: str, event_type: str, source: str, time: 
         "ce-id": event_id,
         "ce-type": event_type,
         "ce-source": source,
-        "ce-time": rfc3339(time),
+        "ce-time": format_timestamp(time),
     }
-
-
-def rfc3339(at: datetime) -> str:
-    """An instant as RFC 3339 in UTC, with microseconds only where there are some."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def gunzip(data: bytes, limit_bytes: int = MAX_MESSAGE_BYTES) -> bytes:

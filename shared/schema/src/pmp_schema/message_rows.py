@@ -19,6 +19,7 @@ from pmp_schema.errors import PoisonMessage, Reason
 from pmp_schema.gbfs.snapshot import flatten
 from pmp_schema.message import Message
 from pmp_schema.tables import Row
+from pmp_schema.timestamps import live_timestamp
 
 LARGE_BYTES: Final = 1_000_000
 MAX_STATIONS: Final = 50_000  # the largest systems have some thousands; a row takes far more than its JSON
@@ -48,7 +49,7 @@ def sensor_event(message: Message, now: datetime) -> RowSet:
     """
     data = message.body()
     event = events.decode_sensor_event(data)
-    at = snapshots.instant(event.ts_iso, now)
+    at = live_timestamp(event.ts_iso, now)
     row: Row = {
         "event_id": event.event_id,
         "city_id": event.city_id or "unknown",
@@ -148,7 +149,7 @@ def ops_event(message: Message, now: datetime) -> RowSet:
         "type": event.type,
         "source": event.source,
         "subject": event.subject,
-        "time": snapshots.instant(event.time, now) if event.time else (message.publish_ts or now),
+        "time": live_timestamp(event.time, now) if event.time else (message.publish_ts or now),
         "data": bytes(event.data),
         "message_id": message.message_id,
         "publish_ts": message.publish_ts,

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from pmp_schema import events, gbfs
-from pmp_schema.errors import PoisonMessage, Reason
+from pmp_schema.errors import Reason
 from pmp_schema.message import Message
-from pmp_schema.timestamps import check_range, parse_instant
+from pmp_schema.timestamps import live_timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def open_snapshot(message: Message, now: datetime) -> Opened:
     """
     envelope = events.decode_snapshot(message.body())
     payload = bytes(envelope.payload)
-    event_ts = instant(envelope.event_ts, now) if envelope.event_ts else None
+    event_ts = live_timestamp(envelope.event_ts, now) if envelope.event_ts else None
     event_id = message.attributes.get("ce-id") or events.snapshot_event_id(
         source=envelope.source, event_type=envelope.event_type, event_ts=event_ts, payload=payload
     )
@@ -83,17 +83,3 @@ def with_stations(envelope: events.SnapshotEnvelope, stations: list[Any]) -> byt
             "payload": {"data": {"stations": stations}},
         }
     )
-
-
-def instant(text: str, now: datetime) -> datetime:
-    """An instant that a table can store.
-
-    Raises:
-        PoisonMessage: timestamp_invalid, timestamp_out_of_range.
-    """
-    try:
-        at = parse_instant(text)
-    except ValueError as error:
-        raise PoisonMessage(Reason.TIMESTAMP_INVALID, str(error)) from error
-    check_range(at, now)
-    return at

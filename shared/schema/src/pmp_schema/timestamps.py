@@ -1,6 +1,6 @@
-"""Points in time as feeds, sensors and people write them, read into aware UTC datetimes; ages as people write them.
+"""Parses and formats times: aware UTC datetimes from what feeds, sensors and people write, and back.
 
-One rule for every message: what cannot be read is a `ValueError`, what can be read but cannot be true is
+Text or a number that is not a time raises `ValueError`. A time that can be read but cannot be true is
 `timestamp_out_of_range`.
 """
 
@@ -32,36 +32,39 @@ _AGE: Final = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)([mhd])", re.ASCII)
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
 def parse_age(text: str) -> timedelta:
-    """Read an age or another length of time: `90m`, `1.5h`, `7d`; it may be zero.
+    """Reads an age or another duration: `90m`, `1.5h`, `7d`. It may be zero, but has no sign.
 
     Raises:
-        ValueError: anything else, a sign among it.
+        ValueError: the text is not a duration.
     """
     match = _AGE.fullmatch(text)
     if match is None:
-        raise ValueError("the text is no length of time")
+        raise ValueError("the text is not a duration such as 90m, 24h or 7d")
     return float(match[1]) * _UNITS[match[2]]
 
 
 def parse_since(text: str, now: datetime) -> datetime:
-    """Read when something begins: an age, counted back from now, or an instant.
+    """Reads a start time: an age, counted back from now, or a timestamp.
 
     Raises:
-        ValueError: it is neither, or before the calendar.
+        ValueError: the text is neither, or the age reaches back before the year 1.
     """
     try:
         age = parse_age(text)
     except ValueError:
-        return parse_instant(text)
+        return parse_timestamp(text)
     try:
         return now - age
     except OverflowError as error:
-        raise ValueError("the age is longer than the calendar") from error
+        raise ValueError("the age reaches back before the year 1") from error
 
 
-def parse_instant(value: object) -> datetime:
-    """Read one instant.
+def parse_timestamp(value: object) -> datetime:
+    """Reads one time.
 
     Accepted: epoch seconds as int, float or text (from 1e11 on, epoch milliseconds); RFC 3339 with `T`,
     `t` or a space, `Z` or an offset, any number of fractional digits (cut to microseconds); BigQuery's
@@ -69,58 +72,90 @@ def parse_instant(value: object) -> datetime:
     a compact date.
 
     Raises:
-        ValueError: anything else, among it booleans, NaN, infinities, years below 1 or above 9999.
+        ValueError: anything else; also for booleans, NaN, infinities, and years below 1 or above 9999.
     """
     if isinstance(value, str):
         text = value.strip()
         return _from_number(float(text)) if _NUMBER.fullmatch(text) else _from_iso(text)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _from_number(value)
-    raise ValueError("an instant is a number or a text")
+    raise ValueError("a timestamp is a number or a string")
 
 
 def _from_number(number: float) -> datetime:
     # Written so that NaN, which compares false with everything, fails too.
     if not abs(number) < _FIRST_ABSURD:
-        raise ValueError("the number is no point in time")
+        raise ValueError("the number is not a timestamp")
     if abs(number) >= _FIRST_MILLISECONDS:
         number /= 1000
     try:
         return EPOCH + timedelta(seconds=number)
     except OverflowError as error:
-        raise ValueError("the number is outside of the calendar") from error
+        raise ValueError("the number is outside the years 1 to 9999") from error
 
 
 def _from_iso(text: str) -> datetime:
     match = _ISO.fullmatch(text)
     if match is None:
-        raise ValueError("the text is no RFC 3339 date or time")
+        raise ValueError("the text is not an RFC 3339 date or time")
     day, clock, offset = match.groups()
     if offset in {None, "z", "UTC"}:
         offset = "Z"
     try:
         return datetime.fromisoformat(f"{day}T{clock or '00:00'}{offset}").astimezone(UTC)
     except OverflowError as error:
-        raise ValueError("the time is outside of the calendar") from error
+        raise ValueError("the time is outside the years 1 to 9999") from error
 
 
-def in_range(at: datetime, now: datetime) -> bool:
-    """Whether an instant can belong to live data: from 2000-01-01 to one day after now."""
-    return EARLIEST <= at <= now + FUTURE_SLACK
+def try_parse_timestamp(value: object) -> datetime | None:
+    """Like `parse_timestamp`; None for what it refuses."""
+    try:
+        return parse_timestamp(value)
+    except ValueError:
+        return None
 
 
-def check_range(at: datetime, now: datetime) -> None:
-    """Refuse an instant that cannot belong to live data.
+def live_timestamp(text: str, now: datetime) -> datetime:
+    """Reads a time of live data: from 2000-01-01 to one day after now.
 
     Raises:
-        PoisonMessage: `timestamp_out_of_range`; outside of [2000-01-01, now + 1 day].
+        PoisonMessage: `timestamp_invalid` or `timestamp_out_of_range`.
     """
+    try:
+        at = parse_timestamp(text)
+    except ValueError as error:
+        raise PoisonMessage(Reason.TIMESTAMP_INVALID, str(error)) from error
     if not in_range(at, now):
         raise PoisonMessage(
             Reason.TIMESTAMP_OUT_OF_RANGE, f"{at.isoformat()} is outside of 2000 to now + 1 day"
         )
+    return at
+
+
+def format_timestamp(at: datetime) -> str:
+    """RFC 3339 in UTC, with microseconds only where they are not zero."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def to_micros(at: datetime) -> int:
+    """Microseconds from 1970-01-01 to an aware time."""
+    return (at - EPOCH) // _MICROSECOND
+
+
+def from_micros(at_us: int) -> datetime:
+    """The time, aware UTC, that lies so many microseconds after 1970-01-01."""
+    return EPOCH + timedelta(microseconds=at_us)
+
+
+def duration_micros(duration: timedelta) -> int:
+    return duration // _MICROSECOND
+
+
+def in_range(at: datetime, now: datetime) -> bool:
+    """Whether a time can belong to live data: from 2000-01-01 to one day after now."""
+    return EARLIEST <= at <= now + FUTURE_SLACK
 
 
 def has_partition(at: datetime, now: datetime) -> bool:
-    """Whether a row can be appended to the partition of an instant: of the last ten years, and in range."""
+    """Whether BigQuery accepts rows for the day of a time: within the last ten years, and in range."""
     return in_range(at, now) and at >= now - WRITABLE

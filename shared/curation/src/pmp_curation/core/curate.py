@@ -7,7 +7,6 @@ import msgspec
 
 from pmp_curation.core.changes import find_changes, status_rows
 from pmp_curation.core.derivation import sensor_events
-from pmp_curation.core.micros import span
 from pmp_curation.core.notices import Notice, notice
 from pmp_curation.core.observation import Observed, observe
 from pmp_curation.core.polls import poll_row
@@ -16,6 +15,7 @@ from pmp_curation.core.snapshot import Snapshot
 from pmp_curation.core.state import Station, SystemState
 from pmp_curation.core.verdicts import Doubt, has_settled, late, shrunk
 from pmp_schema.gbfs import Reject
+from pmp_schema.timestamps import duration_micros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def curate(previous: SystemState | None, snapshot: Snapshot, rules: Rules = DEFA
 
 
 def _remembered(state: SystemState, snapshot: Snapshot, rules: Rules) -> dict[str, Station]:
-    oldest_us = snapshot.feed_us - span(rules.forget_after)
+    oldest_us = snapshot.feed_us - duration_micros(rules.forget_after)
     return {key: station for key, station in state.stations.items() if station.emitted_us > oldest_us}
 
 
@@ -103,7 +103,7 @@ def _accept(
     detail: str | None,
 ) -> Curated:
     feed_us = snapshot.feed_us
-    changes = find_changes(remembered, observed, due_us=feed_us - span(rules.heartbeat))
+    changes = find_changes(remembered, observed, due_us=feed_us - duration_micros(rules.heartbeat))
     changed = sum(change.cause != "heartbeat" for change in changes)
     reports = observed.reports
     is_frozen = not changed and state.reports == reports

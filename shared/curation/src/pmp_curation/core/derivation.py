@@ -9,7 +9,7 @@ from typing import Any
 
 from pmp_curation.core.changes import Change
 from pmp_curation.core.snapshot import Snapshot
-from pmp_schema.events import rfc3339
+from pmp_schema.timestamps import format_timestamp
 
 
 def sensor_events(changes: Iterable[Change], snapshot: Snapshot) -> list[dict[str, Any]]:
@@ -17,7 +17,7 @@ def sensor_events(changes: Iterable[Change], snapshot: Snapshot) -> list[dict[st
 
     A count is compared with the last known one of the station, however long ago that was.
     """
-    feed_ts = rfc3339(snapshot.feed_ts)
+    feed_ts = format_timestamp(snapshot.feed_ts)
     return [
         {
             "event_id": _event_id(snapshot.system_id, change.station_id, feed_ts, kind),

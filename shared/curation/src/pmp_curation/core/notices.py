@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pmp_curation.core.snapshot import Snapshot
-from pmp_schema.events import rfc3339
+from pmp_schema.timestamps import format_timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def notice(
         data={
             "system_id": snapshot.system_id,
             "snapshot": snapshot.event_id,
-            "feed_ts": rfc3339(snapshot.feed_ts),
+            "feed_ts": format_timestamp(snapshot.feed_ts),
             "stations": poll["stations"],
             "detail": poll["detail"],
         },

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from pmp_curation.core.micros import micros
+from pmp_schema.timestamps import to_micros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,4 +29,4 @@ class Snapshot:
 
     @property
     def feed_us(self) -> int:
-        return micros(self.feed_ts)
+        return to_micros(self.feed_ts)

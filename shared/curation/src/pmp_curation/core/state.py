@@ -7,9 +7,9 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from pmp_curation.core.micros import micros, span
 from pmp_curation.core.readings import VALUE_NAMES, Values
 from pmp_curation.core.rules import DEFAULT_RULES, Rules
+from pmp_schema.timestamps import duration_micros, to_micros
 
 VERSION: Final = 1
 
@@ -94,10 +94,10 @@ class SystemState(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
             polls: recent rows of `feed_polls` of any verdict: their snapshots are recognised when they come
                 again, and suspect ones after `last_poll` go on being counted.
         """
-        accepted_us = None if last_poll is None else micros(last_poll["feed_ts"])
+        accepted_us = None if last_poll is None else to_micros(last_poll["feed_ts"])
         stations = _latest(status_rows)
         # A station that was listed then has a row that was not due for a heartbeat.
-        due_us = None if accepted_us is None else accepted_us - span(rules.heartbeat)
+        due_us = None if accepted_us is None else accepted_us - duration_micros(rules.heartbeat)
         recent = sorted(polls, key=_feed_ts)
         is_suspect, shrunk_since_us = _suspicion(recent, accepted_us)
         ids = dict.fromkeys(str(poll["event_id"]) for poll in (*recent, *([last_poll] if last_poll else ())))
@@ -139,14 +139,14 @@ def _latest(rows: Iterable[Mapping[str, Any]]) -> dict[str, Station]:
     for row in sorted(rows, key=_feed_ts):
         values = Values(*(row[name] for name in VALUE_NAMES))
         before = stations.get(row["station_id"]) or Station(values, None, 0)
-        stations[row["station_id"]] = before.followed_by(values, micros(row["feed_ts"]))
+        stations[row["station_id"]] = before.followed_by(values, to_micros(row["feed_ts"]))
     return stations
 
 
 def _suspicion(polls: Iterable[Mapping[str, Any]], accepted_us: int | None) -> tuple[bool, int | None]:
     is_suspect, shrunk_since_us = False, None
     for poll in polls:
-        at_us = micros(poll["feed_ts"])
+        at_us = to_micros(poll["feed_ts"])
         if poll["verdict"] == "suspect" and (accepted_us is None or at_us > accepted_us):
             is_suspect = True
             if not poll["stations"]:

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pmp_curation.core.micros import instant, span
 from pmp_curation.core.observation import Observed
 from pmp_curation.core.rules import Rules
 from pmp_curation.core.state import Station, SystemState
-from pmp_schema.events import rfc3339
+from pmp_schema.timestamps import duration_micros, format_timestamp, from_micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ def late(state: SystemState, feed_us: int) -> Doubt | None:
         return None
     if feed_us == state.accepted_us:
         return Doubt("out_of_order", "the feed time is that of the last accepted snapshot, the body is not")
-    return Doubt("out_of_order", f"{rfc3339(instant(state.accepted_us))} was accepted before")
+    return Doubt("out_of_order", f"{format_timestamp(from_micros(state.accepted_us))} was accepted before")
 
 
 def shrunk(
@@ -52,4 +51,8 @@ def shrunk(
 def has_settled(state: SystemState, observed: Observed, feed_us: int, rules: Rules) -> bool:
     """Whether a feed has been shrunk for so long that this is how it is now. Never so for an empty one."""
     since_us = state.shrunk_since_us
-    return bool(observed.stations) and since_us is not None and feed_us - since_us >= span(rules.shrunk_for)
+    return (
+        bool(observed.stations)
+        and since_us is not None
+        and feed_us - since_us >= duration_micros(rules.shrunk_for)
+    )

@@ -20,7 +20,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1 import PublisherClient, PubsubMessage
 
 from pmp_schema.errors import PublishFailed
-from pmp_schema.events import rfc3339
+from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import TOPOLOGY, Topic
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class PubSubPublisher:
         ids = list(response.message_ids)
         if len(ids) != len(batch):
             raise PublishFailed(f"{topic.id}: {len(ids)} of {len(batch)} messages confirmed")
-        minute = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:00Z")
+        minute = format_timestamp(datetime.now(UTC).replace(second=0, microsecond=0))
         with self._lock:
             self._counts[topic.id, minute] += len(ids)
         return ids
@@ -176,7 +176,7 @@ def ops_event(
         "id": new_id(),
         "type": event_type,
         "source": source,
-        "time": rfc3339(at or datetime.now(UTC)),
+        "time": format_timestamp(at or datetime.now(UTC)),
         "datacontenttype": "application/json",
         "data": data,
     }

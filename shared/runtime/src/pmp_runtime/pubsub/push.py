@@ -15,7 +15,7 @@ from cloudevents.core.formats.json import JSONFormat
 
 from pmp_schema.errors import MalformedPush
 from pmp_schema.message import Message
-from pmp_schema.timestamps import parse_instant
+from pmp_schema.timestamps import parse_timestamp
 
 MESSAGE_PUBLISHED: Final = "google.cloud.pubsub.topic.v1.messagePublished"
 _PUBSUB_HEADER: Final = "x-goog-pubsub-"
@@ -142,7 +142,7 @@ def _publish_ts(value: str | None) -> datetime | None:
     if not value:
         return None
     try:
-        return parse_instant(value)
+        return parse_timestamp(value)
     except ValueError as error:
         raise MalformedPush(f"not a push body: publishTime: {error}") from error
 

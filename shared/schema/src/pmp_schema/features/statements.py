@@ -8,7 +8,7 @@ staging table, and `merge_station_features` makes them the rows of their as_of. 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Final, Self
@@ -17,6 +17,7 @@ from pmp_schema.features.aggregations import LARGE_DELTA, PEAK_MIN_EVENTS, Slot
 from pmp_schema.features.catalogue import ACTIVE, Feature
 from pmp_schema.features.scope import Scope, open_from
 from pmp_schema.tables import table
+from pmp_schema.timestamps import duration_micros
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 
@@ -80,7 +81,7 @@ def feature_rows(tables: FeatureTables, features: Sequence[Feature], scope: Scop
         "feature_rows",
         raw_events=tables.raw_events,
         station_daily_counts=tables.station_daily_counts,
-        active_us=_microseconds(ACTIVE),
+        active_us=duration_micros(ACTIVE),
         columns=",\n    ".join(f"{_expression(feature)} AS {feature.column}" for feature in features),
         values=",\n  ".join(_value(feature) for feature in features),
     )
@@ -186,7 +187,8 @@ def _expression(feature: Feature) -> str:
 
 def _inside(slots: Sequence[Slot]) -> str:
     one = (
-        f"age_us >= {_microseconds(slot.newer)} AND age_us < {_microseconds(slot.older)}" for slot in slots
+        f"age_us >= {duration_micros(slot.newer)} AND age_us < {duration_micros(slot.older)}"
+        for slot in slots
     )
     return f"({' OR '.join(one)})"
 
@@ -196,10 +198,6 @@ def _value(feature: Feature) -> str:
         f"STRUCT('{feature.name}' AS feature_name, '{feature.window}' AS window_len,"
         f" CAST({feature.column} AS FLOAT64) AS value)"
     )
-
-
-def _microseconds(length: timedelta) -> int:
-    return length // timedelta(microseconds=1)
 
 
 @cache

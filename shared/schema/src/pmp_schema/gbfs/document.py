@@ -23,7 +23,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from pmp_schema.errors import PoisonMessage, Reason
-from pmp_schema.timestamps import in_range, parse_instant
+from pmp_schema.timestamps import in_range, try_parse_timestamp
 
 MAX_DEPTH: Final = 100
 """Levels of nesting that are read. GBFS needs 9 (`station_area`); a BigQuery JSON value takes 500."""
@@ -120,7 +120,7 @@ def feed_time(document: Document, *, fetched_at: datetime, date_header: str | No
         date_header: the answer's `Date` header.
     """
     for key in ("last_updated", "lastUpdatedOther"):
-        at = _instant(document.root.get(key))
+        at = try_parse_timestamp(document.root.get(key))
         if at is not None and in_range(at, fetched_at):
             return FeedTime(at, key)
     at = _http_date(date_header)
@@ -175,13 +175,6 @@ def _is_deeper(value: Any, depth: int) -> bool:
 def _containers(parent: Any) -> list[Any]:
     children = parent.values() if isinstance(parent, dict) else parent
     return [child for child in children if isinstance(child, dict | list)]
-
-
-def _instant(value: object) -> datetime | None:
-    try:
-        return parse_instant(value)
-    except ValueError:
-        return None
 
 
 def _http_date(header: str | None) -> datetime | None:

@@ -10,7 +10,7 @@ from pmp_schema.gbfs.quality import BIKES_MISSING, OVER_CAPACITY, REPORTED_IMPLA
 from pmp_schema.gbfs.snapshot import FlatStation, Flattened, flatten
 from pmp_schema.gbfs.values import CountField, read_flag
 from pmp_schema.gbfs.vehicles import Kind, KindCounter
-from pmp_schema.timestamps import parse_instant
+from pmp_schema.timestamps import try_parse_timestamp
 
 FIRST_REPORTED_AT: Final = datetime(2015, 12, 15, tzinfo=UTC)
 """GBFS began then; its schemas allow nothing earlier. Lyft writes 0, 18001 and 86400 for planned stations."""
@@ -115,10 +115,7 @@ class StatusReader:
             return datetime.fromtimestamp(value, UTC)
         if value is None:
             return None
-        try:
-            at = parse_instant(value)
-        except ValueError:
-            at = None
+        at = try_parse_timestamp(value)
         if at is None or not FIRST_REPORTED_AT <= at <= self._latest:
             note(findings, REPORTED_IMPLAUSIBLE)
             return None

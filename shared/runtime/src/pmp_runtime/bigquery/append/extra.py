@@ -15,7 +15,7 @@ import msgspec
 from pmp_runtime.bigquery.append.row_values import BadValueError, converter
 from pmp_runtime.logs import Tally
 from pmp_schema.tables import Column, Row
-from pmp_schema.timestamps import parse_instant
+from pmp_schema.timestamps import parse_timestamp
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def _instant(raw: msgspec.Raw) -> datetime:
     value = _plain(raw)
     if not isinstance(value, str) or not _INSTANT.fullmatch(value):
         raise BadValueError("no instant in RFC 3339")
-    return parse_instant(value)
+    return parse_timestamp(value)
 
 
 def _day(raw: msgspec.Raw) -> date:

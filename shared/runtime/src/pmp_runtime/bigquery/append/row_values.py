@@ -8,7 +8,7 @@ from typing import Final
 
 from pmp_schema.errors import Reason
 from pmp_schema.tables import Column, Row, Table
-from pmp_schema.timestamps import EPOCH
+from pmp_schema.timestamps import EPOCH, to_micros
 
 _EPOCH_DAY: Final = EPOCH.toordinal()
 _FIRST_US: Final = -62_135_596_800_000_000  # 0001-01-01, the first TIMESTAMP that BigQuery has
@@ -91,8 +91,7 @@ def _timestamp(value: object) -> int:
         raise BadValueError(f"expected a datetime, got {type(value).__name__}")
     if value.utcoffset() is None:
         raise BadValueError("datetime without an offset")
-    since = value - EPOCH
-    micros = since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
+    micros = to_micros(value)
     if not _FIRST_US <= micros <= _LAST_US:
         raise BadValueError("outside the years 1 to 9999 in UTC")
     return micros
