@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, date, datetime
-from importlib.resources import files
 from typing import Final
 
 from pmp_schema.features import (
@@ -20,6 +19,7 @@ from pmp_schema.features.statements import (
     merge_station_features,
     stage_features,
 )
+from pmp_schema.sql import render
 
 _PARAMETER: Final = re.compile(r"(?<!@)@(\w+)")
 WRITTEN: Final = "written"
@@ -44,15 +44,16 @@ def script(
     scope = read_scope(warehouse, tables, catalogue(), as_of=as_of, known_at=known_at)
     staging = staging_table(tables, attempt_id)
     stage = stage_features(feature_rows(tables, catalogue(), scope), staging=staging)
-    statements = {
-        "stage": stage,
-        "merge": merge_station_features(tables, staging=staging, as_of=as_of),
-        "count": count_station_features(tables, as_of=as_of),
-    }
-    text = files(__package__).joinpath("sql", "run.sql").read_text("utf-8").replace("{staging}", staging)
-    for name, statement in statements.items():
-        text = text.replace(f"{{{name}}}", _bound(statement).strip())
-    return Statement(text)
+    return Statement(
+        render(
+            __package__,
+            "sql/run.sql",
+            staging=staging,
+            stage=_bound(stage),
+            merge=_bound(merge_station_features(tables, staging=staging, as_of=as_of)),
+            count=_bound(count_station_features(tables, as_of=as_of)),
+        )
+    )
 
 
 def staging_table(tables: FeatureTables, attempt_id: str) -> str:
@@ -63,7 +64,7 @@ def staging_table(tables: FeatureTables, attempt_id: str) -> str:
 def _bound(statement: Statement) -> str:
     """The text with its values as literals, which are times only: the emulator (1.4) binds none in a script."""
     values = {one.name: _literal(one.value) for one in statement.parameters}
-    return _PARAMETER.sub(lambda match: values[match[1]], statement.sql)
+    return _PARAMETER.sub(lambda match: values[match[1]], statement.sql).strip()
 
 
 def _literal(value: datetime | date | tuple[date, ...]) -> str:

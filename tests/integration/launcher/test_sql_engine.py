@@ -15,7 +15,8 @@ from pmp_launcher.cloud.executor import Progress
 from pmp_launcher.run import Run, Status, Wanted
 from pmp_launcher.sql_engine import script, staging_table
 from pmp_launcher.warehouse import BigQueryWarehouse
-from pmp_runtime.bigquery.queries import BigQueryUnavailable, Queries, statement
+from pmp_runtime.bigquery.queries import BigQueryUnavailable, Queries
+from pmp_schema.sql import render_query
 from tests.fakes.feature_oracle import expected_rows, scenario
 from tests.fakes.feature_run import by_key, raw_rows
 from tests.fakes.pubsub_server import pubsub_server
@@ -163,7 +164,7 @@ def test_runs_of_the_last_week_without_an_end_are_unfinished(emulated):
 
 def test_unfinished_runs_are_asked_of_the_partitions_of_some_days():
     """A filter on what a view aggregates prunes nothing."""
-    sql = statement("pmp_launcher", "unfinished_runs", "p")
+    sql = render_query("pmp_launcher", "unfinished_runs", "p")
     assert re.findall("`(.*)`", sql) == ["p.pmp_ops.events"]
     assert re.search(r"\n +time >= TIMESTAMP_SUB\(CURRENT_TIMESTAMP\(\), INTERVAL 8 DAY\)\n", sql)
 

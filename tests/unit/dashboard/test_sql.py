@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from pmp_runtime.bigquery.queries import statement
+from pmp_schema.sql import render_query
 from pmp_schema.tables import view_sql
 from pmp_schema.topology import TOPOLOGY
 
@@ -34,7 +34,7 @@ WINDOWS = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tables_and_views_are_those_of_the_topology(name):
-    text = statement("pmp_dashboard", name, "p")
+    text = render_query("pmp_dashboard", name, "p")
     sources = re.findall(r"`p\.(\w+)\.(\w+)`", text)
     assert sources
     assert [TOPOLOGY.dataset_of(source).id for _, source in sources] == [dataset for dataset, _ in sources]
@@ -43,7 +43,7 @@ def test_tables_and_views_are_those_of_the_topology(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_has_no_end_is_read_by_its_partitions(name):
-    text = statement("pmp_dashboard", name, "p")
+    text = render_query("pmp_dashboard", name, "p")
     for source in re.findall(r"`p\.\w+\.(\w+)`", text):
         if source in BOUNDS:
             assert re.search(rf"\b{BOUNDS[source]} (>|>=|BETWEEN) ", text), source
@@ -52,7 +52,7 @@ def test_what_has_no_end_is_read_by_its_partitions(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_filter_on_a_view_passes_its_window(name):
     """Only what the window keeps apart can be left out before it: behind a filter on anything else all is read."""
-    text = statement("pmp_dashboard", name, "p")
+    text = render_query("pmp_dashboard", name, "p")
     for source, filters in re.findall(
         r"FROM `p\.\w+\.(\w+)`\s+WHERE (.*?)(?=\n\)|\n[A-Z]|\Z)", text, re.DOTALL
     ):
@@ -63,5 +63,5 @@ def test_a_filter_on_a_view_passes_its_window(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_no_comment_names_a_parameter(name):
     """The emulator counts those as well, and refuses the query."""
-    comments = re.findall(r"--.*", statement("pmp_dashboard", name, "p"))
+    comments = re.findall(r"--.*", render_query("pmp_dashboard", name, "p"))
     assert [comment for comment in comments if "@" in comment] == []

@@ -8,21 +8,21 @@ import pytest
 
 from pmp_replayer.decision import REPLAY_ID
 from pmp_replayer.ledger import LETTERS
-from pmp_runtime.bigquery.queries import statement
+from pmp_schema.sql import render_query
 from pmp_schema.topology import TOPOLOGY
 
 SQL = [PurePath(path.name) for path in files("pmp_replayer").joinpath("sql").iterdir()]
 
 
 def test_queries_name_the_attribute_and_the_event_as_they_are_published():
-    assert f'"{REPLAY_ID}"' in statement("pmp_replayer", "came_back", "p")
-    assert f"type = '{LETTERS}'" in statement("pmp_replayer", "letters", "p")
-    assert f"type = '{LETTERS}'" in statement("pmp_replayer", "list", "p")
+    assert f'"{REPLAY_ID}"' in render_query("pmp_replayer", "came_back", "p")
+    assert f"type = '{LETTERS}'" in render_query("pmp_replayer", "letters", "p")
+    assert f"type = '{LETTERS}'" in render_query("pmp_replayer", "list", "p")
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in SQL))
 def test_tables_and_views_are_those_of_the_topology(name):
-    sources = re.findall(r"`p\.(\w+)\.(\w+)`", statement("pmp_replayer", name, "p"))
+    sources = re.findall(r"`p\.(\w+)\.(\w+)`", render_query("pmp_replayer", name, "p"))
     assert sources
     assert [TOPOLOGY.dataset_of(source).id for _, source in sources] == [dataset for dataset, _ in sources]
-    assert "{" not in statement("pmp_replayer", name, "p")
+    assert "{" not in render_query("pmp_replayer", name, "p")

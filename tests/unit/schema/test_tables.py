@@ -1,6 +1,6 @@
 import pytest
 
-from pmp_schema.tables import Column, table, view_sql
+from pmp_schema.tables import Column, table
 from pmp_schema.topology import TOPOLOGY
 
 TABLES = [name for dataset in TOPOLOGY.datasets.values() for name in dataset.tables]
@@ -51,9 +51,3 @@ def test_every_table_is_described(name):
 
 def test_a_column_needs_no_description_in_code():
     assert Column("a", "STRING", "NULLABLE").description == ""
-
-
-def test_a_view_is_qualified_with_its_project():
-    sql = view_sql("raw_events_unique", "my-project")
-    assert "`my-project.pmp_raw.raw_events`" in sql
-    assert "{" not in sql

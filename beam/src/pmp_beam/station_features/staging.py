@@ -1,8 +1,6 @@
 """From a staging table to station_features: all rows of a run become visible at once, or none."""
 
 from datetime import datetime
-from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from google.api_core import retry
@@ -10,6 +8,7 @@ from google.api_core.exceptions import RetryError
 
 from pmp_schema.features import FeatureTables, Parameter, Statement, Warehouse
 from pmp_schema.features.statements import count_station_features, merge_station_features
+from pmp_schema.sql import render
 from pmp_schema.timestamps import format_timestamp
 
 _VISIBLE_WITHIN_S: Final = 60.0
@@ -67,9 +66,8 @@ def _merge(warehouse: Warehouse, tables: FeatureTables, staging: str, as_of: dat
 
 def staged_keys(warehouse: Warehouse, staging: str, as_of: datetime) -> int:
     """Rows of an as_of in a staging table, without those that were appended twice."""
-    statement = Statement(
-        _template().replace("{staging}", staging), (Parameter("as_of", "TIMESTAMP", as_of),)
-    )
+    sql = render(__package__, "sql/staged_keys.sql", staging=staging)
+    statement = Statement(sql, (Parameter("as_of", "TIMESTAMP", as_of),))
     [row] = warehouse.query(statement)
     return int(row["key_count"])
 
@@ -92,8 +90,3 @@ def _await_rows(warehouse: Warehouse, staging: str, as_of: datetime, written: in
         return int(again(look)())
     except RetryError as error:
         raise StagingIncompleteError(str(error.cause)) from error
-
-
-@cache
-def _template() -> str:
-    return files(__package__).joinpath("sql", "staged_keys.sql").read_text("utf-8")

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from google.cloud import bigquery
 
-from pmp_runtime.bigquery.queries import statement, transient
+from pmp_runtime.bigquery.queries import transient
+from pmp_schema.sql import render_query
 from pmp_schema.timestamps import format_timestamp
 from pmpctl.errors import CommandError
 from pmpctl.features.files import Column, Format, Page, RowFile, new_file, open_rows
@@ -47,7 +48,7 @@ class TrainingRows:
             ],
             use_query_cache=False,
         )
-        sql = statement("pmpctl.features", "training_rows", self._client.project)
+        sql = render_query("pmpctl.features", "training_rows", self._client.project)
         again = transient(CALL_TIMEOUT_S)
         with readable_failures():
             job = self._client.query(

@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from pmp_schema.sql import render
 from pmp_schema.topology import TOPOLOGY
 
 Row = Mapping[str, object]
@@ -83,6 +84,5 @@ def table(name: str) -> Table:
 
 
 def view_sql(name: str, project: str) -> str:
-    """The statement of a view, its table names qualified with the project."""
-    text = files(__package__).joinpath("views", f"{name}.sql").read_text("utf-8")
-    return text.replace("{project}", project)
+    """The query of a view in a project."""
+    return render(__package__, f"views/{name}.sql", project=project)

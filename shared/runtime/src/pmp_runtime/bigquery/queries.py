@@ -1,9 +1,6 @@
 """Questions to BigQuery from `.sql` files, bounded in time."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
 from google.api_core import exceptions, retry
@@ -14,7 +11,7 @@ from google.cloud import bigquery
 from requests import RequestException
 
 from pmp_schema.errors import RetryableError
-from pmp_schema.topology import TOPOLOGY
+from pmp_schema.sql import full_name, render_query
 
 PAGE_ROWS: Final = 100  # of up to 10 MB each
 PING_TIMEOUT_S: Final = 2.0
@@ -132,7 +129,7 @@ class Queries:
         )
         try:
             job = self._client.query(
-                statement(self._package, name, self._client.project),
+                render_query(self._package, name, self._client.project),
                 job_config=config,
                 timeout=self._timeout_s,
                 retry=self._retry,
@@ -158,9 +155,8 @@ class Queries:
             BigQueryUnavailable: it does not answer, or the table is not there.
         """
         try:
-            self._client.get_table(
-                _full_name(table, self._client.project), timeout=PING_TIMEOUT_S, retry=_ONCE
-            )
+            name = full_name(table, self._client.project)
+            self._client.get_table(name, timeout=PING_TIMEOUT_S, retry=_ONCE)
         except exceptions.Forbidden:
             return
         except FAILURES as error:
@@ -172,14 +168,3 @@ def _cause(error: Exception) -> str:
     cause = (error.cause if isinstance(error, exceptions.RetryError) else None) or error
     said = str(getattr(cause, "message", "")).strip().splitlines()
     return f"{type(cause).__name__}: {said[0]}" if said else type(cause).__name__
-
-
-@cache
-def statement(package: str, name: str, project: str) -> str:
-    """A query with its `{table}` and `{view}` names in full."""
-    text = files(package).joinpath("sql", f"{name}.sql").read_text("utf-8")
-    return re.sub(r"\{(\w+)\}", lambda match: _full_name(match[1], project), text)
-
-
-def _full_name(table: str, project: str) -> str:
-    return f"{project}.{TOPOLOGY.dataset_of(table).id}.{table}"

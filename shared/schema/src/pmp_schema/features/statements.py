@@ -5,21 +5,16 @@ staging table, and `merge_station_features` makes them the rows of their as_of. 
 `plan.close_days` takes the ingest dates that are over into the daily counts.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
-from importlib.resources import files
-from typing import Final, Self
+from typing import Self
 
 from pmp_schema.features.aggregations import LARGE_DELTA, PEAK_MIN_EVENTS, Slot
 from pmp_schema.features.catalogue import ACTIVE, Feature
 from pmp_schema.features.scope import Scope, open_from
-from pmp_schema.tables import table
+from pmp_schema.sql import full_name, placeholders, render
 from pmp_schema.timestamps import duration_micros
-
-_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +44,9 @@ class FeatureTables:
     def of(cls, project: str, *, raw_events: str | None = None, station_features: str | None = None) -> Self:
         """The topology's tables in a project, where they are not overridden."""
         return cls(
-            raw_events=raw_events or f"{project}.{table('raw_events').id}",
-            station_daily_counts=f"{project}.{table('station_daily_counts').id}",
-            station_features=station_features or f"{project}.{table('station_features').id}",
+            raw_events=raw_events or full_name("raw_events", project),
+            station_daily_counts=full_name("station_daily_counts", project),
+            station_features=station_features or full_name("station_features", project),
         )
 
 
@@ -170,19 +165,17 @@ def _closing(
 
 def _expression(feature: Feature) -> str:
     reach = feature.reach
-    return (
-        _fill(
-            f"aggregations/{feature.aggregation.name}",
-            of_kind="TRUE" if feature.kind == "any" else f"kind = '{feature.kind}'",
-            in_current=_inside(reach.current),
-            in_baseline=_inside(reach.baseline),
-            baseline_slots=len(reach.baseline),
-            large_delta=LARGE_DELTA,
-            peak_min_events=PEAK_MIN_EVENTS,
-        )
-        .replace("\n", "\n    ")
-        .rstrip()
-    )
+    values = {
+        "of_kind": "TRUE" if feature.kind == "any" else f"kind = '{feature.kind}'",
+        "in_current": _inside(reach.current),
+        "in_baseline": _inside(reach.baseline),
+        "baseline_slots": len(reach.baseline),
+        "large_delta": LARGE_DELTA,
+        "peak_min_events": PEAK_MIN_EVENTS,
+    }
+    path = f"sql/aggregations/{feature.aggregation.name}.sql"
+    used = {name: values[name] for name in placeholders(__package__, path)}
+    return render(__package__, path, **used).replace("\n", "\n    ").rstrip()
 
 
 def _inside(slots: Sequence[Slot]) -> str:
@@ -200,15 +193,5 @@ def _value(feature: Feature) -> str:
     )
 
 
-@cache
-def _template(name: str) -> str:
-    return files(__package__).joinpath("sql", f"{name}.sql").read_text("utf-8")
-
-
 def _fill(name: str, /, **values: object) -> str:
-    """A file's text with its placeholders filled in.
-
-    Raises:
-        KeyError: a placeholder has no value.
-    """
-    return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), _template(name))
+    return render(__package__, f"sql/{name}.sql", **values)
