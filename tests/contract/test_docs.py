@@ -317,8 +317,3 @@ def test_the_readme_of_pmpctl_has_the_port_of_every_service():
         for service in TOPOLOGY.services.values()
     ]
     assert [port for port in ports if port not in " ".join(text.split())] == []
-
-
-def test_titles_of_the_guides_begin_with_their_number():
-    for page in sorted((ROOT / "docs").glob("*.md")):
-        assert page.read_text("utf-8").startswith(f"# {page.name[:2]} - "), page.name
