@@ -14,10 +14,16 @@ TAG ?= dev
 REGISTRY ?=
 TERRAFORM := $(shell command -v terraform || command -v tofu)
 TERRAFORM_CHECKED := .pmp/terraform.checked
-TERRAFORM_READS := $(shell find deploy/terraform tests/contract/terraform shared/schema/src/pmp_schema -type f \
-  -not -path '*/.*' -not -name '*.pyc')
+TERRAFORM_READS := $(shell find deploy/terraform -type f -not -path '*/.*')
 
-.PHONY: help setup demo up down check check-terraform fmt test faults compose-test images bench bench-features clean install
+# Tests that have nothing to do with each other run side by side, at most one per core.
+PYTEST = $(RUN)/pytest --numprocesses=auto --maxprocesses=4 --hypothesis-profile=$(EXAMPLES)
+EXAMPLES := few
+# Tests start many Python processes: these share compiled modules, even where the environment forbids to write them.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help setup demo up down check check-terraform fmt test test-rest test-all faults compose-test images bench \
+  bench-features clean install
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -51,12 +57,11 @@ check: setup check-terraform ## Lint, format check, types, spelling, lock file, 
 	$(RUN)/codespell
 	$(UV) lock --check --quiet
 
-check-terraform: $(TERRAFORM_CHECKED) ## Terraform: format, checkov, and what a plan and an apply make
+check-terraform: $(TERRAFORM_CHECKED) ## Terraform: format and checkov
 
 $(TERRAFORM_CHECKED): Makefile $(STAMP) $(TERRAFORM_READS) $(filter .pmp/uv/bin/uv,$(UV))
 	$(if $(TERRAFORM),$(TERRAFORM) fmt -check -diff deploy/terraform)
 	$(UV) tool run --quiet --from 'checkov==3.3.30' checkov -d deploy/terraform --framework terraform --compact --quiet --skip-download
-	$(RUN)/pytest -q tests/contract/terraform
 	@mkdir -p $(@D) && touch $@
 
 fmt: setup ## Format and fix what can be fixed
@@ -64,8 +69,14 @@ fmt: setup ## Format and fix what can be fixed
 	$(RUN)/ruff format .
 	$(if $(TERRAFORM),$(TERRAFORM) fmt deploy/terraform)
 
-test: setup ## Run all tests but the long ones and those that need Docker
-	$(RUN)/pytest
+test: setup ## Run unit and contract tests, and the pipeline once on the local stack
+	$(PYTEST) -m 'not rest and not compose and not faults'
+
+test-rest: setup # What `make test` leaves to `make test-all`
+	$(PYTEST) -m 'rest and not compose and not faults'
+
+test-all: EXAMPLES := many
+test-all: test test-rest ## Run the tests with emulators, stacks and a browser besides
 
 faults: setup ## Run the long fault and replay tests; print a table of faults
 	$(RUN)/pytest -m faults

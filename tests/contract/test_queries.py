@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-READ_AS_OBJECTS = [
-    path for path in sorted(ROOT.glob("*/src/**/*.sql")) if "TO_JSON_STRING" in path.read_text("utf-8")
-]
+FILES = sorted([*ROOT.glob("*/src/**/*.sql"), *ROOT.glob("shared/*/src/**/*.sql")])
+READ_AS_OBJECTS = [path for path in FILES if "TO_JSON_STRING" in path.read_text("utf-8")]
 
 
 @pytest.mark.parametrize("path", READ_AS_OBJECTS, ids=lambda path: path.stem)

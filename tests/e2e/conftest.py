@@ -91,8 +91,9 @@ def healthy(url: str) -> bool:
 
 
 def free_port_base() -> int:
-    """A base whose ports are all free now."""
-    for base in range(21000, 29000, 100):
+    """A base whose ports are all free now; processes of pytest-xdist look in ranges of their own."""
+    first = 21000 + 1000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for base in range(first, first + 1000, 100):
         with suppress(CommandError):
             require_free((name, Ports(base).of(name)) for name in OFFSETS)
             return base

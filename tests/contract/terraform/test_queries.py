@@ -21,7 +21,11 @@ STAGED = "pmp_features"  # staging tables are made there, under names that nobod
 
 # Account -> the SQL that it runs. Workers end a feature run; who submits it does all that comes before.
 RUN_AS = {
-    "pmp-dataflow-worker": ["beam/src/**/sql/*.sql", f"{FEATURES}/*_station_features.sql"],
+    "pmp-dataflow-worker": [
+        "beam/src/**/sql/*.sql",
+        "shared/curation/src/**/sql/*.sql",
+        f"{FEATURES}/*_station_features.sql",
+    ],
     "pmp-dataflow-submitter": [f"{FEATURES}/**/*.sql"],
     "pmp-feature-launcher": ["feature-launcher/src/**/sql/*.sql", f"{FEATURES}/**/*.sql"],
     "pmp-dlq-replayer": ["dlq-replayer/src/**/sql/*.sql"],
@@ -101,5 +105,5 @@ def test_all_sql_is_run_as_some_account():
     known = files_of([pattern for patterns in RUN_AS.values() for pattern in patterns]) | files_of(
         OF_NO_ACCOUNT
     )
-    assert set(ROOT.glob("*/src/**/*.sql")) == known
+    assert files_of(["*/src/**/*.sql", "shared/*/src/**/*.sql"]) == known
     assert all(map(files_of, RUN_AS.values()))

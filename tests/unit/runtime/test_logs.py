@@ -101,7 +101,7 @@ def test_without_a_trace_there_is_no_field(headers):
     assert logs.trace_fields(headers, "p") == {}
 
 
-def test_configure_sends_our_lines_from_the_level_on_and_warnings_of_others(loggers):
+def test_configure_sends_our_lines_from_the_level_on_and_warnings_of_others():
     stream = io.StringIO()
     logs.configure("debug", stream)
     logging.getLogger("pmp_writer.app").debug("ours")
@@ -110,7 +110,7 @@ def test_configure_sends_our_lines_from_the_level_on_and_warnings_of_others(logg
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["ours", "theirs"]
 
 
-def test_configure_leaves_out_what_is_below_the_level(loggers):
+def test_configure_leaves_out_what_is_below_the_level():
     stream = io.StringIO()
     logs.configure("error", stream)
     logging.getLogger("pmp_writer.app").warning("a")
