@@ -21,7 +21,11 @@ NOW = datetime(2026, 2, 1, tzinfo=UTC)
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.v1.*.json"))
 PASS = [path for path in EXAMPLES if path.name.endswith(".pass.json")]
 FAIL = [path for path in EXAMPLES if path.name.endswith(".fail.json")]
-BUILD = {"sensor_event": rows.sensor_event, "snapshot": rows.snapshot, "ops_event": rows.ops_event}
+BUILD = {
+    "sensor_event": rows.sensor_event_rows,
+    "snapshot": rows.snapshot_rows,
+    "ops_event": rows.ops_event_rows,
+}
 DECODE = {
     "sensor_event": events.decode_sensor_event,
     "snapshot": events.decode_snapshot,
@@ -40,7 +44,9 @@ def event_of(path):
 
 
 def rows_of(path):
-    build = rows.station_information if "station_information" in path.read_text() else BUILD[event_of(path)]
+    build = (
+        rows.station_information_rows if "station_information" in path.read_text() else BUILD[event_of(path)]
+    )
     return build(Message(data=path.read_bytes(), message_id="1", publish_ts=NOW), NOW)
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from pmp_curation.arrivals import arrival
 from pmp_curation.core import curate
+from pmp_curation.curator import to_snapshot
 from pmp_runtime.pubsub.publisher import Outgoing
 from pmp_schema.errors import PoisonMessage
 from pmp_schema.message import Message
+from pmp_schema.snapshots import receive_snapshot
 from pmp_schema.topology import TOPOLOGY
 from tests.e2e.conftest import Stack
 from tests.fakes.curation_history import message
@@ -60,7 +61,7 @@ class Undisturbed:
         state = None
         for one in given:
             try:
-                done = curate(state, arrival(one, datetime.now(UTC)).snapshot)
+                done = curate(state, to_snapshot(receive_snapshot(one, datetime.now(UTC)), datetime.now(UTC)))
             except PoisonMessage:
                 continue
             state = done.state
@@ -71,7 +72,7 @@ class Undisturbed:
             }
             self.events |= {
                 (event["event_id"], event["station_id"], event["kind"], event["delta"])
-                for event in done.sensor_events
+                for event in done.rides
             }
 
 

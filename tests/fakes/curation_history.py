@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 
-from pmp_curation.arrivals import arrival
 from pmp_curation.core import SystemState
+from pmp_curation.curator import to_snapshot
 from pmp_curation.history import BEGIN, END, Missing
 from pmp_curation.outcomes import Outcome
 from pmp_schema import events
 from pmp_schema.message import Message
+from pmp_schema.snapshots import receive_snapshot
 from pmp_schema.timestamps import format_timestamp
 
 ACCEPTED = {"ok", "unchanged"}
@@ -136,4 +137,4 @@ class CurationHistory:
 
 
 def _snapshot(message: Message) -> Any:
-    return arrival(message, END).snapshot
+    return to_snapshot(receive_snapshot(message, END), END)

@@ -29,7 +29,7 @@ NAMES = ("raw_events", "station_daily_counts", "station_features")
 
 
 class Duck:
-    """A `Warehouse` in memory; `tables` names its tables, `staging` has the columns of station_features."""
+    """A `StatementRunner` in memory; `tables` names its tables, `staging` has the columns of station_features."""
 
     tables = FeatureTables(**{name: name for name in NAMES})
     staging = "staging"

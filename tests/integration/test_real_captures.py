@@ -121,21 +121,21 @@ def test_a_captured_file_is_published_whole_or_refused_with_a_reason(line, path)
 def assert_information_rows(message: Message, stations: list[dict[str, Any]]) -> None:
     if not stations:  # nothing would be left of the message: it is a dead letter
         with pytest.raises(PoisonMessage, match="no_stations"):
-            rows.station_information(message, datetime.now(UTC))
+            rows.station_information_rows(message, datetime.now(UTC))
         return
-    row_set = rows.station_information(message, datetime.now(UTC))
+    row_set = rows.station_information_rows(message, datetime.now(UTC))
     assert [row["station_id"] for row in row_set.rows] == ids(stations)
     rejected = [json.loads(part.data)["payload"]["data"]["stations"] for part in row_set.rejected]
     assert sum(map(len, rejected)) == unusable(stations)
 
 
 def assert_snapshot_row(message: Message, stations: list[dict[str, Any]]) -> None:
-    (row,) = rows.snapshot(message, datetime.now(UTC)).rows
+    (row,) = rows.snapshot_rows(message, datetime.now(UTC)).rows
     assert (row["system_id"], row["station_count"]) == ("real", len(stations))
     assert row["event_id"] == message.attributes["ce-id"]
     flat = gbfs.flatten_status(gbfs.decode(row["payload"]), ingest_at=datetime.now(UTC))
     assert [station.station_id for station in flat.stations] == ids(stations)
-    assert len(flat.rejects) == unusable(stations)
+    assert len(flat.rejected) == unusable(stations)
 
 
 def series() -> list[Any]:

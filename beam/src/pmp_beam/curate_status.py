@@ -12,12 +12,13 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 
 from pmp_beam.curate_system import NO_MESSAGE, Curate, MakeHistory
 from pmp_beam.io import PublishMessages, RejectedRow, WriteRows
-from pmp_curation.arrivals import system_of
 from pmp_curation.curator import LOOK_BACK
 from pmp_curation.outcomes import SOURCE, Outcome, dead_letter, given_up
 from pmp_runtime.pubsub.publisher import Outgoing
 from pmp_schema.errors import PoisonMessage
+from pmp_schema.events import STATION_STATUS
 from pmp_schema.message import Message
+from pmp_schema.snapshots import receive_snapshot
 
 REJECTED: Final = "rejected"
 
@@ -70,9 +71,9 @@ def deliver(outcomes: PCollection[Outcome], *, project: str, storage_emulator: s
     status = outcomes | "Write status rows" >> write("station_status", "status_rows")
     polls = (
         status.settled
-        | "Publish derived events" >> publish("sensor-events", "derived")
-        | "Publish dead letters" >> publish("dead-letters", "letters")
-        | "Publish notices" >> publish("ops-events", "notices")
+        | "Publish derived events" >> publish("sensor-events", "rides")
+        | "Publish dead letters" >> publish("dead-letters", "dead_letters")
+        | "Publish notices" >> publish("ops-events", "ops_events")
         | "Write polls" >> write("feed_polls", "polls")
     )
     refused = (
@@ -94,9 +95,10 @@ def row_letter(rejected: RejectedRow) -> Outgoing:
 
 
 class KeyBySystem(beam.DoFn):
-    """Message -> (system id, message as bytes); what is no snapshot goes to REJECTED as a dead letter.
+    """Message -> (system id, message as bytes); a message without a snapshot goes to REJECTED as a dead letter.
 
-    Bytes, so that what waits between two workers does not depend on a Python class.
+    The envelope is decoded only where the attributes do not name the system: `Curate` decodes it anyway. Elements are
+    bytes, so that those between two workers do not depend on a Python class.
     """
 
     def __init__(self) -> None:
@@ -104,17 +106,26 @@ class KeyBySystem(beam.DoFn):
         self._rejected = Metrics.counter("curate_status", "messages_rejected")
 
     def process(self, element: Message) -> Iterator[Any]:
-        try:
-            system_id = system_of(element)
-        except PoisonMessage as poison:
-            self._rejected.inc()
-            for letter in given_up(element, poison, _now()).letters:
-                yield TaggedOutput(REJECTED, letter)
-            return
+        system_id = _named_system(element)
         if system_id is None:
-            self._other_feeds.inc()
-        else:
-            yield system_id, msgspec.msgpack.encode(element)
+            try:
+                received = receive_snapshot(element, _now())
+            except PoisonMessage as poison:
+                self._rejected.inc()
+                for letter in given_up(element, poison, _now()).dead_letters:
+                    yield TaggedOutput(REJECTED, letter)
+                return
+            if received.envelope.event_type != STATION_STATUS:
+                self._other_feeds.inc()
+                return
+            system_id = received.system_id
+        yield system_id, msgspec.msgpack.encode(element)
+
+
+def _named_system(message: Message) -> str | None:
+    """The system that the attributes of a station_status name; `Curate` compares it with the envelope."""
+    given = message.attributes
+    return given.get("ce-source") or None if given.get("ce-type") == STATION_STATUS else None
 
 
 class ListSystems(beam.PTransform[Any, PCollection[tuple[str, bytes]]]):

@@ -16,8 +16,11 @@ from apache_beam.utils.timestamp import Timestamp
 from pmp_curation.core import StateVersionError, SystemState
 from pmp_curation.curator import Curator
 from pmp_curation.history import History
-from pmp_curation.outcomes import Outcome
+from pmp_curation.outcomes import Outcome, given_up
+from pmp_schema.errors import PoisonMessage, Reason
+from pmp_schema.events import STATION_STATUS
 from pmp_schema.message import Message
+from pmp_schema.snapshots import ReceivedSnapshot, receive_snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +75,7 @@ class Curate(beam.DoFn):
         if data == NO_MESSAGE:
             outcomes = curator.catch_up()
         else:
-            outcomes = curator.take(msgspec.msgpack.decode(data, type=Message))
+            outcomes = self._take(curator, system_id, msgspec.msgpack.decode(data, type=Message))
         yield from self._count(outcomes)
         _write(state, curator.state)
 
@@ -88,6 +91,16 @@ class Curate(beam.DoFn):
         yield from self._count(curator.catch_up())
         _write(state, curator.state)
 
+    def _take(self, curator: Curator, system_id: str, message: Message) -> Iterator[Outcome]:
+        now = self._now()
+        try:
+            received = receive_snapshot(message, now)
+            _check_key(received, system_id)
+        except PoisonMessage as poison:
+            yield given_up(message, poison, now)
+        else:
+            yield from curator.take(received)
+
     def _curator(self, system_id: str, state: Any) -> Curator:
         return Curator(system_id, _decode(state.read()), self._history, self._now)
 
@@ -101,8 +114,23 @@ class Curate(beam.DoFn):
             self._status_rows.inc(len(outcome.status_rows))
             for poll in outcome.polls:
                 told = {name: poll[name] for name in ("system_id", "verdict", "stations", "changed")}
-                logger.info("snapshot.curated", extra={**told, "derived": len(outcome.derived)})
+                logger.info("snapshot.curated", extra={**told, "derived": len(outcome.rides)})
             yield outcome
+
+
+def _check_key(received: ReceivedSnapshot, system_id: str) -> None:
+    """The attributes may have named another system or feed than the envelope.
+
+    Raises:
+        PoisonMessage: they did.
+    """
+    if received.envelope.event_type != STATION_STATUS:
+        raise PoisonMessage(
+            Reason.UNKNOWN_EVENT_TYPE, f"{received.envelope.event_type} is not {STATION_STATUS}"
+        )
+    if received.system_id != system_id:
+        detail = f"ce-source is {system_id[:100]}, the envelope's source {received.system_id[:100]}"
+        raise PoisonMessage(Reason.SCHEMA, detail)
 
 
 def _decode(data: bytes | None) -> SystemState | None:

@@ -7,7 +7,7 @@ from typing import Final
 from pmp_schema.features import (
     FeatureTables,
     Statement,
-    Warehouse,
+    StatementRunner,
     catalogue,
     close_days,
     last_closed_date,
@@ -27,7 +27,7 @@ WRITTEN: Final = "written"
 
 
 def script(
-    warehouse: Warehouse,
+    warehouse: StatementRunner,
     tables: FeatureTables,
     *,
     as_of: datetime,

@@ -14,7 +14,7 @@ CONFLICTS_S: Final = 60.0  # whoever asked for the run may be waiting
 
 
 class BigQueryWarehouse:
-    """A `pmp_schema.features.Warehouse`.
+    """A `pmp_schema.features.StatementRunner`.
 
     Args:
         timeout_s: seconds for one call, retries included.

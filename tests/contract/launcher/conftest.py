@@ -30,7 +30,7 @@ class Clock:
 
 
 class Closed:
-    """A `Warehouse` whose days are closed; it counts what it is asked."""
+    """A `StatementRunner` whose days are closed; it counts what it is asked."""
 
     def __init__(self):
         self.asked = 0

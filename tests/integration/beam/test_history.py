@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from pmp_curation.arrivals import arrival
 from pmp_curation.core import SystemState, curate
+from pmp_curation.curator import to_snapshot
 from pmp_curation.history import BigQueryHistory
 from pmp_runtime.bigquery.queries import Queries
 from pmp_schema.message_rows import build
+from pmp_schema.snapshots import receive_snapshot
 from tests.fakes.curation_history import bikes, message
 
 pytestmark = pytest.mark.integration
@@ -40,7 +41,7 @@ def poll(system, minute, **counts):
 
 
 def snapshot(given):
-    return arrival(given, datetime.now(UTC)).snapshot
+    return to_snapshot(receive_snapshot(given, datetime.now(UTC)), datetime.now(UTC))
 
 
 def event_id(given):

@@ -168,7 +168,7 @@ def test_empty_blips_change_no_event(name):
     system.take(*disturbed)
     assert Counter(system.verdicts)["suspect"] == len(disturbed) - len(polls(name))
     assert (events(system), system.rows) == (events(in_order(name)), in_order(name).rows)
-    kinds = [notice.type for notice in system.notices]
+    kinds = [notice.type for notice in system.feed_events]
     assert kinds.count("feed.suspect") == Counter(system.verdicts)["suspect"]
 
 
@@ -192,7 +192,7 @@ def test_displaced_polls_derive_nothing_and_lose_nothing(name):
         curated = system.take(taken)
         if taken.feed_ts <= newest:
             assert curated.poll["verdict"] == "out_of_order"
-            assert (curated.status_rows, curated.sensor_events) == ([], [])
+            assert (curated.status_rows, curated.rides) == ([], [])
         else:
             assert curated.poll["verdict"] in {"ok", "unchanged"}
             newest = taken.feed_ts

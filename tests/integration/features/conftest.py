@@ -19,7 +19,7 @@ VIEWS = {
 
 
 class Emulated:
-    """A `Warehouse` behind Google's client."""
+    """A `StatementRunner` behind Google's client."""
 
     def __init__(self, client):
         self.client = client

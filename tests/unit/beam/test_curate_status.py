@@ -1,6 +1,7 @@
 """The steps of `curate_status` on the direct runner; sources and sinks are others' tests."""
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import apache_beam as beam
@@ -48,10 +49,30 @@ def test_messages_are_keyed_by_system_and_poison_goes_aside():
         assert_that(letters, equal_to([(b"{", "not_json", "poison")]), label="letters")
 
 
-def test_what_waits_between_workers_is_the_message():
+@pytest.mark.parametrize("attributes", [{}, {"ce-type": "station_status_snapshot", "ce-source": "velib"}])
+def test_what_waits_between_workers_is_the_message(attributes):
     given = message(bikes(a=1), START)
-    ((_, data),) = KeyBySystem().process(given)
-    assert msgspec.msgpack.decode(data, type=Message) == given
+    given = replace(given, attributes={**given.attributes, **attributes})
+    ((system, data),) = KeyBySystem().process(given)
+    assert (system, msgspec.msgpack.decode(data, type=Message)) == ("velib", given)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (message(bikes(a=1), START, system="bixi"), "schema"),
+        (other_feed(), "unknown_event_type"),
+        (Message(data=b"{", message_id="poison"), "not_json"),
+    ],
+)
+def test_a_message_whose_attributes_are_wrong_is_a_dead_letter(given, reason):
+    named = replace(given, attributes={"ce-type": "station_status_snapshot", "ce-source": "velib"})
+    (keyed,) = KeyBySystem().process(named)
+    cell = Cell()
+    (outcome,) = step(CurationHistory()).process(keyed, cell, Timer())
+    (letter,) = outcome.dead_letters
+    assert (letter.data, letter.attributes["pmp-reason"]) == (given.data, reason)
+    assert cell.value is None
 
 
 def test_the_systems_of_the_last_day_are_told_once():
@@ -100,7 +121,7 @@ def test_state_goes_from_message_to_message():
     list(curate.process(element(bikes(a=5), START), cell, Timer()))
     (outcome,) = curate.process(element(bikes(a=3), START + MINUTE), cell, Timer())
     assert [(row["station_id"], row["change"]) for row in outcome.status_rows] == [("a", "counts")]
-    assert len(outcome.derived) == 1
+    assert len(outcome.rides) == 1
 
 
 def test_a_state_of_an_unknown_version_is_dropped_for_the_history(caplog):
@@ -110,7 +131,7 @@ def test_a_state_of_an_unknown_version_is_dropped_for_the_history(caplog):
     cell = Cell(b"\xff later")
     with caplog.at_level(logging.WARNING):
         outcomes = list(step(history).process(element(bikes(a=3), START + MINUTE), cell, Timer()))
-    assert [len(outcome.derived) for outcome in outcomes] == [0, 1]
+    assert [len(outcome.rides) for outcome in outcomes] == [0, 1]
     assert cell.value[:1] == b"\x01"
     assert [record.message for record in caplog.records] == ["state.dropped"]
 

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import jsonschema
 import msgspec
-import pytest
 
-from pmp_curation.arrivals import system_of
 from pmp_curation.curator import Curator
-from pmp_schema import message_rows as rows
-from pmp_schema.errors import PoisonMessage
+from pmp_schema import message_rows
 from pmp_schema.message import Message
+from pmp_schema.snapshots import receive_snapshot
 from tests.fakes.curation_history import CurationHistory, bikes, message
 
 ROOT = Path(__file__).parents[3]
@@ -28,7 +26,9 @@ def outcomes(*snapshots):
     return [
         outcome
         for minute, stations in enumerate(snapshots)
-        for outcome in curator.take(message(stations, START + timedelta(minutes=minute)))
+        for outcome in curator.take(
+            receive_snapshot(message(stations, START + timedelta(minutes=minute)), NOW)
+        )
     ]
 
 
@@ -38,10 +38,10 @@ def pushed(outgoing):
 
 def test_derived_events_are_events_that_the_writer_takes():
     (_, second) = outcomes(bikes(a=5, b=1), bikes(a=3, b=2))
-    for derived, (kind, delta) in zip(second.derived, [("pickup", 2), ("dropoff", 1)], strict=True):
+    for derived, (kind, delta) in zip(second.rides, [("pickup", 2), ("dropoff", 1)], strict=True):
         event = msgspec.json.decode(derived.data)
         jsonschema.validate(event, schema("sensor_event"))
-        (row,) = rows.build("sensor-events", pushed(derived), NOW).rows
+        (row,) = message_rows.build("sensor-events", pushed(derived), NOW).rows
         found = {name: row[name] for name in ("kind", "delta", "source", "city_id", "ts_iso")}
         assert found == {
             "kind": kind,
@@ -62,17 +62,17 @@ def test_derived_events_are_events_that_the_writer_takes():
 def test_notices_are_operational_events_that_the_writer_takes():
     _, empty, back = outcomes(bikes(a=5), [], bikes(a=5))
     for outcome, kind in ((empty, "feed.suspect"), (back, "feed.recovered")):
-        (notice,) = outcome.notices
+        (notice,) = outcome.ops_events
         jsonschema.validate(msgspec.json.decode(notice.data), schema("ops_event"))
-        (row,) = rows.build("ops-events", pushed(notice), NOW).rows
+        (row,) = message_rows.build("ops-events", pushed(notice), NOW).rows
         assert (row["type"], row["source"], row["subject"]) == (kind, "pmp-beam", "velib")
-    assert empty.notices != back.notices
+    assert empty.ops_events != back.ops_events
 
 
 def test_bad_stations_are_one_letter_that_can_be_replayed_alone():
     (outcome,) = outcomes([*bikes(a=5), {"station_id": None}, "text"])
     assert [row["station_id"] for row in outcome.status_rows] == ["a"]
-    (letter,) = outcome.letters
+    (letter,) = outcome.dead_letters
     envelope = msgspec.json.decode(letter.data)
     assert envelope["source"] == "velib"
     assert envelope["payload"] == {"data": {"stations": [{"station_id": None}, "text"]}}
@@ -84,16 +84,3 @@ def test_an_outcome_does_not_carry_the_body():
     (outcome,) = outcomes(bikes(a=5))
     assert outcome.message.data == b""
     assert outcome.message.message_id == message(bikes(a=5), START).message_id
-
-
-@pytest.mark.parametrize(
-    ("event_type", "system"), [("station_status_snapshot", "velib"), ("station_information_snapshot", None)]
-)
-def test_only_a_station_status_has_a_system_to_curate(event_type, system):
-    data = msgspec.json.encode({"source": "velib", "event_type": event_type, "payload": {}})
-    assert system_of(Message(data=data, message_id="1")) == system
-
-
-def test_what_is_no_snapshot_has_no_system():
-    with pytest.raises(PoisonMessage):
-        system_of(Message(data=b"[]", message_id="1"))

@@ -50,8 +50,8 @@ def test_every_form_carries_the_same_message(message):
 
 @ALL_FORMS
 def test_every_form_becomes_the_same_row(form):
-    rowset = rows.sensor_event(parse_push(*FORMS[form](MESSAGE)), NOW)
-    assert rowset.rows == rows.sensor_event(MESSAGE, NOW).rows
+    rowset = rows.sensor_event_rows(parse_push(*FORMS[form](MESSAGE)), NOW)
+    assert rowset.rows == rows.sensor_event_rows(MESSAGE, NOW).rows
 
 
 KEYS = (

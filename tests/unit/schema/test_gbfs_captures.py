@@ -56,7 +56,7 @@ def status_of(path: Path, **options):
 def test_every_captured_station_status_becomes_rows(path):
     listed = stations_of(path)
     found = status_of(path)
-    assert (found.rejects, found.duplicates) == ([], 0)
+    assert (found.rejected, found.duplicates) == ([], 0)
     assert [s.station_id for s in found.stations] == [str(s["station_id"]) for s in listed]
     assert sum(s.bikes for s in found.stations) == listed_bikes(listed)
     assert sum(s.is_renting for s in found.stations) == sum(bool(s["is_renting"]) for s in listed)
@@ -67,7 +67,7 @@ def test_every_captured_station_status_becomes_rows(path):
 def test_every_captured_station_information_becomes_rows(path):
     listed = stations_of(path)
     found = gbfs.flatten_information(gbfs.decode(path.read_bytes()))
-    assert (found.rejects, found.duplicates) == ([], 0)
+    assert (found.rejected, found.duplicates) == ([], 0)
     assert [s.station_id for s in found.stations] == [str(s["station_id"]) for s in listed]
     assert all(s.name for s in found.stations)
     at_zero = sum(s["lat"] == 0 and s["lon"] == 0 for s in listed)
@@ -111,7 +111,7 @@ def test_a_sample_of_every_captured_series_becomes_rows(path):
             body = json.dumps(json.loads(line)["doc"]).encode()
             listed = json.loads(body)["data"]["stations"]
             found = gbfs.flatten_status(gbfs.decode(body), ingest_at=INGEST_AT)
-            assert (found.rejects, found.duplicates) == ([], 0)
+            assert (found.rejected, found.duplicates) == ([], 0)
             assert [s.station_id for s in found.stations] == [s["station_id"] for s in listed]
             assert sum(s.bikes for s in found.stations) == listed_bikes(listed)
 

@@ -50,7 +50,7 @@ def test_version_3_texts_are_read_in_the_wanted_language(language, name):
 def test_wrapped_stations_are_unwrapped():
     found = gbfs.flatten_information(example("wrapped_station_information.json"))
     assert found.stations == [information("11186", name="Lastenrad", lat=49.1, lon=8.1)]
-    assert found.rejects == []
+    assert found.rejected == []
 
 
 @pytest.mark.parametrize(

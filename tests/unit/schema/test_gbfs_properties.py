@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pmp_schema import gbfs
 from pmp_schema.errors import PoisonMessage
 from pmp_schema.gbfs.quality import MEANING
-from pmp_schema.gbfs.status import FIRST_REPORTED_AT, REPORTED_SLACK
+from pmp_schema.gbfs.station_status import FIRST_REPORTED_AT, REPORTED_SLACK
 
 INGEST_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -106,7 +106,7 @@ def test_any_object_has_a_time_and_feeds_or_is_poison(root, header, language):
 @given(ENTRIES)
 def test_every_entry_is_a_row_or_a_counted_reject_or_a_counted_duplicate(entries):
     for found in flatten_both(snapshot(entries)):
-        assert len(found.stations) + len(found.rejects) + found.duplicates == len(entries)
+        assert len(found.stations) + len(found.rejected) + found.duplicates == len(entries)
         assert found.conflicts <= found.duplicates
         assert len({s.station_id for s in found.stations}) == len(found.stations)
 
@@ -163,7 +163,7 @@ def test_flattening_its_own_result_changes_no_value(entries):
         for s in first
     ]
     second = gbfs.flatten_status(snapshot(written), ingest_at=INGEST_AT)
-    assert (second.rejects, second.duplicates) == ([], 0)
+    assert (second.rejected, second.duplicates) == ([], 0)
     kept = ("station_id", "bikes", "docks", "bikes_disabled", "is_installed", "is_renting", "reported_ts")
     assert [[getattr(s, k) for k in kept] for s in second.stations] == [
         [getattr(s, k) for k in kept] for s in first
@@ -174,5 +174,5 @@ def test_flattening_its_own_result_changes_no_value(entries):
 def test_a_reject_can_be_written_as_it_came(entries):
     for found in flatten_both(snapshot(entries)):
         assert all(
-            gbfs.decode_json(msgspec.json.encode(reject.raw)) == reject.raw for reject in found.rejects
+            gbfs.decode_json(msgspec.json.encode(reject.raw)) == reject.raw for reject in found.rejected
         )

@@ -226,7 +226,7 @@ def test_an_id_is_text(written, read):
 def test_one_bad_station_is_one_reject_and_never_the_snapshot(entry):
     found = flatten({"station_id": "a"}, entry, {"station_id": "b"})
     assert [s.station_id for s in found.stations] == ["a", "b"]
-    (reject,) = found.rejects
+    (reject,) = found.rejected
     assert (reject.raw, reject.reason) == (entry, Reason.STATION_INVALID)
 
 
@@ -255,7 +255,7 @@ def test_a_document_without_stations_is_poison(root):
 
 
 def test_an_empty_list_of_stations_is_a_snapshot():
-    assert flatten() == gbfs.Flattened(stations=[], rejects=[], duplicates=0, conflicts=0)
+    assert flatten() == gbfs.Flattened(stations=[], rejected=[], duplicates=0, conflicts=0)
 
 
 def test_every_field_is_a_column_of_its_table():

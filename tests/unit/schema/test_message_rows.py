@@ -56,7 +56,7 @@ def reason_of(build, given):
 
 
 def test_a_sensor_event_is_a_row():
-    rowset = rows.sensor_event(message(EVENT), NOW)
+    rowset = rows.sensor_event_rows(message(EVENT), NOW)
     assert rowset.table == "raw_events"
     assert rowset.rows == [
         {
@@ -76,12 +76,14 @@ def test_a_sensor_event_is_a_row():
 
 
 def test_the_date_of_an_event_is_that_of_utc():
-    (row,) = rows.sensor_event(message(EVENT | {"ts_iso": "2026-01-24T00:30:00+01:00"}), NOW).rows
+    (row,) = rows.sensor_event_rows(message(EVENT | {"ts_iso": "2026-01-24T00:30:00+01:00"}), NOW).rows
     assert row["event_date"] == date(2026, 1, 23)
 
 
 def test_city_source_and_unknown_fields_are_kept():
-    (row,) = rows.sensor_event(message(EVENT | {"city_id": "paris", "source": "derived", "x": 1}), NOW).rows
+    (row,) = rows.sensor_event_rows(
+        message(EVENT | {"city_id": "paris", "source": "derived", "x": 1}), NOW
+    ).rows
     assert (row["city_id"], row["source"], row["extra"]) == ("paris", "derived", b'{"x":1}')
 
 
@@ -102,7 +104,7 @@ def test_city_source_and_unknown_fields_are_kept():
     ],
 )
 def test_an_impossible_time_has_its_reason(ts_iso, reason):
-    assert reason_of(rows.sensor_event, message(EVENT | {"ts_iso": ts_iso})) is reason
+    assert reason_of(rows.sensor_event_rows, message(EVENT | {"ts_iso": ts_iso})) is reason
 
 
 @pytest.mark.parametrize(
@@ -117,14 +119,14 @@ def test_an_impossible_time_has_its_reason(ts_iso, reason):
     ],
 )
 def test_a_possible_time_is_read_as_utc(ts_iso, at):
-    (row,) = rows.sensor_event(message(EVENT | {"ts_iso": ts_iso}), NOW).rows
+    (row,) = rows.sensor_event_rows(message(EVENT | {"ts_iso": ts_iso}), NOW).rows
     assert row["ts_iso"] == at
 
 
 def test_a_snapshot_is_a_row_with_its_payload_unchanged():
     payload = b'{ "ttl": 60, "data": {"stations": [{}, null]}, "big": 1180591620717411303424 }'
     data = json.dumps(snapshot("?")).encode().replace(b'"?"', payload)
-    rowset = rows.snapshot(message(data, **{"ce-id": "id-1", "x": "é"}), NOW)
+    rowset = rows.snapshot_rows(message(data, **{"ce-id": "id-1", "x": "é"}), NOW)
     assert rowset.table == "feed_snapshots"
     assert rowset.rows == [
         {
@@ -146,7 +148,7 @@ def test_a_snapshot_is_a_row_with_its_payload_unchanged():
 
 def test_a_snapshot_without_an_id_gets_one_of_its_content():
     def id_of(given):
-        (row,) = rows.snapshot(given, NOW).rows
+        (row,) = rows.snapshot_rows(given, NOW).rows
         return row["event_id"]
 
     first = message(snapshot({}))
@@ -155,14 +157,14 @@ def test_a_snapshot_without_an_id_gets_one_of_its_content():
 
 
 def test_a_snapshot_without_stations_is_kept():
-    (row,) = rows.snapshot(message(snapshot({"error": "maintenance"})), NOW).rows
+    (row,) = rows.snapshot_rows(message(snapshot({"error": "maintenance"})), NOW).rows
     assert row["station_count"] is None
 
 
 def test_gzip_and_plain_make_the_same_row():
     plain = message(snapshot({}))
     zipped = replace(plain, data=gzip.compress(plain.data), attributes={"content-encoding": "gzip"})
-    (row,), (same,) = rows.snapshot(plain, NOW).rows, rows.snapshot(zipped, NOW).rows
+    (row,), (same,) = rows.snapshot_rows(plain, NOW).rows, rows.snapshot_rows(zipped, NOW).rows
     assert row | {"attributes": same["attributes"]} == same
 
 
@@ -175,7 +177,7 @@ def test_gzip_and_plain_make_the_same_row():
 )
 def test_a_payload_that_bigquery_could_not_take_is_poison(payload, reason):
     data = json.dumps(snapshot("?")).encode().replace(b'"?"', payload)
-    assert reason_of(rows.snapshot, message(data)) is reason
+    assert reason_of(rows.snapshot_rows, message(data)) is reason
 
 
 @pytest.mark.parametrize("build", [b for route, b in rows.BY_ROUTE.items() if route != "dead-letters"])
@@ -186,11 +188,11 @@ def test_more_than_9_mb_is_too_large(build):
 @pytest.mark.parametrize("event_ts", ["1969-01-01T00:00:00Z", "9999-01-01T00:00:00Z"])
 def test_a_snapshot_from_another_time_is_poison(event_ts):
     given = message(snapshot({}, event_ts=event_ts))
-    assert reason_of(rows.snapshot, given) is Reason.TIMESTAMP_OUT_OF_RANGE
+    assert reason_of(rows.snapshot_rows, given) is Reason.TIMESTAMP_OUT_OF_RANGE
 
 
 def test_station_information_is_a_row_per_station():
-    rowset = rows.station_information(message(information(STATIONS), **{"ce-id": "id-1"}), NOW)
+    rowset = rows.station_information_rows(message(information(STATIONS), **{"ce-id": "id-1"}), NOW)
     same = {
         "system_id": "velib",
         "feed_ts": datetime(2026, 1, 24, 15, 59, tzinfo=UTC),
@@ -212,7 +214,7 @@ def test_station_information_is_a_row_per_station():
 
 def test_bad_stations_are_one_dead_letter_and_the_others_are_rows():
     bad = [None, {"station_id": ""}, {"name": "no id", "big": 2**70}]
-    rowset = rows.station_information(message(information([STATIONS[0], *bad, STATIONS[1]])), NOW)
+    rowset = rows.station_information_rows(message(information([STATIONS[0], *bad, STATIONS[1]])), NOW)
     assert [row["station_id"] for row in rowset.rows] == ["1", "2"]
     (rejected,) = rowset.rejected
     assert rejected.reason is Reason.STATION_INVALID
@@ -222,13 +224,13 @@ def test_bad_stations_are_one_dead_letter_and_the_others_are_rows():
 
 def test_a_part_is_the_same_snapshot_with_fewer_stations():
     stations = [*STATIONS, {"station_id": 3, "name": "C", "unknown": [1]}]
-    rowset = rows.station_information(message(information(stations)), NOW)
+    rowset = rows.station_information_rows(message(information(stations)), NOW)
     assert json.loads(rowset.part([0, 2])) == information([stations[0], stations[2]])
 
 
 def test_a_part_can_be_handled_again():
-    first = rows.station_information(message(information(STATIONS)), NOW)
-    again = rows.station_information(message(first.part([1])), NOW)
+    first = rows.station_information_rows(message(information(STATIONS)), NOW)
+    again = rows.station_information_rows(message(first.part([1])), NOW)
     assert [row["station_id"] for row in again.rows] == ["2"]
 
 
@@ -237,11 +239,11 @@ def test_a_part_can_be_handled_again():
     [({}, Reason.SCHEMA), ({"data": {"stations": {}}}, Reason.SCHEMA)],
 )
 def test_information_without_a_list_of_stations_is_poison(payload, reason):
-    assert reason_of(rows.station_information, message(information([]) | {"payload": payload})) is reason
+    assert reason_of(rows.station_information_rows, message(information([]) | {"payload": payload})) is reason
 
 
 def test_an_absurd_number_of_stations_is_refused_before_it_is_read():
-    assert reason_of(rows.station_information, message(information([0] * 100_001))) is Reason.TOO_LARGE
+    assert reason_of(rows.station_information_rows, message(information([0] * 100_001))) is Reason.TOO_LARGE
 
 
 def test_an_ops_event_is_a_row():
@@ -254,7 +256,7 @@ def test_an_ops_event_is_a_row():
         "time": "2026-01-24T16:00:00Z",
         "data": {"outcome": "unchanged"},
     }
-    rowset = rows.ops_event(message(event), NOW)
+    rowset = rows.ops_event_rows(message(event), NOW)
     assert rowset.table == "events"
     assert rowset.rows == [
         {
@@ -271,12 +273,15 @@ def test_an_ops_event_is_a_row():
 
 
 def test_an_ops_event_without_time_has_that_of_its_publish():
-    (row,) = rows.ops_event(message({"id": "o-1", "type": "feed.polled"}), NOW).rows
+    (row,) = rows.ops_event_rows(message({"id": "o-1", "type": "feed.polled"}), NOW).rows
     assert row["time"] == PUBLISHED
 
 
 def test_a_sole_row_stands_for_its_whole_message():
-    for given, build in [(message(EVENT), rows.sensor_event), (message(snapshot({})), rows.snapshot)]:
+    for given, build in [
+        (message(EVENT), rows.sensor_event_rows),
+        (message(snapshot({})), rows.snapshot_rows),
+    ]:
         assert build(given, NOW).part([0]) == given.data
 
 

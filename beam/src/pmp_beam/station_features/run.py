@@ -13,7 +13,7 @@ from pmp_beam.io.storage import once_per_process
 from pmp_beam.station_features.staging import merge_staged
 from pmp_beam.station_features.warehouse import WarehouseSource
 from pmp_runtime.pubsub.publisher import Outgoing, Publisher, PubSubPublisher, ops_event
-from pmp_schema.features import FeatureTables, Warehouse
+from pmp_schema.features import FeatureTables, StatementRunner
 from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import TOPOLOGY
 
@@ -104,7 +104,7 @@ def attempt(run: Run, publisher: Publisher, work: Callable[[], object]) -> bool:
 
 
 def complete(
-    run: Run, warehouse: Warehouse, publisher: Publisher, tables: FeatureTables, written: int | None
+    run: Run, warehouse: StatementRunner, publisher: Publisher, tables: FeatureTables, written: int | None
 ) -> int:
     """The last step of a run: its staged rows become those of its as_of, and its success is told."""
     rows = merge_staged(warehouse, tables, staging=run.staging(tables), as_of=run.as_of, written=written)

@@ -6,7 +6,7 @@ from typing import Final
 from google.api_core import retry
 from google.api_core.exceptions import RetryError
 
-from pmp_schema.features import FeatureTables, Parameter, Statement, Warehouse
+from pmp_schema.features import FeatureTables, Parameter, Statement, StatementRunner
 from pmp_schema.features.statements import count_station_features, merge_station_features
 from pmp_schema.sql import render
 from pmp_schema.timestamps import format_timestamp
@@ -28,7 +28,12 @@ class ContestedRunError(RuntimeError):
 
 
 def merge_staged(
-    warehouse: Warehouse, tables: FeatureTables, *, staging: str, as_of: datetime, written: int | None = None
+    warehouse: StatementRunner,
+    tables: FeatureTables,
+    *,
+    staging: str,
+    as_of: datetime,
+    written: int | None = None,
 ) -> int:
     """Makes the staged rows those of their as_of; may be repeated.
 
@@ -53,7 +58,9 @@ def merge_staged(
     return staged
 
 
-def _merge(warehouse: Warehouse, tables: FeatureTables, staging: str, as_of: datetime, staged: int) -> None:
+def _merge(
+    warehouse: StatementRunner, tables: FeatureTables, staging: str, as_of: datetime, staged: int
+) -> None:
     merge = merge_station_features(tables, staging=staging, as_of=as_of)
     # More rows than were staged: another attempt's merge went side by side with this one, as merges do that delete
     # nothing. The second one finds both sets, and replaces them.
@@ -64,7 +71,7 @@ def _merge(warehouse: Warehouse, tables: FeatureTables, staging: str, as_of: dat
     raise ContestedRunError(f"another attempt goes on merging rows of {format_timestamp(as_of)}")
 
 
-def staged_keys(warehouse: Warehouse, staging: str, as_of: datetime) -> int:
+def staged_keys(warehouse: StatementRunner, staging: str, as_of: datetime) -> int:
     """Rows of an as_of in a staging table, without those that were appended twice."""
     sql = render(__package__, "sql/staged_keys.sql", staging=staging)
     statement = Statement(sql, (Parameter("as_of", "TIMESTAMP", as_of),))
@@ -72,12 +79,12 @@ def staged_keys(warehouse: Warehouse, staging: str, as_of: datetime) -> int:
     return int(row["key_count"])
 
 
-def _stored_rows(warehouse: Warehouse, tables: FeatureTables, as_of: datetime) -> int:
+def _stored_rows(warehouse: StatementRunner, tables: FeatureTables, as_of: datetime) -> int:
     [row] = warehouse.query(count_station_features(tables, as_of=as_of))
     return int(row["row_count"])
 
 
-def _await_rows(warehouse: Warehouse, staging: str, as_of: datetime, written: int) -> int:
+def _await_rows(warehouse: StatementRunner, staging: str, as_of: datetime, written: int) -> int:
     def look() -> int:
         staged = staged_keys(warehouse, staging, as_of)
         if staged != written:

@@ -37,7 +37,7 @@ class WarehouseSource:
 
 
 class BigQueryWarehouse:
-    """A `Warehouse`. A statement that loses against a concurrent one is run again, for some minutes."""
+    """A `StatementRunner`. A statement that loses against a concurrent one is run again, for some minutes."""
 
     def __init__(self, client: bigquery.Client, *, timeout_s: float) -> None:
         self._client = client

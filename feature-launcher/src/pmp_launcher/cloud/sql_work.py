@@ -10,7 +10,7 @@ from pmp_launcher.cloud.executor import Progress
 from pmp_launcher.cloud.jobs import Jobs
 from pmp_launcher.run import Run, Status
 from pmp_launcher.sql_engine import script
-from pmp_schema.features import FeatureTables, Warehouse
+from pmp_schema.features import FeatureTables, StatementRunner
 
 _LONGEST_ERROR: Final = 500
 
@@ -26,7 +26,7 @@ class SqlWork:
     name = "sql"
 
     def __init__(
-        self, jobs: Jobs, warehouse: Warehouse, tables: FeatureTables, now: Callable[[], datetime]
+        self, jobs: Jobs, warehouse: StatementRunner, tables: FeatureTables, now: Callable[[], datetime]
     ) -> None:
         self._jobs = jobs
         self._warehouse = warehouse

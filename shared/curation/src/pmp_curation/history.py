@@ -7,8 +7,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from pmp_curation.core import SystemState
-from pmp_curation.core.rules import DEFAULT_RULES, Rules
+from pmp_curation.core import DEFAULT_RULES, Rules, SystemState
 from pmp_runtime.bigquery.queries import Queries
 from pmp_schema import events
 from pmp_schema.errors import Reason

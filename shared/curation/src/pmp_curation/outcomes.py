@@ -1,4 +1,4 @@
-"""What a snapshot becomes, in the form in which it leaves the pipeline."""
+"""What a snapshot becomes, in the form in which it leaves the curation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
-from pmp_curation.arrivals import Arrival
-from pmp_curation.core import Curated, Notice
+from pmp_curation.core import Curated, FeedEvent
 from pmp_runtime.pubsub.publisher import Outgoing, ops_event
-from pmp_schema import events, snapshots
+from pmp_schema import events
 from pmp_schema.dead_letters import DeadLetter
 from pmp_schema.errors import PoisonMessage, Reason
 from pmp_schema.message import Message
+from pmp_schema.snapshots import ReceivedSnapshot
 from pmp_schema.tables import Row
 from pmp_schema.timestamps import parse_timestamp
 from pmp_schema.topology import TOPOLOGY
@@ -29,43 +29,44 @@ class Outcome:
     Attributes:
         message: without its data, half a megabyte that nothing needs any more.
         status_rows: of `station_status`.
-        derived: for `pmp-sensor-events`.
-        letters: for `pmp-dead-letters`.
-        notices: for `pmp-ops-events`.
-        polls: of `feed_polls`, none or one; last, because its presence says that all the rest is durable.
+        rides: for `pmp-sensor-events`.
+        dead_letters: for `pmp-dead-letters`.
+        ops_events: for `pmp-ops-events`.
+        polls: rows of `feed_polls`, none or one; last, because a poll row says that all the rest is durable.
     """
 
     message: Message
     status_rows: Sequence[Row] = field(default_factory=list)
-    derived: list[Outgoing] = field(default_factory=list)
-    letters: list[Outgoing] = field(default_factory=list)
-    notices: list[Outgoing] = field(default_factory=list)
+    rides: list[Outgoing] = field(default_factory=list)
+    dead_letters: list[Outgoing] = field(default_factory=list)
+    ops_events: list[Outgoing] = field(default_factory=list)
     polls: Sequence[Row] = field(default_factory=list)
 
 
-def outcome(arrived: Arrival, curated: Curated, now: datetime) -> Outcome:
+def outcome(received: ReceivedSnapshot, curated: Curated, now: datetime) -> Outcome:
     """What a curated snapshot becomes."""
+    message = received.message
     return Outcome(
-        message=replace(arrived.message, data=b""),
+        message=replace(message, data=b""),
         status_rows=curated.status_rows,
-        derived=[_derived(event) for event in curated.sensor_events],
-        letters=[
-            dead_letter(arrived.message, part.data, part.reason, part.detail, now)
-            for part in snapshots.rejected(arrived.envelope, curated.rejects)
+        rides=[_ride(ride) for ride in curated.rides],
+        dead_letters=[
+            dead_letter(message, part.data, part.reason, part.detail, now)
+            for part in received.rejected_parts(curated.rejected)
         ],
-        notices=[_notice(notice) for notice in curated.notices],
+        ops_events=[_ops_event(event) for event in curated.feed_events],
         polls=[curated.poll] if curated.poll else [],
     )
 
 
 def given_up(message: Message, poison: PoisonMessage, now: datetime) -> Outcome:
-    """What a message becomes that is no snapshot."""
+    """What a message becomes that cannot be curated."""
     letter = dead_letter(message, message.data, poison.reason, poison.detail, now)
-    return Outcome(message=replace(message, data=b""), letters=[letter])
+    return Outcome(message=replace(message, data=b""), dead_letters=[letter])
 
 
 def dead_letter(message: Message, data: bytes, reason: Reason, detail: str, now: datetime) -> Outgoing:
-    """A message, or the part of it that is of no use, as a dead letter."""
+    """A message, or its unusable part, as a dead letter."""
     letter = DeadLetter(
         message=message,
         data=data,
@@ -77,22 +78,22 @@ def dead_letter(message: Message, data: bytes, reason: Reason, detail: str, now:
     return Outgoing(*letter.published(now))
 
 
-def _derived(event: dict[str, Any]) -> Outgoing:
+def _ride(ride: dict[str, Any]) -> Outgoing:
     attributes = events.cloudevent_attributes(
-        event_id=event["event_id"],
+        event_id=ride["event_id"],
         event_type="sensor_event",
         source=SOURCE,
-        time=parse_timestamp(event["ts_iso"]),
+        time=parse_timestamp(ride["ts_iso"]),
     )
-    return Outgoing(msgspec.json.encode(event), attributes)
+    return Outgoing(msgspec.json.encode(ride), attributes)
 
 
-def _notice(notice: Notice) -> Outgoing:
+def _ops_event(event: FeedEvent) -> Outgoing:
     return ops_event(
-        notice.type,
+        event.type,
         source=SOURCE,
-        subject=notice.system_id,
-        data=notice.data,
-        new_id=lambda: notice.id,
-        at=notice.at,
+        subject=event.system_id,
+        data=event.data,
+        new_id=lambda: event.id,
+        at=event.at,
     )

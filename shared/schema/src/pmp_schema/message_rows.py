@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import msgspec
 
-from pmp_schema import events, gbfs, snapshots
+from pmp_schema import events, gbfs
 from pmp_schema.dead_letter_row import dead_letter_row
 from pmp_schema.errors import PoisonMessage, Reason
-from pmp_schema.gbfs.snapshot import flatten
+from pmp_schema.gbfs.station_list import flatten
 from pmp_schema.message import Message
+from pmp_schema.snapshots import RejectedPart, receive_snapshot
 from pmp_schema.tables import Row
 from pmp_schema.timestamps import live_timestamp
 
@@ -38,10 +39,10 @@ class RowSet:
     table: str
     rows: list[Row]
     part: Callable[[list[int]], bytes]
-    rejected: list[snapshots.Rejected] = field(default_factory=list)
+    rejected: list[RejectedPart] = field(default_factory=list)
 
 
-def sensor_event(message: Message, now: datetime) -> RowSet:
+def sensor_event_rows(message: Message, now: datetime) -> RowSet:
     """A row of `raw_events`.
 
     Raises:
@@ -66,24 +67,24 @@ def sensor_event(message: Message, now: datetime) -> RowSet:
     return RowSet("raw_events", [row], part=lambda _: message.data)
 
 
-def snapshot(message: Message, now: datetime) -> RowSet:
+def snapshot_rows(message: Message, now: datetime) -> RowSet:
     """A row of `feed_snapshots`; the payload stays as it is, with or without stations.
 
     Raises:
         PoisonMessage: no envelope, above the row limit, or a payload that BigQuery could not take as JSON.
     """
-    opened = snapshots.open_snapshot(message, now)
-    envelope = opened.envelope
+    received = receive_snapshot(message, now)
+    envelope = received.envelope
     row: Row = {
-        "event_id": opened.event_id,
+        "event_id": received.event_id,
         "system_id": envelope.source,
         "event_type": envelope.event_type,
         "key": envelope.key,
         "source": envelope.source,
-        "event_ts": opened.event_ts,
-        "payload": opened.payload,
-        "payload_sha256": hashlib.sha256(opened.payload).hexdigest(),
-        "station_count": gbfs.station_count(gbfs.decode(opened.payload)),
+        "event_ts": received.event_ts,
+        "payload": received.payload,
+        "payload_sha256": hashlib.sha256(received.payload).hexdigest(),
+        "station_count": gbfs.station_count(gbfs.decode(received.payload)),
         "message_id": message.message_id,
         "publish_ts": message.publish_ts,
         "attributes": msgspec.json.encode(dict(message.attributes)),
@@ -91,17 +92,17 @@ def snapshot(message: Message, now: datetime) -> RowSet:
     return RowSet("feed_snapshots", [row], part=lambda _: message.data)
 
 
-def station_information(message: Message, now: datetime) -> RowSet:
+def station_information_rows(message: Message, now: datetime) -> RowSet:
     """Rows of `station_information`, one per station; a bad station is a reject, never the snapshot.
 
     Raises:
         PoisonMessage: no envelope; no list of stations, an empty one, or an absurdly long one.
     """
-    opened = snapshots.open_snapshot(message, now)
-    envelope = opened.envelope
-    if envelope.event_type != events.STATION_INFORMATION:
-        raise PoisonMessage(Reason.UNKNOWN_EVENT_TYPE, f"{envelope.event_type} is no station information")
-    document = gbfs.decode(opened.payload)
+    received = receive_snapshot(message, now)
+    event_type = received.envelope.event_type
+    if event_type != events.STATION_INFORMATION:
+        raise PoisonMessage(Reason.UNKNOWN_EVENT_TYPE, f"{event_type} is not {events.STATION_INFORMATION}")
+    document = gbfs.decode(received.payload)
     entries = gbfs.station_count(document)
     if entries == 0:
         raise PoisonMessage(Reason.NO_STATIONS)  # no row would be left of the message
@@ -110,7 +111,7 @@ def station_information(message: Message, now: datetime) -> RowSet:
     flat = gbfs.flatten_information(document)
     rows: list[Row] = [
         {
-            "system_id": envelope.source,
+            "system_id": received.system_id,
             "station_id": station.station_id,
             "station_code": station.station_code,
             "name": station.name,
@@ -119,8 +120,8 @@ def station_information(message: Message, now: datetime) -> RowSet:
             "capacity": station.capacity,
             "address": station.address,
             "region_id": station.region_id,
-            "feed_ts": opened.event_ts,
-            "event_id": opened.event_id,
+            "feed_ts": received.event_ts,
+            "event_id": received.event_id,
             "message_id": message.message_id,
             "publish_ts": message.publish_ts,
         }
@@ -130,14 +131,12 @@ def station_information(message: Message, now: datetime) -> RowSet:
     def part(indexes: list[int]) -> bytes:
         wanted = {rows[index]["station_id"] for index in indexes}
         found = flatten(document, _raw_station).stations
-        return snapshots.with_stations(
-            envelope, [station.raw for station in found if station.station_id in wanted]
-        )
+        return received.with_stations([station.raw for station in found if station.station_id in wanted])
 
-    return RowSet("station_information", rows, part, snapshots.rejected(envelope, flat.rejects))
+    return RowSet("station_information", rows, part, received.rejected_parts(flat.rejected))
 
 
-def ops_event(message: Message, now: datetime) -> RowSet:
+def ops_event_rows(message: Message, now: datetime) -> RowSet:
     """A row of `events`.
 
     Raises:
@@ -157,7 +156,7 @@ def ops_event(message: Message, now: datetime) -> RowSet:
     return RowSet("events", [row], part=lambda _: message.data)
 
 
-def dead_letter(message: Message, now: datetime) -> RowSet:
+def dead_letter_rows(message: Message, now: datetime) -> RowSet:
     """A row of `dead_letters`, from whatever there is: this never raises."""
     return RowSet("dead_letters", [dead_letter_row(message, now)], part=lambda _: message.data)
 
@@ -171,11 +170,11 @@ def _raw_station(station_id: str, raw: dict[str, Any]) -> _RawStation:
 
 
 BY_ROUTE: Final[Mapping[str, Callable[[Message, datetime], RowSet]]] = {
-    "snapshots": snapshot,
-    "station-information": station_information,
-    "sensor-events": sensor_event,
-    "ops-events": ops_event,
-    "dead-letters": dead_letter,
+    "snapshots": snapshot_rows,
+    "station-information": station_information_rows,
+    "sensor-events": sensor_event_rows,
+    "ops-events": ops_event_rows,
+    "dead-letters": dead_letter_rows,
 }
 
 # A megabyte of hostile JSON becomes thirty of Python objects: only so many such messages are decoded at a time.

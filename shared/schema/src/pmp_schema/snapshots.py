@@ -1,39 +1,25 @@
-"""A message that carries a snapshot: opened, and made again of a part of its stations."""
+"""A received snapshot: a message with the feed body that it carries, decoded once."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from pmp_schema import events, gbfs
+from pmp_schema import events
 from pmp_schema.errors import Reason
+from pmp_schema.gbfs import RejectedStation
 from pmp_schema.message import Message
 from pmp_schema.timestamps import live_timestamp
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """What a snapshot's message says.
+class RejectedPart:
+    """The parts of a message that cannot become rows, for one reason.
 
     Attributes:
-        payload: the feed body as it was fetched.
-        event_ts: the feed's own time, aware; None where the publisher does not tell it.
-        event_id: given by the publisher, or made by the same rule.
-    """
-
-    envelope: events.SnapshotEnvelope
-    payload: bytes
-    event_ts: datetime | None
-    event_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """The parts of a message that are no rows, for one reason.
-
-    Attributes:
-        data: the parts in the envelope of their message, so that they can be published again.
+        data: these parts in the envelope of their message, so that they can be published again.
     """
 
     data: bytes
@@ -41,11 +27,60 @@ class Rejected:
     detail: str
 
 
-def open_snapshot(message: Message, now: datetime) -> Opened:
-    """Opens a snapshot's message.
+@dataclass(frozen=True, slots=True)
+class ReceivedSnapshot:
+    """A message with the snapshot that it carries.
+
+    Attributes:
+        payload: the feed body as it was fetched.
+        event_ts: the feed's own time, aware; None where the publisher did not set it.
+        event_id: set by the publisher, or made by the same rule.
+    """
+
+    message: Message
+    envelope: events.SnapshotEnvelope
+    payload: bytes
+    event_ts: datetime | None
+    event_id: str
+
+    @property
+    def system_id(self) -> str:
+        return self.envelope.source
+
+    def with_stations(self, stations: list[Any]) -> bytes:
+        """Message data of the same snapshot with only these stations, so that they can be replayed alone."""
+        envelope = self.envelope
+        return msgspec.json.encode(
+            {
+                "ingest_ts": envelope.ingest_ts,
+                "event_ts": envelope.event_ts,
+                "source": envelope.source,
+                "event_type": envelope.event_type,
+                "key": envelope.key,
+                "payload": {"data": {"stations": stations}},
+            }
+        )
+
+    def rejected_parts(self, stations: Iterable[RejectedStation]) -> list[RejectedPart]:
+        """The rejected stations of this snapshot, as one part for each reason."""
+        by_reason: dict[Reason, list[RejectedStation]] = {}
+        for station in stations:
+            by_reason.setdefault(station.reason, []).append(station)
+        return [
+            RejectedPart(
+                self.with_stations([station.raw for station in group]),
+                reason,
+                f"{len(group)} stations; first: {group[0].detail}",
+            )
+            for reason, group in by_reason.items()
+        ]
+
+
+def receive_snapshot(message: Message, now: datetime) -> ReceivedSnapshot:
+    """Decodes the snapshot of a message.
 
     Raises:
-        PoisonMessage: no envelope, too large, or a time that is none.
+        PoisonMessage: the envelope is missing or too large, or its `event_ts` is not a possible time.
     """
     envelope = events.decode_snapshot(message.body())
     payload = bytes(envelope.payload)
@@ -53,33 +88,4 @@ def open_snapshot(message: Message, now: datetime) -> Opened:
     event_id = message.attributes.get("ce-id") or events.snapshot_event_id(
         source=envelope.source, event_type=envelope.event_type, event_ts=event_ts, payload=payload
     )
-    return Opened(envelope, payload, event_ts, event_id)
-
-
-def rejected(envelope: events.SnapshotEnvelope, rejects: list[gbfs.Reject]) -> list[Rejected]:
-    """The entries that are no station, as one part for each reason."""
-    by_reason: dict[Reason, list[gbfs.Reject]] = {}
-    for reject in rejects:
-        by_reason.setdefault(reject.reason, []).append(reject)
-    return [
-        Rejected(
-            with_stations(envelope, [reject.raw for reject in group]),
-            reason,
-            f"{len(group)} stations; first: {group[0].detail}",
-        )
-        for reason, group in by_reason.items()
-    ]
-
-
-def with_stations(envelope: events.SnapshotEnvelope, stations: list[Any]) -> bytes:
-    """The same snapshot with only some of its stations: what is published for them can be replayed alone."""
-    return msgspec.json.encode(
-        {
-            "ingest_ts": envelope.ingest_ts,
-            "event_ts": envelope.event_ts,
-            "source": envelope.source,
-            "event_type": envelope.event_type,
-            "key": envelope.key,
-            "payload": {"data": {"stations": stations}},
-        }
-    )
+    return ReceivedSnapshot(message, envelope, payload, event_ts, event_id)

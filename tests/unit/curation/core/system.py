@@ -55,7 +55,7 @@ def poll(minute: float, **bikes: Any) -> Snapshot:
 @dataclass
 class System:
     """Attributes:
-    rows, events, polls, notices, rejects: everything so far, in order.
+    rows, events, polls, feed_events, rejected: everything so far, in order.
     """
 
     rules: Rules = field(default_factory=Rules)
@@ -63,8 +63,8 @@ class System:
     rows: list[Any] = field(default_factory=list)
     events: list[Any] = field(default_factory=list)
     polls: list[Any] = field(default_factory=list)
-    notices: list[Any] = field(default_factory=list)
-    rejects: list[Any] = field(default_factory=list)
+    feed_events: list[Any] = field(default_factory=list)
+    rejected: list[Any] = field(default_factory=list)
 
     def take(self, *snapshots: Snapshot) -> Curated:
         """Curate snapshots; returns what became of the last one."""
@@ -72,10 +72,10 @@ class System:
             curated = curate(self.state, given, self.rules)
             self.state = curated.state
             self.rows += curated.status_rows
-            self.events += curated.sensor_events
+            self.events += curated.rides
             self.polls += [curated.poll] if curated.poll else []
-            self.notices += curated.notices
-            self.rejects += curated.rejects
+            self.feed_events += curated.feed_events
+            self.rejected += curated.rejected
         return curated
 
     @property

@@ -127,8 +127,8 @@ def test_the_same_snapshot_again_is_nothing_at_all():
     system.take(first, second)
     for again in (second, first):
         curated = curate(system.state, again)
-        assert (curated.state, curated.status_rows, curated.sensor_events) == (system.state, [], [])
-        assert (curated.poll, curated.rejects, curated.notices) == (None, [], [])
+        assert (curated.state, curated.status_rows, curated.rides) == (system.state, [], [])
+        assert (curated.poll, curated.rejected, curated.feed_events) == (None, [], [])
 
 
 def test_only_so_many_snapshots_are_remembered_and_an_older_one_is_out_of_order():
@@ -150,7 +150,7 @@ def test_an_older_snapshot_is_out_of_order_and_changes_nothing():
         9,
         None,
     )
-    assert (curated.status_rows, curated.sensor_events) == ([], [])
+    assert (curated.status_rows, curated.rides) == ([], [])
     assert (curated.state.stations, curated.state.accepted_us) == (before.stations, before.accepted_us)
 
 
@@ -219,7 +219,9 @@ def test_a_feed_that_stays_shrunk_is_accepted_after_half_an_hour_with_all_that_m
     system.take(*(poll(minute, a=5 - min(minute, 3), b=5) for minute in range(1, 33)))
     assert system.verdicts == ["ok"] + 30 * ["suspect"] + ["ok", "unchanged"]
     assert system.moves == [("a", "pickup", 3)]
-    assert system.polls[-2]["detail"] == system.notices[-1].data["detail"] == "8 of 10 stations are missing"
+    assert (
+        system.polls[-2]["detail"] == system.feed_events[-1].data["detail"] == "8 of 10 stations are missing"
+    )
 
 
 def test_an_empty_feed_is_never_accepted_and_starts_the_half_hour_again():
@@ -234,17 +236,17 @@ def test_an_empty_feed_is_never_accepted_and_starts_the_half_hour_again():
 def test_operators_are_told_once_when_a_feed_becomes_suspect_and_once_when_it_recovers():
     system = System()
     system.take(poll(0, **TEN), poll(1), poll(2), poll(3, a=1), poll(4, **TEN), poll(5, **TEN))
-    assert [(n.type, n.system_id, n.at) for n in system.notices] == [
+    assert [(n.type, n.system_id, n.at) for n in system.feed_events] == [
         ("feed.suspect", "velib", at(1) + timedelta(seconds=1)),
         ("feed.recovered", "velib", at(4) + timedelta(seconds=1)),
     ]
-    assert system.notices[0].data["detail"] == "no stations"
-    assert len({n.id for n in system.notices}) == 2
+    assert system.feed_events[0].data["detail"] == "no stations"
+    assert len({n.id for n in system.feed_events}) == 2
 
 
 def test_one_bad_station_is_one_reject():
     curated = System().take(snapshot(body([station("a"), {"num_bikes_available": 3}, station("b")], at(0))))
-    assert [reject.reason for reject in curated.rejects] == [Reason.STATION_INVALID]
+    assert [reject.reason for reject in curated.rejected] == [Reason.STATION_INVALID]
     assert [row["station_id"] for row in curated.status_rows] == ["a", "b"]
     assert (curated.poll["verdict"], curated.poll["rejected_rows"], curated.poll["stations"]) == ("ok", 1, 2)
 
@@ -321,8 +323,8 @@ def test_rows_have_the_columns_of_their_tables_and_fit_them():
     system.take(poll(0, **TEN), poll(1), poll(2, **TEN | {"a": 3, "b": -1}))
     for name, rows in (("station_status", system.rows), ("feed_polls", system.polls)):
         stamped = [row | {"ingest_ts": START} for row in rows]
-        kept, _, rejects = RowConverter(tables.table(name)).convert_all(stamped)
-        assert (len(kept), rejects) == (len(rows), [])
+        kept, _, rejected = RowConverter(tables.table(name)).convert_all(stamped)
+        assert (len(kept), rejected) == (len(rows), [])
         assert set(stamped[0]) == {column.name for column in tables.table(name).columns}
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pmp_curation.core.observation import observe, observe_any, observe_plain, reported
 from pmp_schema.errors import PoisonMessage
-from pmp_schema.gbfs.status import StatusReader
+from pmp_schema.gbfs.station_status import StatusReader
 from tests.unit.curation.core.system import START, at, body, station
 from tests.unit.schema.test_gbfs_properties import ENTRIES
 
@@ -83,7 +83,7 @@ def told(observed) -> tuple:
         for name, (reading, _) in observed.stations.items()
     }
     dated = {name: reported(reader, observation) for name, observation in observed.stations.items()}
-    return list(stations), stations, dated, observed.rejects, observed.duplicates, observed.conflicts
+    return list(stations), stations, dated, observed.rejected, observed.duplicates, observed.conflicts
 
 
 def distinct(listed) -> bool:

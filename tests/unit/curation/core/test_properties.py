@@ -35,9 +35,9 @@ def test_between_accepted_polls_the_events_of_a_station_add_up_to_its_net_change
     system, last = System(), {}
     for number, bikes in enumerate(series):
         curated = system.take(poll(gap * number, **bikes))
-        assert all(event["delta"] > 0 for event in curated.sensor_events)
-        net = {event["station_id"]: signed(event) for event in curated.sensor_events}
-        assert len(net) == len(curated.sensor_events)
+        assert all(event["delta"] > 0 for event in curated.rides)
+        net = {event["station_id"]: signed(event) for event in curated.rides}
+        assert len(net) == len(curated.rides)
         if curated.poll["verdict"] == "suspect":
             assert net == {}
             continue
@@ -60,7 +60,7 @@ def test_what_comes_again_adds_nothing(series, repeats):
     once.take(*ordered)
     again.take(*repeated, *ordered)
     assert (again.rows, again.events, again.polls) == (once.rows, once.events, once.polls)
-    assert (again.notices, again.state) == (once.notices, once.state)
+    assert (again.feed_events, again.state) == (once.feed_events, once.state)
 
 
 @given(SERIES.flatmap(lambda series: st.tuples(st.just(series), st.permutations(range(len(series))))))
@@ -73,7 +73,7 @@ def test_out_of_order_snapshots_have_a_verdict_and_derive_nothing(drawn):
         is_late = ordered[index].feed_ts <= newest
         assert (curated.poll["verdict"] == "out_of_order") == is_late
         if is_late:
-            assert (curated.status_rows, curated.sensor_events, curated.notices) == ([], [], [])
+            assert (curated.status_rows, curated.rides, curated.feed_events) == ([], [], [])
         elif curated.poll["verdict"] != "suspect":
             newest = ordered[index].feed_ts
     in_order = System()
@@ -125,6 +125,6 @@ def test_a_warm_start_before_any_snapshot_gives_what_the_kept_state_gives(series
 
 def outcome(curated):
     events = defaultdict(int)
-    for event in curated.sensor_events:
+    for event in curated.rides:
         events[event["event_id"]] += signed(event)
-    return curated.status_rows, events, curated.poll, curated.notices, curated.state.stations
+    return curated.status_rows, events, curated.poll, curated.feed_events, curated.state.stations

@@ -56,7 +56,7 @@ def test_a_warm_start_neither_emits_first_again_nor_misses_a_change():
     following = poll(2, **TEN | {"a": 3, "b": 7})
     curated = curate(system.warm(following.feed_ts), following)
     assert [(row["station_id"], row["change"]) for row in curated.status_rows] == [("b", "counts")]
-    assert [(e["station_id"], e["kind"], e["delta"]) for e in curated.sensor_events] == [("b", "dropoff", 2)]
+    assert [(e["station_id"], e["kind"], e["delta"]) for e in curated.rides] == [("b", "dropoff", 2)]
 
 
 def test_after_a_kill_between_rows_and_events_the_same_rows_and_ids_come_again():
@@ -66,7 +66,7 @@ def test_after_a_kill_between_rows_and_events_the_same_rows_and_ids_come_again()
     before = system.state
     system.take(last)
     again, undisturbed = curate(system.warm(last.feed_ts), last), curate(before, last)
-    assert (again.status_rows, again.sensor_events) == (undisturbed.status_rows, undisturbed.sensor_events)
+    assert (again.status_rows, again.rides) == (undisturbed.status_rows, undisturbed.rides)
     assert (again.poll, again.state.stations) == (undisturbed.poll, undisturbed.state.stations)
 
 
@@ -74,7 +74,7 @@ def test_a_warm_start_knows_the_last_known_count_behind_an_unknown_one():
     system = System()
     system.take(poll(0, a=5), poll(1, a=-1))
     following = poll(2, a=2)
-    (event,) = curate(system.warm(following.feed_ts), following).sensor_events
+    (event,) = curate(system.warm(following.feed_ts), following).rides
     assert (event["kind"], event["delta"]) == ("pickup", 3)
 
 
@@ -98,10 +98,10 @@ def test_a_warm_start_goes_on_counting_suspect_snapshots():
     system.take(poll(0, **TEN), *(poll(minute, **dict.fromkeys("abc", 4)) for minute in range(1, 30)))
     warm = system.warm(at(30))
     assert (warm.is_suspect, warm.shrunk_since_us) == (True, system.state.shrunk_since_us)
-    assert curate(warm, poll(30, a=4, b=4, c=4)).notices == []
+    assert curate(warm, poll(30, a=4, b=4, c=4)).feed_events == []
     accepted = curate(warm, poll(31, a=4, b=4, c=4))
-    assert [notice.type for notice in accepted.notices] == ["feed.recovered"]
-    assert len(accepted.sensor_events) == 3
+    assert [notice.type for notice in accepted.feed_events] == ["feed.recovered"]
+    assert len(accepted.rides) == 3
 
 
 def test_a_warm_start_does_not_miss_stations_that_were_gone_before():

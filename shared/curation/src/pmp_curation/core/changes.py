@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from pmp_curation.core.inputs import Snapshot
 from pmp_curation.core.observation import Observation, Observed, reported
 from pmp_curation.core.readings import Values
-from pmp_curation.core.snapshot import Snapshot
 from pmp_curation.core.state import Station
-from pmp_schema.gbfs.status import StatusReader
+from pmp_schema.gbfs.station_status import StatusReader
 
 Cause = Literal["first", "counts", "flags", "heartbeat"]
 

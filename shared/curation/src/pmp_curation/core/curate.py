@@ -1,4 +1,4 @@
-"""One step of the curation: the state and a snapshot become rows, events and the next state."""
+"""One step of the curation: the state and a snapshot become rows, rides and the next state."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,15 +6,13 @@ from typing import Any
 import msgspec
 
 from pmp_curation.core.changes import find_changes, status_rows
-from pmp_curation.core.derivation import sensor_events
-from pmp_curation.core.notices import Notice, notice
+from pmp_curation.core.inputs import DEFAULT_RULES, Rules, Snapshot
 from pmp_curation.core.observation import Observed, observe
-from pmp_curation.core.polls import poll_row
-from pmp_curation.core.rules import DEFAULT_RULES, Rules
-from pmp_curation.core.snapshot import Snapshot
+from pmp_curation.core.polls import FeedEvent, feed_event, poll_row
+from pmp_curation.core.rides import derive_rides
 from pmp_curation.core.state import Station, SystemState
-from pmp_curation.core.verdicts import Doubt, has_settled, late, shrunk
-from pmp_schema.gbfs import Reject
+from pmp_curation.core.verdicts import Verdict, judge
+from pmp_schema.gbfs import RejectedStation
 from pmp_schema.timestamps import duration_micros
 
 
@@ -25,37 +23,37 @@ class Curated:
     Attributes:
         state: for the next snapshot of the system.
         status_rows: of `station_status`.
-        sensor_events: messages by `sensor_event.v1.json`.
+        rides: sensor events, by `sensor_event.v1.json`.
         poll: row of `feed_polls`; None where the snapshot was seen before.
-        rejects: entries that are no station.
-        notices: operational events.
+        rejected: entries of the body that cannot be used as a station.
+        feed_events: ops events about the feed.
     """
 
     state: SystemState
     status_rows: list[dict[str, Any]] = field(default_factory=list)
-    sensor_events: list[dict[str, Any]] = field(default_factory=list)
+    rides: list[dict[str, Any]] = field(default_factory=list)
     poll: dict[str, Any] | None = None
-    rejects: list[Reject] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
+    rejected: list[RejectedStation] = field(default_factory=list)
+    feed_events: list[FeedEvent] = field(default_factory=list)
 
 
 def curate(previous: SystemState | None, snapshot: Snapshot, rules: Rules = DEFAULT_RULES) -> Curated:
-    """Curate the next snapshot of a system. Pure: the same arguments give the same result.
+    """Curates the next snapshot of a system. Pure: the same arguments give the same result.
 
-    | verdict | when | what follows |
+    | verdict | when | result |
     |---|---|---|
     | none | seen before | nothing at all |
     | `out_of_order` | its feed time is not after the last accepted one's | a poll row |
     | `suspect` | no stations, or too many missing | a poll row |
     | `unchanged` | nothing of any station differs, `last_reported` included: a frozen feed | a poll row, heartbeats |
-    | `ok` | any other | a poll row, status rows, events |
+    | `ok` | any other | a poll row, status rows, rides |
 
     Args:
         previous: of the same system; None before its first snapshot.
 
     Raises:
-        PoisonMessage: the payload is no JSON object with a list of stations.
-        ValueError: the state is another system's.
+        PoisonMessage: the payload is not a JSON object with a list of stations.
+        ValueError: the state belongs to another system.
     """
     state = previous or SystemState(system_id=snapshot.system_id)
     if state.system_id != snapshot.system_id:
@@ -67,12 +65,10 @@ def curate(previous: SystemState | None, snapshot: Snapshot, rules: Rules = DEFA
         state, events=state.events_with(snapshot.event_id, rules.remembered_events)
     )
     remembered = _remembered(state, snapshot, rules)
-    if (doubt := late(state, snapshot.feed_us)) is not None:
-        return _set_aside(state, snapshot, observed, doubt)
-    doubt = shrunk(state, remembered, observed, rules)
-    if doubt is not None and not has_settled(state, observed, snapshot.feed_us, rules):
-        return _set_aside(state, snapshot, observed, doubt)
-    return _accept(state, snapshot, observed, remembered, rules, detail=doubt.detail if doubt else None)
+    verdict = judge(state, remembered, observed, snapshot.feed_us, rules)
+    if verdict.name != "ok":
+        return _set_aside(state, snapshot, observed, verdict)
+    return _accept(state, snapshot, observed, remembered, rules, detail=verdict.detail)
 
 
 def _remembered(state: SystemState, snapshot: Snapshot, rules: Rules) -> dict[str, Station]:
@@ -80,17 +76,17 @@ def _remembered(state: SystemState, snapshot: Snapshot, rules: Rules) -> dict[st
     return {key: station for key, station in state.stations.items() if station.emitted_us > oldest_us}
 
 
-def _set_aside(state: SystemState, snapshot: Snapshot, observed: Observed, doubt: Doubt) -> Curated:
-    poll = poll_row(snapshot, observed, verdict=doubt.verdict, changed=None, detail=doubt.detail)
-    notices = []
-    if doubt.verdict == "suspect":
+def _set_aside(state: SystemState, snapshot: Snapshot, observed: Observed, verdict: Verdict) -> Curated:
+    poll = poll_row(snapshot, observed, verdict=verdict.name, changed=None, detail=verdict.detail)
+    feed_events = []
+    if verdict.name == "suspect":
         if not state.is_suspect:
-            notices.append(notice("feed.suspect", snapshot, poll))
+            feed_events.append(feed_event("feed.suspect", snapshot, poll))
         since_us = snapshot.feed_us if state.shrunk_since_us is None else state.shrunk_since_us
         state = msgspec.structs.replace(
             state, is_suspect=True, shrunk_since_us=since_us if observed.stations else None
         )
-    return Curated(state=state, poll=poll, rejects=observed.rejects, notices=notices)
+    return Curated(state=state, poll=poll, rejected=observed.rejected, feed_events=feed_events)
 
 
 def _accept(
@@ -111,25 +107,31 @@ def _accept(
         snapshot, observed, verdict="unchanged" if is_frozen else "ok", changed=changed, detail=detail
     )
     stations = remembered | {change.station_id: change.after(feed_us) for change in changes}
-    absent = stations.keys() - observed.stations.keys()
-    if len(absent) > rules.max_absent:
-        longest_gone = sorted(absent, key=lambda station_id: stations[station_id].emitted_us)
-        for station_id in longest_gone[: -rules.max_absent or None]:
-            del stations[station_id]
-        absent &= stations.keys()
+    absent = _absent(stations, observed, rules)
+    for forgotten in stations.keys() - observed.stations.keys() - absent:
+        del stations[forgotten]
     return Curated(
         state=msgspec.structs.replace(
             state,
             stations=stations,
-            absent=frozenset(absent),
+            absent=absent,
             accepted_us=feed_us,
             is_suspect=False,
             shrunk_since_us=None,
             reports=reports,
         ),
         status_rows=status_rows(changes, snapshot),
-        sensor_events=sensor_events(changes, snapshot),
+        rides=derive_rides(changes, snapshot),
         poll=poll,
-        rejects=observed.rejects,
-        notices=[notice("feed.recovered", snapshot, poll)] if state.is_suspect else [],
+        rejected=observed.rejected,
+        feed_events=[feed_event("feed.recovered", snapshot, poll)] if state.is_suspect else [],
     )
+
+
+def _absent(stations: dict[str, Station], observed: Observed, rules: Rules) -> frozenset[str]:
+    """The stations that the snapshot does not list; of too many those that were gone last."""
+    absent = stations.keys() - observed.stations.keys()
+    if len(absent) > rules.max_absent:
+        latest_first = sorted(absent, key=lambda key: stations[key].emitted_us, reverse=True)
+        absent = set(latest_first[: rules.max_absent])
+    return frozenset(absent)

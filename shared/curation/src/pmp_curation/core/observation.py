@@ -16,7 +16,7 @@ import msgspec
 from pmp_curation.core.readings import Reading, read
 from pmp_schema import gbfs
 from pmp_schema.gbfs.document import may_exceed_depth
-from pmp_schema.gbfs.status import StatusReader
+from pmp_schema.gbfs.station_status import StatusReader
 
 Observation = tuple[Reading, object]
 """A station's reading and its `last_reported`: as the feed wrote it, or as a datetime where already read."""
@@ -64,13 +64,13 @@ class Observed:
 
     Attributes:
         stations: by station id, in the order of the list.
-        rejects: entries that are no station.
+        rejected: entries that are no station.
         duplicates: entries dropped because their id came again.
         conflicts: how many of those differed from what was kept.
     """
 
     stations: dict[str, Observation]
-    rejects: list[gbfs.Reject] = field(default_factory=list)
+    rejected: list[gbfs.RejectedStation] = field(default_factory=list)
     duplicates: int = 0
     conflicts: int = 0
 
@@ -121,7 +121,7 @@ def observe_any(body: bytes, ingest_at: datetime) -> Observed:
     flat = gbfs.flatten_status(gbfs.decode(body), ingest_at=ingest_at)
     return Observed(
         {status.station_id: (Reading.of(status), status.reported_ts) for status in flat.stations},
-        flat.rejects,
+        flat.rejected,
         flat.duplicates,
         flat.conflicts,
     )

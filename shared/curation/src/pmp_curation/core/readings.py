@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from pmp_schema.gbfs import StationStatus
-from pmp_schema.gbfs.status import StatusReader
+from pmp_schema.gbfs.station_status import StatusReader
 from pmp_schema.timestamps import EPOCH
 
 

@@ -7,8 +7,8 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from pmp_curation.core.inputs import DEFAULT_RULES, Rules
 from pmp_curation.core.readings import VALUE_NAMES, Values
-from pmp_curation.core.rules import DEFAULT_RULES, Rules
 from pmp_schema.timestamps import duration_micros, to_micros
 
 VERSION: Final = 1

@@ -2,54 +2,70 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
+from pmp_curation.core.inputs import Rules
 from pmp_curation.core.observation import Observed
-from pmp_curation.core.rules import Rules
 from pmp_curation.core.state import Station, SystemState
 from pmp_schema.timestamps import duration_micros, format_timestamp, from_micros
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """Why a snapshot is set aside.
+class Verdict:
+    """The decision about a snapshot; one with `ok` is accepted.
 
     Attributes:
-        verdict: `suspect` or `out_of_order`.
-        detail: one line for a person.
+        detail: one line for a person; also for a snapshot that is accepted although it shrank.
     """
 
-    verdict: str
-    detail: str
+    name: Literal["ok", "suspect", "out_of_order"]
+    detail: str | None = None
 
 
-def late(state: SystemState, feed_us: int) -> Doubt | None:
-    """A snapshot whose feed time is not after that of the last accepted one.
+def judge(
+    state: SystemState, remembered: Mapping[str, Station], observed: Observed, feed_us: int, rules: Rules
+) -> Verdict:
+    """Decides about a snapshot that was not seen before.
 
-    The same time with another body is a frozen clock. It cannot be accepted, because rows and derived events of a
-    station are told apart by the feed time; what moved meanwhile is derived when the clock goes on.
+    Args:
+        remembered: the stations of the state that are not forgotten.
+    """
+    if (detail := _why_late(state, feed_us)) is not None:
+        return Verdict("out_of_order", detail)
+    detail = _why_shrunk(state, remembered, observed, rules)
+    if detail is None or _has_stayed_shrunk(state, observed, feed_us, rules):
+        return Verdict("ok", detail)
+    return Verdict("suspect", detail)
+
+
+def _why_late(state: SystemState, feed_us: int) -> str | None:
+    """The feed time must be after that of the last accepted snapshot.
+
+    The same time with another body is a frozen clock. It cannot be accepted, because the feed time is part of the
+    identity of a station's rows and rides. What moved meanwhile is derived when the clock goes on.
     """
     if state.accepted_us is None or feed_us > state.accepted_us:
         return None
     if feed_us == state.accepted_us:
-        return Doubt("out_of_order", "the feed time is that of the last accepted snapshot, the body is not")
-    return Doubt("out_of_order", f"{format_timestamp(from_micros(state.accepted_us))} was accepted before")
+        return "the feed time is that of the last accepted snapshot, the body is not"
+    return f"{format_timestamp(from_micros(state.accepted_us))} was accepted before"
 
 
-def shrunk(
+def _why_shrunk(
     state: SystemState, remembered: Mapping[str, Station], observed: Observed, rules: Rules
-) -> Doubt | None:
-    """A snapshot without stations, or without too many of those that the last accepted one listed."""
+) -> str | None:
+    """A snapshot must list stations, and most of those that the last accepted one listed."""
     if not observed.stations:
-        return Doubt("suspect", "no stations")
+        return "no stations"
     listed = remembered.keys() - state.absent
     missing = len(listed - observed.stations.keys())
     if not listed or missing / len(listed) <= rules.missing_share:
         return None
-    return Doubt("suspect", f"{missing} of {len(listed)} stations are missing")
+    return f"{missing} of {len(listed)} stations are missing"
 
 
-def has_settled(state: SystemState, observed: Observed, feed_us: int, rules: Rules) -> bool:
-    """Whether a feed has been shrunk for so long that this is how it is now. Never so for an empty one."""
+def _has_stayed_shrunk(state: SystemState, observed: Observed, feed_us: int, rules: Rules) -> bool:
+    """Whether the feed has been shrunk, but never empty, for so long that this is how it is now."""
     since_us = state.shrunk_since_us
     return (
         bool(observed.stations)

@@ -28,7 +28,7 @@ All time
 from pmp_schema.features.aggregations import AGGREGATIONS, Aggregation, Reach, Slot
 from pmp_schema.features.catalogue import CatalogueError, Feature, catalogue, look_back, parse_catalogue
 from pmp_schema.features.markdown import render_markdown
-from pmp_schema.features.plan import Warehouse, close_days, read_scope
+from pmp_schema.features.plan import StatementRunner, close_days, read_scope
 from pmp_schema.features.scope import Scope, default_known_at, last_closed_date
 from pmp_schema.features.statements import FeatureTables, Parameter, Statement
 
@@ -43,7 +43,7 @@ __all__ = [
     "Scope",
     "Slot",
     "Statement",
-    "Warehouse",
+    "StatementRunner",
     "catalogue",
     "close_days",
     "default_known_at",

@@ -10,14 +10,14 @@ from pmp_schema.features.scope import ONE_DAY, Scope, end_of, open_from
 from pmp_schema.features.statements import FeatureTables, Statement
 
 
-class Warehouse(Protocol):
+class StatementRunner(Protocol):
     """Runs a statement to its end and gives its rows, by column name; none for DML."""
 
     def query(self, statement: Statement) -> Sequence[Mapping[str, Any]]: ...
 
 
 def read_scope(
-    warehouse: Warehouse,
+    runner: StatementRunner,
     tables: FeatureTables,
     features: Sequence[Feature],
     *,
@@ -25,7 +25,7 @@ def read_scope(
     known_at: datetime,
 ) -> Scope:
     """What the run for (as_of, known_at) reads; the same rows follow however far the daily counts are."""
-    closed = _closed_through(warehouse, tables, before=known_at.astimezone(UTC).date())
+    closed = _closed_through(runner, tables, before=known_at.astimezone(UTC).date())
     first_date = (as_of.astimezone(UTC) - look_back(features)).date()
     late = statements.open_dates(tables, before=first_date, closed_through=closed, known_at=known_at)
     return Scope(
@@ -33,11 +33,11 @@ def read_scope(
         known_at=known_at,
         first_date=first_date,
         open_from=open_from(closed),
-        late_dates=_dates(warehouse, late),
+        late_dates=_dates(runner, late),
     )
 
 
-def close_days(warehouse: Warehouse, tables: FeatureTables, *, through: date) -> tuple[date, ...]:
+def close_days(runner: StatementRunner, tables: FeatureTables, *, through: date) -> tuple[date, ...]:
     """Brings station_daily_counts up to an ingest date, at most `last_closed_date(now)`.
 
     Safe to repeat, because a day's counts never change, and to run twice at once: who ends last sees to it that they
@@ -46,11 +46,11 @@ def close_days(warehouse: Warehouse, tables: FeatureTables, *, through: date) ->
     Returns:
         The event dates whose counts were written.
     """
-    closed = _closed_through(warehouse, tables, before=through + ONE_DAY)
+    closed = _closed_through(runner, tables, before=through + ONE_DAY)
     if closed == through:
         return ()
     opened = statements.open_dates(tables, before=date.max, closed_through=closed, known_at=end_of(through))
-    event_dates = _dates(warehouse, opened)
+    event_dates = _dates(runner, opened)
     if event_dates:
         merge = statements.merge_daily_counts(
             tables, closed_through=closed, through=through, event_dates=event_dates
@@ -58,17 +58,17 @@ def close_days(warehouse: Warehouse, tables: FeatureTables, *, through: date) ->
         doubled = statements.doubled_daily_counts(
             tables, closed_through=closed, through=through, event_dates=event_dates
         )
-        warehouse.query(merge)
-        if warehouse.query(doubled):
-            warehouse.query(merge)
+        runner.query(merge)
+        if runner.query(doubled):
+            runner.query(merge)
     return event_dates
 
 
-def _closed_through(warehouse: Warehouse, tables: FeatureTables, *, before: date) -> date | None:
-    [row] = warehouse.query(statements.closed_through(tables, before=before))
+def _closed_through(runner: StatementRunner, tables: FeatureTables, *, before: date) -> date | None:
+    [row] = runner.query(statements.closed_through(tables, before=before))
     closed: date | None = row["closed_through"]
     return closed
 
 
-def _dates(warehouse: Warehouse, statement: Statement) -> tuple[date, ...]:
-    return tuple(row["event_date"] for row in warehouse.query(statement))
+def _dates(runner: StatementRunner, statement: Statement) -> tuple[date, ...]:
+    return tuple(row["event_date"] for row in runner.query(statement))

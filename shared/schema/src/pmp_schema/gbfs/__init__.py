@@ -15,9 +15,9 @@ from pmp_schema.gbfs.document import (
     station_count,
     stations,
 )
-from pmp_schema.gbfs.information import StationInformation, flatten_information
-from pmp_schema.gbfs.snapshot import FlatStation, Flattened, Reject
-from pmp_schema.gbfs.status import StationStatus, flatten_status
+from pmp_schema.gbfs.station_information import StationInformation, flatten_information
+from pmp_schema.gbfs.station_list import FlatStation, Flattened, RejectedStation
+from pmp_schema.gbfs.station_status import StationStatus, flatten_status
 from pmp_schema.gbfs.vehicles import Kind, vehicle_kinds
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "FlatStation",
     "Flattened",
     "Kind",
-    "Reject",
+    "RejectedStation",
     "StationInformation",
     "StationStatus",
     "decode",

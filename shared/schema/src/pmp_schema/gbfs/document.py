@@ -136,7 +136,7 @@ def stations(document: Document) -> list[Any] | None:
 
 
 def station_count(document: Document) -> int | None:
-    """How many entries the snapshot lists, rejects and duplicates included; None where it has no list."""
+    """How many entries the snapshot lists, rejected and duplicate ones included; None where it has no list."""
     found = stations(document)
     return None if found is None else len(found)
 

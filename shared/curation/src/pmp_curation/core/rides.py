@@ -1,6 +1,7 @@
-"""Pickups and dropoffs, as the net change of a station's bikes between two polls.
+"""Rides: pickups and dropoffs, derived from the net change of a station's bikes between two polls.
 
-A lower bound: a bike that leaves and one that arrives between two polls cancel out, and vans look like riders.
+The numbers are a lower bound: a bike that leaves and one that arrives between two polls cancel out. Bikes that a van
+moves look like rides.
 """
 
 import hashlib
@@ -8,14 +9,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from pmp_curation.core.changes import Change
-from pmp_curation.core.snapshot import Snapshot
+from pmp_curation.core.inputs import Snapshot
 from pmp_schema.timestamps import format_timestamp
 
 
-def sensor_events(changes: Iterable[Change], snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Messages by `sensor_event.v1.json`, at most one per station.
+def derive_rides(changes: Iterable[Change], snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Sensor events (`sensor_event.v1.json`), at most one per station.
 
-    A count is compared with the last known one of the station, however long ago that was.
+    A count is compared with the station's last known one, however old that is.
     """
     feed_ts = format_timestamp(snapshot.feed_ts)
     return [

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from pmp_schema.gbfs.document import Document
 from pmp_schema.gbfs.quality import NAME_MISSING, POSITION_INVALID, POSITION_MISSING, POSITION_ZERO, note
-from pmp_schema.gbfs.snapshot import FlatStation, Flattened, flatten
+from pmp_schema.gbfs.station_list import FlatStation, Flattened, flatten
 from pmp_schema.gbfs.values import CountField, read_degrees, read_text
 
 _CAPACITY: Final = CountField("capacity", "capacity")

@@ -1,4 +1,4 @@
-"""From a snapshot's station list to rows: one bad station is one reject, never the snapshot."""
+"""From a snapshot's station list to rows: a bad station is rejected alone, never with the whole snapshot."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ Station = TypeVar("Station", bound=FlatStation)
 
 
 @dataclass(frozen=True, slots=True)
-class Reject:
-    """A list entry that is no station.
+class RejectedStation:
+    """A list entry that cannot be used as a station.
 
     Attributes:
         raw: the entry as decoded.
@@ -43,17 +43,17 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Flattened(Generic[Station]):
-    """A snapshot's stations. Rows, rejects and duplicates add up to the entries of the list.
+    """A snapshot's stations. Stations, rejected entries and duplicates add up to the entries of the list.
 
     Attributes:
         stations: one per station id, in the order of first appearance.
-        rejects: entries without a usable id.
+        rejected: entries without a usable id.
         duplicates: entries dropped because their id came again, identical or not.
         conflicts: how many of those differed from what was kept; the station carries `duplicate_differs`.
     """
 
     stations: list[Station]
-    rejects: list[Reject]
+    rejected: list[RejectedStation]
     duplicates: int
     conflicts: int
 
@@ -72,7 +72,7 @@ def flatten(document: Document, build: Callable[[str, dict[str, Any]], Station])
     if entries is None:
         raise PoisonMessage(Reason.SCHEMA, "the document has no list data.stations")
     rows: dict[str, Station] = {}
-    rejects: list[Reject] = []
+    rejected: list[RejectedStation] = []
     differing: set[str] = set()
     duplicates = conflicts = 0
     for entry in entries:
@@ -80,7 +80,7 @@ def flatten(document: Document, build: Callable[[str, dict[str, Any]], Station])
         try:
             station_id = _station_id(station)
         except PoisonMessage as error:
-            rejects.append(Reject(entry, error.reason, error.detail))
+            rejected.append(RejectedStation(entry, error.reason, error.detail))
             continue
         row = build(station_id, station)
         if station_id in rows:
@@ -92,7 +92,7 @@ def flatten(document: Document, build: Callable[[str, dict[str, Any]], Station])
     for station_id in differing:
         row = rows[station_id]
         rows[station_id] = msgspec.structs.replace(row, quality=(*row.quality, DUPLICATE_DIFFERS))
-    return Flattened(list(rows.values()), rejects, duplicates, conflicts)
+    return Flattened(list(rows.values()), rejected, duplicates, conflicts)
 
 
 def _unwrap(entry: Any) -> Any:

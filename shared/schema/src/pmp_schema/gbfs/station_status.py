@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pmp_schema.gbfs.document import Document
 from pmp_schema.gbfs.quality import BIKES_MISSING, OVER_CAPACITY, REPORTED_IMPLAUSIBLE, note
-from pmp_schema.gbfs.snapshot import FlatStation, Flattened, flatten
+from pmp_schema.gbfs.station_list import FlatStation, Flattened, flatten
 from pmp_schema.gbfs.values import CountField, read_flag
 from pmp_schema.gbfs.vehicles import Kind, KindCounter
 from pmp_schema.timestamps import try_parse_timestamp
