@@ -17,6 +17,7 @@ FOREIGN = {
     "writer": "httpx, typer, pmp_collector, bqemulator",
     "replayer": "pyarrow, pmp_writer, bqemulator",
     "launcher": "pyarrow, apache_beam, pmp_writer, bqemulator",
+    "simulator": "pyarrow, grpc, pmp_collector, bqemulator",
 }
 
 pytestmark = [
@@ -39,7 +40,7 @@ def test_an_app_is_imported_in_its_own_environment_without_network_and_variables
 import socket
 def refuse(*_): raise AssertionError("network")
 socket.socket.connect = socket.getaddrinfo = refuse
-import pmp_{service}.app
+import pmp_{service}.{"cli" if service == "simulator" else "app"}
 import importlib.util
 print([name for name in {FOREIGN[service]!r}.split(", ") if importlib.util.find_spec(name)])
 """
