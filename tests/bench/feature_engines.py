@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pmp_schema.features import Scope, catalogue
-from pmp_schema.features.statements import feature_rows as feature_statement
+from pmp_schema.features import feature_rows as feature_statement
 from pmp_schema.tables import table
 from tests.bench.feature_data import scope
 from tests.fakes.duck_warehouse import TYPES, Duck, translated

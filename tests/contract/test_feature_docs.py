@@ -1,12 +1,13 @@
 """The guide to the features says what the code does."""
 
 import re
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 import typer
 
-from pmp_schema.features import catalogue, render_markdown
+from pmp_schema.features import AGGREGATIONS, catalogue
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.features import range_commands
 from pmpctl.pipeline.commands import Engine
@@ -15,10 +16,26 @@ GUIDE = (Path(__file__).parents[2] / "docs/10-features.md").read_text("utf-8")
 BEGIN, END = "<!-- catalogue: begin -->\n", "<!-- catalogue: end -->\n"
 
 
-def test_the_catalogue_is_in_the_guide_as_it_renders():
+def catalogue_as_markdown():
+    """The features with their windows, then the aggregations that they use."""
+    same = {name: list(features) for name, features in groupby(catalogue(), key=lambda one: one.name)}
+    rows = [
+        f"| `{name}` | {', '.join(f'`{one.window}`' for one in features)} | {features[0].kind} "
+        f"| `{features[0].aggregation.name}` | {features[0].description} | {features[0].source} |"
+        for name, features in same.items()
+    ]
+    used = {feature.aggregation.name for feature in catalogue()}
+    definitions = [f"| `{name}` | {one.definition} |" for name, one in AGGREGATIONS.items() if name in used]
+    head = [
+        "| feature | windows | of | aggregation | meaning | source |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    return "\n".join([*head, *rows, "", "| aggregation | definition |", "| --- | --- |", *definitions])
+
+
+def test_the_catalogue_is_in_the_guide():
     assert GUIDE.count(BEGIN) == GUIDE.count(END) == 1
-    shown = GUIDE.split(BEGIN)[1].split(END)[0]
-    assert shown.strip() == render_markdown(catalogue()).strip(), "put render_markdown(catalogue()) there"
+    assert GUIDE.split(BEGIN)[1].split(END)[0].strip() == catalogue_as_markdown()
 
 
 @pytest.mark.parametrize("engine", Engine)

@@ -1,7 +1,6 @@
 """One run of the SQL engine in a test: events in, rows out, against whatever runs its statements."""
 
-from pmp_schema.features import catalogue, close_days, read_scope
-from pmp_schema.features.statements import feature_rows
+from pmp_schema.features import catalogue, close_days, feature_rows, read_scope
 
 
 def raw_rows(events):

@@ -10,13 +10,11 @@ from pmp_schema.features import (
     StatementRunner,
     catalogue,
     close_days,
-    last_closed_date,
-    read_scope,
-)
-from pmp_schema.features.statements import (
     count_station_features,
     feature_rows,
+    last_closed_date,
     merge_station_features,
+    read_scope,
     stage_features,
 )
 from pmp_schema.sql import render

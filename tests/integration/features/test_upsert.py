@@ -5,8 +5,14 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from pmp_schema.features import catalogue, close_days, read_scope
-from pmp_schema.features.statements import feature_rows, merge_station_features, stage_features
+from pmp_schema.features import (
+    catalogue,
+    close_days,
+    feature_rows,
+    merge_station_features,
+    read_scope,
+    stage_features,
+)
 from tests.fakes.feature_oracle import Event, expected_rows, scenario
 from tests.fakes.feature_run import by_key, counts_by_key, raw_rows
 

@@ -34,7 +34,7 @@ def test_version_3_lists_feeds_without_language():
 
 
 def test_the_first_language_serves_where_neither_the_wanted_nor_english_is_offered():
-    document = gbfs.from_object(
+    document = gbfs.Document(
         {
             "data": {
                 "nb": {"feeds": []},
@@ -55,9 +55,7 @@ def test_unusable_entries_are_left_out_and_the_first_of_a_name_counts():
         {"name": " station_status.json ", "url": " HTTPS://x.test/1 "},
         {"name": "station_status", "url": "https://x.test/2"},
     ]
-    assert gbfs.feed_urls(gbfs.from_object({"data": {"feeds": feeds}})) == {
-        "station_status": "HTTPS://x.test/1"
-    }
+    assert gbfs.feed_urls(gbfs.Document({"data": {"feeds": feeds}})) == {"station_status": "HTTPS://x.test/1"}
 
 
 @pytest.mark.parametrize(
@@ -65,5 +63,5 @@ def test_unusable_entries_are_left_out_and_the_first_of_a_name_counts():
 )
 def test_a_discovery_document_without_feeds_is_poison(root):
     with pytest.raises(PoisonMessage) as caught:
-        gbfs.feed_urls(gbfs.from_object(root))
+        gbfs.feed_urls(gbfs.Document(root))
     assert caught.value.reason is Reason.SCHEMA

@@ -84,7 +84,7 @@ def test_the_detail_of_poison_does_not_repeat_the_body():
 
 
 def feed_time(root, **options):
-    return gbfs.feed_time(gbfs.from_object(root), fetched_at=FETCHED_AT, **options)
+    return gbfs.feed_time(gbfs.Document(root), fetched_at=FETCHED_AT, **options)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_without_any_usable_time_the_fetch_dates_the_feed(header):
 
 def test_the_feed_time_is_utc_whatever_clock_fetched_it():
     local = FETCHED_AT.astimezone(timezone(timedelta(hours=2)))
-    found = gbfs.feed_time(gbfs.from_object({}), fetched_at=local)
+    found = gbfs.feed_time(gbfs.Document({}), fetched_at=local)
     assert found.at.tzinfo is UTC
     assert found.at == FETCHED_AT
 
@@ -153,4 +153,4 @@ def test_the_feed_time_is_utc_whatever_clock_fetched_it():
     ],
 )
 def test_a_snapshot_is_counted_before_it_is_read(root, count):
-    assert gbfs.station_count(gbfs.from_object(root)) == count
+    assert gbfs.station_count(gbfs.Document(root)) == count

@@ -15,7 +15,7 @@ def example(name: str) -> gbfs.Document:
 
 def row(**values):
     station = {"station_id": "a", "name": "A", "lat": 1.5, "lon": 2.5} | values
-    (found,) = gbfs.flatten_information(gbfs.from_object({"data": {"stations": [station]}})).stations
+    (found,) = gbfs.flatten_information(gbfs.Document({"data": {"stations": [station]}})).stations
     return found
 
 
@@ -34,14 +34,11 @@ def test_the_velib_dialect_is_read():
     ]
 
 
-@pytest.mark.parametrize(
-    ("language", "name"), [(None, "Station"), ("fr", "Gare"), ("fr-FR", "Gare"), ("de", "Station")]
-)
-def test_version_3_texts_are_read_in_the_wanted_language(language, name):
-    found = gbfs.flatten_information(example("v3_station_information.json"), language=language)
+def test_of_version_3_texts_the_english_ones_are_read():
+    found = gbfs.flatten_information(example("v3_station_information.json"))
     assert found.stations == [
         information(
-            "a", name=name, lat=44.8, lon=-0.5, capacity=42, address="1 rue de la Gare", region_id="33"
+            "a", name="Station", lat=44.8, lon=-0.5, capacity=42, address="1 rue de la Gare", region_id="33"
         ),
         information("test", quality=("name_missing", "position_zero")),
     ]
@@ -137,7 +134,7 @@ def test_a_region_may_be_a_number():
 
 def test_a_document_without_stations_is_poison():
     with pytest.raises(PoisonMessage) as caught:
-        gbfs.flatten_information(gbfs.from_object({"data": {}}))
+        gbfs.flatten_information(gbfs.Document({"data": {}}))
     assert caught.value.reason is Reason.SCHEMA
 
 

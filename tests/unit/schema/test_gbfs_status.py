@@ -15,9 +15,9 @@ def example(name: str) -> gbfs.Document:
     return gbfs.decode((EXAMPLES / name).read_bytes())
 
 
-def flatten(*stations, **options):
-    document = gbfs.from_object({"data": {"stations": list(stations)}})
-    return gbfs.flatten_status(document, ingest_at=INGEST_AT, **options)
+def flatten(*stations):
+    document = gbfs.Document({"data": {"stations": list(stations)}})
+    return gbfs.flatten_status(document, ingest_at=INGEST_AT)
 
 
 def row(station_id="a", **values):
@@ -197,13 +197,6 @@ def test_an_implausible_report_time_is_dropped(written):
     assert (found.reported_ts, found.quality) == (None, ("reported_implausible",))
 
 
-@pytest.mark.parametrize(("capacity", "flagged"), [(4, True), (5, False), (0, False)])
-def test_more_than_a_known_capacity_is_flagged(capacity, flagged):
-    station = {"station_id": 7, "num_bikes_available": 3, "num_docks_available": 2}
-    (found,) = flatten(station, capacities={"7": capacity}).stations
-    assert found.quality == (("over_capacity",) if flagged else ())
-
-
 @pytest.mark.parametrize(
     ("written", "read"), [(19179944124, "19179944124"), (" a-1 ", "a-1"), (0, "0"), (2**70, str(2**70))]
 )
@@ -250,7 +243,7 @@ def test_of_different_duplicates_the_last_is_kept_and_flagged():
 @pytest.mark.parametrize("root", [{}, {"data": {}}, {"data": {"stations": None}}, {"data": {"bikes": []}}])
 def test_a_document_without_stations_is_poison(root):
     with pytest.raises(PoisonMessage) as caught:
-        gbfs.flatten_status(gbfs.from_object(root), ingest_at=INGEST_AT)
+        gbfs.flatten_status(gbfs.Document(root), ingest_at=INGEST_AT)
     assert caught.value.reason is Reason.SCHEMA
 
 

@@ -14,7 +14,7 @@ def example(name: str) -> gbfs.Document:
 
 
 def row(**values):
-    document = gbfs.from_object({"data": {"stations": [{"station_id": "a"} | values]}})
+    document = gbfs.Document({"data": {"stations": [{"station_id": "a"} | values]}})
     (found,) = gbfs.flatten_status(document, ingest_at=INGEST_AT).stations
     return found
 
@@ -27,24 +27,6 @@ def test_the_lyft_dialect_includes_ebikes_in_the_total():
     ]
     assert found[1].reported_ts is None
     assert found[1].quality == ("reported_implausible",)
-
-
-def test_a_vehicle_types_document_names_opaque_types():
-    kinds = gbfs.vehicle_kinds(example("lyft_vehicle_types.json"))
-    assert kinds == {"1": gbfs.Kind.MECHANICAL, "2": gbfs.Kind.EBIKE, "3": gbfs.Kind.OTHER}
-    found = gbfs.flatten_status(
-        example("lyft_station_status.json"), ingest_at=INGEST_AT, kinds=kinds
-    ).stations[0]
-    assert (found.bikes, found.mechanical, found.ebikes, found.other_vehicles) == (7, 4, 3, 2)
-    assert found.quality == ("types_sum_differs",)
-
-
-def test_a_vehicle_types_document_may_hold_anything():
-    entries = [None, {}, {"vehicle_type_id": 3}, {"vehicle_type_id": "x", "form_factor": []}]
-    assert gbfs.vehicle_kinds(gbfs.from_object({"data": {"vehicle_types": entries}})) == {
-        "x": gbfs.Kind.OTHER
-    }
-    assert gbfs.vehicle_kinds(gbfs.from_object({"data": {"vehicle_types": 5}})) == {}
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 
 from pmp_beam.station_features.deliveries import TIME, is_first_delivery
 from pmp_beam.station_features.shards import Integers, codes
-from pmp_schema.features import Scope, Slot
-from pmp_schema.features.catalogue import Kind
+from pmp_schema.features import Kind, Scope, Slot
 from pmp_schema.timestamps import EPOCH, duration_micros, to_micros
 
 Numbers = npt.NDArray[np.float64]

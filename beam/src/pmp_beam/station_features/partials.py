@@ -7,9 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from pmp_beam.station_features.facts import DROPOFF, Facts, Numbers
-from pmp_schema.features import Feature, Slot
-from pmp_schema.features.aggregations import LARGE_DELTA
-from pmp_schema.features.catalogue import ACTIVE
+from pmp_schema.features import ACTIVE, LARGE_DELTA, Feature, Slot
 
 IS_ACTIVE: Final = "is_active"
 _MINUTE_US: Final = 60_000_000

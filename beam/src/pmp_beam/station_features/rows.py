@@ -10,8 +10,7 @@ import pyarrow as pa
 from pmp_beam.station_features.facts import Numbers
 from pmp_beam.station_features.partials import IS_ACTIVE
 from pmp_beam.station_features.shards import Integers, codes
-from pmp_schema.features import Feature
-from pmp_schema.features.aggregations import PEAK_MIN_EVENTS
+from pmp_schema.features import PEAK_MIN_EVENTS, Feature
 
 
 def feature_rows(stations: pa.Table, features: Sequence[Feature], as_of: datetime) -> pa.Table:

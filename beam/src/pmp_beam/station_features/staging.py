@@ -6,8 +6,14 @@ from typing import Final
 from google.api_core import retry
 from google.api_core.exceptions import RetryError
 
-from pmp_schema.features import FeatureTables, Parameter, Statement, StatementRunner
-from pmp_schema.features.statements import count_station_features, merge_station_features
+from pmp_schema.features import (
+    FeatureTables,
+    Parameter,
+    Statement,
+    StatementRunner,
+    count_station_features,
+    merge_station_features,
+)
 from pmp_schema.sql import render
 from pmp_schema.timestamps import format_timestamp
 

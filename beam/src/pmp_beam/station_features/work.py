@@ -14,8 +14,16 @@ from pmp_beam.station_features import pipeline
 from pmp_beam.station_features.debug import DebugOutput
 from pmp_beam.station_features.run import Completion, Run
 from pmp_beam.station_features.warehouse import WarehouseSource
-from pmp_schema.features import FeatureTables, Scope, catalogue, close_days, last_closed_date, read_scope
-from pmp_schema.features.statements import feature_rows, stage_features
+from pmp_schema.features import (
+    FeatureTables,
+    Scope,
+    catalogue,
+    close_days,
+    feature_rows,
+    last_closed_date,
+    read_scope,
+    stage_features,
+)
 from pmp_schema.topology import TOPOLOGY
 
 STATEMENT_TIMEOUT_S: Final = 900.0

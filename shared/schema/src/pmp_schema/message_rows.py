@@ -16,7 +16,6 @@ import msgspec
 from pmp_schema import events, gbfs
 from pmp_schema.dead_letter_row import dead_letter_row
 from pmp_schema.errors import PoisonMessage, Reason
-from pmp_schema.gbfs.station_list import flatten
 from pmp_schema.message import Message
 from pmp_schema.snapshots import RejectedPart, receive_snapshot
 from pmp_schema.tables import Row
@@ -130,7 +129,7 @@ def station_information_rows(message: Message, now: datetime) -> RowSet:
 
     def part(indexes: list[int]) -> bytes:
         wanted = {rows[index]["station_id"] for index in indexes}
-        found = flatten(document, _raw_station).stations
+        found = gbfs.flatten(document, _raw_station).stations
         return received.with_stations([station.raw for station in found if station.station_id in wanted])
 
     return RowSet("station_information", rows, part, received.rejected_parts(flat.rejected))

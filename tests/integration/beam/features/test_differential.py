@@ -4,8 +4,7 @@ import pyarrow as pa
 import pytest
 
 from pmp_beam.station_features.facts import COUNTS_SCHEMA
-from pmp_schema.features import catalogue, close_days, read_scope
-from pmp_schema.features.statements import feature_rows
+from pmp_schema.features import catalogue, close_days, feature_rows, read_scope
 from tests.fakes.duck_warehouse import Duck
 from tests.fakes.feature_core import core_rows, delivery_table, pipeline_rows, scanned, scanned_counts
 from tests.fakes.feature_oracle import expected_rows, scenario

@@ -9,7 +9,6 @@ from pmp_schema.features import (
     catalogue,
     look_back,
     parse_catalogue,
-    render_markdown,
 )
 
 ENTRY = """
@@ -100,24 +99,3 @@ def test_slots_of_lags_and_baselines_end_where_the_same_hour_ended():
     weeks = tuple(Slot(k * week + hour, k * week) for k in (1, 2, 3, 4))
     assert reach["hour_of_week_baseline_4w"].baseline == weeks
     assert (reach["demand_z_1h"].current, reach["demand_z_1h"].baseline) == ((Slot(hour),), weeks)
-
-
-def test_the_markdown_has_every_feature_and_the_definition_of_what_it_uses():
-    text = render_markdown(parse_catalogue(ENTRY))
-    assert text == (
-        "| feature | windows | of | aggregation | meaning | source |\n"
-        "| --- | --- | --- | --- | --- | --- |\n"
-        "| `pickup_count` | `30m`, `2h` | pickup | `events` | Pickups | a paper |\n"
-        "\n"
-        "| aggregation | definition |\n"
-        "| --- | --- |\n"
-        "| `events` | Number of events of the kind in the window. |\n"
-    )
-
-
-def test_cells_keep_to_their_column():
-    rows = [line for line in render_markdown(catalogue()).splitlines() if line]
-    features = {feature.name for feature in catalogue()}
-    aggregations = {feature.aggregation.name for feature in catalogue()}
-    assert len(rows) == 4 + len(features) + len(aggregations)
-    assert {line.count("|") for line in rows} == {7, 3}

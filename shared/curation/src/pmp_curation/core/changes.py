@@ -10,7 +10,7 @@ from pmp_curation.core.inputs import Snapshot
 from pmp_curation.core.observation import Observation, Observed, reported
 from pmp_curation.core.readings import Values
 from pmp_curation.core.state import Station
-from pmp_schema.gbfs.station_status import StatusReader
+from pmp_schema.gbfs import StatusReader
 
 Cause = Literal["first", "counts", "flags", "heartbeat"]
 

@@ -15,8 +15,6 @@ import msgspec
 
 from pmp_curation.core.readings import Reading, read
 from pmp_schema import gbfs
-from pmp_schema.gbfs.document import may_exceed_depth
-from pmp_schema.gbfs.station_status import StatusReader
 
 Observation = tuple[Reading, object]
 """A station's reading and its `last_reported`: as the feed wrote it, or as a datetime where already read."""
@@ -93,7 +91,7 @@ def observe(body: bytes, ingest_at: datetime) -> Observed:
 
 def observe_plain(body: bytes) -> Observed | None:
     """Read a plain body; None for any other."""
-    if may_exceed_depth(body):
+    if gbfs.may_exceed_depth(body):
         return None
     try:
         body.decode()  # parts that are passed over are not looked into by the decoder
@@ -127,7 +125,7 @@ def observe_any(body: bytes, ingest_at: datetime) -> Observed:
     )
 
 
-def reported(reader: StatusReader, observation: Observation) -> tuple[datetime | None, tuple[str, ...]]:
+def reported(reader: gbfs.StatusReader, observation: Observation) -> tuple[datetime | None, tuple[str, ...]]:
     """A station's `reported_ts` and all findings about it."""
     reading, value = observation
     if isinstance(value, datetime):

@@ -5,8 +5,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from pmp_schema.gbfs import StationStatus
-from pmp_schema.gbfs.station_status import StatusReader
+from pmp_schema.gbfs import StationStatus, StatusReader
 from pmp_schema.timestamps import EPOCH
 
 
@@ -32,7 +31,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     """What a station's entry says, without its `last_reported`.
 
     Attributes:
-        quality: findings, see `pmp_schema.gbfs.quality.MEANING`.
+        quality: findings, see `pmp_schema.gbfs.quality`.
         is_closed: known not to be installed or not to rent.
         is_empty: open, without a bike.
         is_full: open, without a free dock.

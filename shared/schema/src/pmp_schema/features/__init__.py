@@ -25,19 +25,37 @@ All time
     the last one that the table holds, at most `DATE(known_at)`. Wherever it lies, the sum is the same.
 """
 
-from pmp_schema.features.aggregations import AGGREGATIONS, Aggregation, Reach, Slot
-from pmp_schema.features.catalogue import CatalogueError, Feature, catalogue, look_back, parse_catalogue
-from pmp_schema.features.markdown import render_markdown
+from pmp_schema.features.aggregations import AGGREGATIONS, LARGE_DELTA, PEAK_MIN_EVENTS, Reach, Slot
+from pmp_schema.features.catalogue import (
+    ACTIVE,
+    CatalogueError,
+    Feature,
+    Kind,
+    catalogue,
+    look_back,
+    parse_catalogue,
+)
 from pmp_schema.features.plan import StatementRunner, close_days, read_scope
 from pmp_schema.features.scope import Scope, default_known_at, last_closed_date
-from pmp_schema.features.statements import FeatureTables, Parameter, Statement
+from pmp_schema.features.statements import (
+    FeatureTables,
+    Parameter,
+    Statement,
+    count_station_features,
+    feature_rows,
+    merge_station_features,
+    stage_features,
+)
 
 __all__ = [
+    "ACTIVE",
     "AGGREGATIONS",
-    "Aggregation",
+    "LARGE_DELTA",
+    "PEAK_MIN_EVENTS",
     "CatalogueError",
     "Feature",
     "FeatureTables",
+    "Kind",
     "Parameter",
     "Reach",
     "Scope",
@@ -46,10 +64,13 @@ __all__ = [
     "StatementRunner",
     "catalogue",
     "close_days",
+    "count_station_features",
     "default_known_at",
+    "feature_rows",
     "last_closed_date",
     "look_back",
+    "merge_station_features",
     "parse_catalogue",
     "read_scope",
-    "render_markdown",
+    "stage_features",
 ]

@@ -143,16 +143,6 @@ def doubled_daily_counts(
     return Statement(sql, _closing(closed_through, through, event_dates))
 
 
-def wide_view(features: Sequence[Feature]) -> str:
-    """The text of views/station_features_wide.sql, `{project}` left in."""
-    columns = ",\n  ".join(
-        f"MAX(IF(feature_name = '{feature.name}' AND window_len = '{feature.window}', value, NULL))"
-        f" AS {feature.column}"
-        for feature in features
-    )
-    return _fill("wide_view", columns=columns, project="{project}")
-
-
 def _closing(
     closed_through: date | None, through: date, event_dates: Sequence[date]
 ) -> tuple[Parameter, ...]:

@@ -71,15 +71,7 @@ def decode(body: bytes | msgspec.Raw) -> Document:
     Raises:
         PoisonMessage: `empty`, `not_utf8`, `not_json`, `too_deep` or `schema`; see the module's table.
     """
-    return from_object(decode_json(bytes(body)))
-
-
-def from_object(value: object) -> Document:
-    """Wrap a value that `decode_json` has read, for example the payload of an envelope.
-
-    Raises:
-        PoisonMessage: `schema`; the value is no JSON object.
-    """
+    value = decode_json(bytes(body))
     if not isinstance(value, dict):
         raise PoisonMessage(Reason.SCHEMA, f"the document is a JSON {type(value).__name__}, not an object")
     return Document(value)

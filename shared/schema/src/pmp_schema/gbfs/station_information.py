@@ -29,37 +29,29 @@ class StationInformation(FlatStation, frozen=True, kw_only=True, gc=False):
     region_id: str | None
 
 
-def flatten_information(document: Document, *, language: str | None = None) -> Flattened[StationInformation]:
-    """Rows of a station_information.
-
-    Args:
-        document: as decoded; any version.
-        language: preferred for texts in several languages; else English, else the first.
+def flatten_information(document: Document) -> Flattened[StationInformation]:
+    """Rows of a station_information of any version. Of texts in several languages, English is preferred.
 
     Raises:
         PoisonMessage: `schema`; the document has no list of stations.
     """
-
-    def build(station_id: str, station: dict[str, Any]) -> StationInformation:
-        return _read(station_id, station, language)
-
-    return flatten(document, build)
+    return flatten(document, _read)
 
 
-def _read(station_id: str, station: dict[str, Any], language: str | None) -> StationInformation:
+def _read(station_id: str, station: dict[str, Any]) -> StationInformation:
     findings: list[str] = []
-    name = read_text(station.get("name"), language)
+    name = read_text(station.get("name"))
     if name is None:
         note(findings, NAME_MISSING)
     lat, lon = _position(station.get("lat"), station.get("lon"), findings)
     return StationInformation(
         station_id=station_id,
-        station_code=read_text(station.get("stationCode")) or read_text(station.get("short_name"), language),
+        station_code=read_text(station.get("stationCode")) or read_text(station.get("short_name")),
         name=name,
         lat=lat,
         lon=lon,
         capacity=_CAPACITY.read(station, findings),
-        address=read_text(station.get("address"), language),
+        address=read_text(station.get("address")),
         region_id=read_text(station.get("region_id")),
         quality=tuple(findings),
     )

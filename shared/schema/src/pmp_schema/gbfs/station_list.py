@@ -16,7 +16,7 @@ class FlatStation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         station_id: the feed's id as text, trimmed, never empty; integers become their digits.
-        quality: findings, see `pmp_schema.gbfs.quality.MEANING`.
+        quality: findings, see `pmp_schema.gbfs.quality`.
     """
 
     station_id: str

@@ -1,15 +1,14 @@
 """station_status of GBFS 1.0 to 3.1, by field presence, as rows of `station_status`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pmp_schema.gbfs.document import Document
-from pmp_schema.gbfs.quality import BIKES_MISSING, OVER_CAPACITY, REPORTED_IMPLAUSIBLE, note
+from pmp_schema.gbfs.quality import BIKES_MISSING, REPORTED_IMPLAUSIBLE, note
 from pmp_schema.gbfs.station_list import FlatStation, Flattened, flatten
 from pmp_schema.gbfs.values import CountField, read_flag
-from pmp_schema.gbfs.vehicles import Kind, KindCounter
+from pmp_schema.gbfs.vehicles import split_by_kind
 from pmp_schema.timestamps import try_parse_timestamp
 
 FIRST_REPORTED_AT: Final = datetime(2015, 12, 15, tzinfo=UTC)
@@ -47,35 +46,24 @@ class StationStatus(FlatStation, frozen=True, kw_only=True, gc=False):
     is_returning: bool | None
 
 
-def flatten_status(
-    document: Document,
-    *,
-    ingest_at: datetime,
-    capacities: Mapping[str, int | None] | None = None,
-    kinds: Mapping[str, Kind] | None = None,
-) -> Flattened[StationStatus]:
+def flatten_status(document: Document, *, ingest_at: datetime) -> Flattened[StationStatus]:
     """Rows of a station_status.
 
     Args:
         document: as decoded; any version.
         ingest_at: our clock, aware; `last_reported` more than five minutes ahead of it is dropped.
-        capacities: docks by station id, to find stations that hold more than they can.
-        kinds: kind by vehicle type id, see `pmp_schema.gbfs.vehicles.vehicle_kinds`.
 
     Raises:
         PoisonMessage: `schema`; the document has no list of stations.
     """
-    reader = StatusReader(ingest_at, capacities=capacities or {}, vehicles=KindCounter(kinds or {}))
-    return flatten(document, reader.read)
+    return flatten(document, StatusReader(ingest_at).read)
 
 
 @dataclass(slots=True)
 class StatusReader:
-    """Reads one station after the other; the arguments are those of `flatten_status`."""
+    """Reads stations one by one; `ingest_at` as in `flatten_status`."""
 
     ingest_at: datetime
-    capacities: Mapping[str, int | None] = field(default_factory=dict)
-    vehicles: KindCounter = field(default_factory=lambda: KindCounter({}))
     _latest: datetime = field(init=False)
     _latest_s: int = field(init=False)
 
@@ -89,11 +77,7 @@ class StatusReader:
         if bikes is None and not _BIKES.is_present(station):
             note(findings, BIKES_MISSING)
         docks = _DOCKS.read(station, findings)
-        # Capacity 0 stands for unknown on 4 to 16 Vélib stations.
-        capacity = self.capacities.get(station_id, 0)
-        if capacity and bikes is not None and docks is not None and bikes + docks > capacity:
-            note(findings, OVER_CAPACITY)
-        mechanical, ebikes, other = self.vehicles.split(station, bikes, findings)
+        mechanical, ebikes, other = split_by_kind(station, bikes, findings)
         return StationStatus(
             station_id=station_id,
             bikes=bikes,

@@ -99,7 +99,7 @@ def read_flag(value: object, findings: list[str]) -> bool | None:
     return flag
 
 
-def read_text(value: object, language: str | None = None) -> str | None:
+def read_text(value: object) -> str | None:
     """A trimmed text, or one of the texts of GBFS 3's `[{"text", "language"}]`; None where empty.
 
     A number becomes its digits, because ids and codes are written as either.
@@ -109,7 +109,7 @@ def read_text(value: object, language: str | None = None) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, list):
-        return _localized(value, language)
+        return _localized(value)
     return None
 
 
@@ -142,11 +142,11 @@ def _tag(language: str) -> str:
     return language.strip().lower().replace("_", "-")
 
 
-def _localized(entries: list[Any], wanted: str | None) -> str | None:
+def _localized(entries: list[Any]) -> str | None:
     texts: dict[str, str] = {}
     for entry in entries:
         if isinstance(entry, dict) and isinstance(entry.get("text"), str) and entry["text"].strip():
             language = entry.get("language")
             texts.setdefault(language if isinstance(language, str) else "", entry["text"].strip())
-    chosen = choose_language(texts, wanted)
+    chosen = choose_language(texts, None)
     return None if chosen is None else texts[chosen]

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, Final
 
-from pmp_schema.gbfs.document import Document
 from pmp_schema.gbfs.quality import TYPES_INVALID, TYPES_SUM_DIFFERS, TYPES_UNKNOWN, note
 from pmp_schema.gbfs.values import FIRST_IMPLAUSIBLE, read_count, read_text
 
@@ -21,7 +20,7 @@ class Kind(IntEnum):
 
 
 Split = tuple[int | None, int | None, int | None]
-"""Mechanical bikes, electric bikes, other vehicles; None where the feed does not tell."""
+"""Mechanical bikes, electric bikes, other vehicles; None where unknown."""
 
 UNKNOWN: Final[Split] = (None, None, None)
 
@@ -36,69 +35,49 @@ KIND_OF_NAME: Final[Mapping[str, Kind]] = {
         ("scooter", "escooter", "e-scooter", "moped", "cargo", "cargo_bicycle", "car"), Kind.OTHER
     ),
 }
-"""Type ids that say what they are. Any other id is opaque and needs the system's vehicle_types.json."""
+"""Type ids that name a kind. Any other id has a meaning only in its system's vehicle_types.json."""
 
 
-def vehicle_kinds(document: Document) -> dict[str, Kind]:
-    """Type id to kind from a vehicle_types.json; types without an id are left out.
+def split_by_kind(station: dict[str, Any], bikes: int | None, findings: list[str]) -> Split:
+    """Counts a station's vehicles by kind; findings are added.
 
-    `bicycle` and `cargo_bicycle` are bikes; `human` propulsion is mechanical, `electric_assist` and
-    `electric` are electric. Source: GBFS 2.1 to 3.1, vehicle_types.json, `form_factor` and `propulsion_type`.
-    """
-    listed = document.data.get("vehicle_types")
-    kinds: dict[str, Kind] = {}
-    for entry in listed if isinstance(listed, list) else ():
-        if isinstance(entry, dict) and isinstance(entry.get("vehicle_type_id"), str):
-            kinds[entry["vehicle_type_id"]] = _kind(entry.get("form_factor"), entry.get("propulsion_type"))
-    return kinds
-
-
-class KindCounter:
-    """Counts a station's vehicles by kind.
-
-    Ids are looked up in `kinds`, then in `KIND_OF_NAME`. If at least one is known, the unknown ones are
-    `other` and all three numbers are given. If none is known, `num_ebikes_available` decides (Lyft includes
-    those in the total), else all vehicles are `other` and the two bike columns stay None.
+    If at least one type is known, the unknown ones are `other` and all three numbers are given. If all types are
+    unknown, `num_ebikes_available` decides (Lyft includes those in the total); without it, all vehicles are `other`
+    and the two bike columns stay None.
 
     Args:
-        kinds: type id to kind, for ids that do not speak for themselves.
+        bikes: the station's total; it is only compared with the sum.
     """
-
-    def __init__(self, kinds: Mapping[str, Kind]) -> None:
-        self._kinds = {**KIND_OF_NAME, **kinds}
-
-    def split(self, station: dict[str, Any], bikes: int | None, findings: list[str]) -> Split:
-        """Split `bikes`, the station's total, which serves the cross-check only; findings are added."""
-        breakdown = station.get("vehicle_types_available")
-        if breakdown is None:
-            breakdown = station.get("num_bikes_available_types")
-        counts = [0, 0, 0]
-        opaque = 0
-        known = listed = False
-        for type_id, value in _pairs(breakdown, findings):
-            count = value if type(value) is int and 0 <= value < FIRST_IMPLAUSIBLE else read_count(value)
-            if count is None:
-                note(findings, TYPES_INVALID)
-                continue
-            listed = True
-            kind = self._kinds.get(type_id)
-            if kind is None and (kind := self._kinds.get(type_id.lower())) is None:
-                opaque += count
-            else:
-                known = True
-                counts[kind] += count
-        if not known and station.get("num_ebikes_available") is not None:
-            return _beside_total(station, bikes, findings)
-        if not listed:
-            # GBFS 3 may omit types with a count of 0: an empty list at an empty station is a statement.
-            return (0, 0, 0) if bikes == 0 and breakdown in ([], {}) else UNKNOWN
-        mechanical, ebikes, other = counts
-        if bikes is not None and mechanical + ebikes + other + opaque != bikes:
-            note(findings, TYPES_SUM_DIFFERS)
-        if known:
-            return mechanical, ebikes, other + opaque
-        note(findings, TYPES_UNKNOWN)
-        return None, None, opaque
+    breakdown = station.get("vehicle_types_available")
+    if breakdown is None:
+        breakdown = station.get("num_bikes_available_types")
+    counts = [0, 0, 0]
+    opaque = 0
+    known = listed = False
+    for type_id, value in _pairs(breakdown, findings):
+        count = value if type(value) is int and 0 <= value < FIRST_IMPLAUSIBLE else read_count(value)
+        if count is None:
+            note(findings, TYPES_INVALID)
+            continue
+        listed = True
+        kind = KIND_OF_NAME.get(type_id)
+        if kind is None and (kind := KIND_OF_NAME.get(type_id.lower())) is None:
+            opaque += count
+        else:
+            known = True
+            counts[kind] += count
+    if not known and station.get("num_ebikes_available") is not None:
+        return _beside_total(station, bikes, findings)
+    if not listed:
+        # GBFS 3 may omit types with a count of 0: an empty list at an empty station is a statement.
+        return (0, 0, 0) if bikes == 0 and breakdown in ([], {}) else UNKNOWN
+    mechanical, ebikes, other = counts
+    if bikes is not None and mechanical + ebikes + other + opaque != bikes:
+        note(findings, TYPES_SUM_DIFFERS)
+    if known:
+        return mechanical, ebikes, other + opaque
+    note(findings, TYPES_UNKNOWN)
+    return None, None, opaque
 
 
 def _pairs(breakdown: object, findings: list[str]) -> list[tuple[str, Any]]:
@@ -131,11 +110,3 @@ def _beside_total(station: dict[str, Any], bikes: int | None, findings: list[str
             note(findings, TYPES_SUM_DIFFERS)
         return None, ebikes, scooters
     return bikes - ebikes, ebikes, scooters
-
-
-def _kind(form_factor: object, propulsion: object) -> Kind:
-    if form_factor not in ("bicycle", "cargo_bicycle"):
-        return Kind.OTHER
-    if propulsion == "human":
-        return Kind.MECHANICAL
-    return Kind.EBIKE if propulsion in ("electric_assist", "electric") else Kind.OTHER
