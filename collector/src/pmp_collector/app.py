@@ -17,7 +17,7 @@ MAX_BODY_BYTES = 64 * 1024
 def create_app(
     poller: Poller,
     simulate: Simulate,
-    announce: Callable[[Sequence[PollResult]], None],
+    publish_polls: Callable[[Sequence[PollResult]], None],
     *,
     project: str,
     check_ready: Callable[[], None],
@@ -25,7 +25,7 @@ def create_app(
     """The collector's application.
 
     Args:
-        announce: publishes what the polls did as operational events.
+        publish_polls: publishes the results as ops events.
         check_ready: raises PipelineError while Pub/Sub does not answer.
     """
     app = create_service(
@@ -39,8 +39,8 @@ def create_app(
         try:
             results = poller.poll(feed, system, only_due=scheduled and system is None)
         except UnknownSystem:
-            return error(404, "unknown_system", f"{system!r:.100} is not in the feeds file")
-        announce(results)
+            return error(404, "unknown_system", f"system {system!r:.100} is not in the feeds file")
+        publish_polls(results)
         failed = bool(results) and all(result.outcome == "failed" for result in results)
         return jsonify(results=[result.as_json() for result in results]), 502 if failed else 200
 
@@ -51,9 +51,13 @@ def create_app(
         except (msgspec.DecodeError, UnicodeDecodeError) as cause:
             return error(400, "bad_request", str(cause))
         if wanted.seconds > wanted.MAX_SECONDS:
-            return error(400, "too_long", f"{wanted.seconds:.0f} s; at most {wanted.MAX_SECONDS} s a request")
+            return error(
+                400,
+                "too_long",
+                f"this would take {wanted.seconds:.0f} s; a request may take {wanted.MAX_SECONDS} s",
+            )
         done = simulate(wanted)
-        announce([])  # no polls, but what was published counts
+        publish_polls([])  # there are no polls, but the published events count
         return jsonify(done)
 
     return app

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from pmp_collector.config import Config
-from pmp_collector.sensor_simulation import Simulation, SimulationRequest
+from pmp_collector.sensor_simulation import SensorSimulation, SimulationRequest
 from pmp_collector.sensors import printed
 from pmp_runtime.config import ConfigError
 from pmp_schema.errors import PublishFailed
@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     simulate = commands.add_parser(
         "simulate",
         help="publish simulated sensor events",
-        description="Publish simulated sensor events; sparse mode prints one `Published: {...}` line for each.",
+        description="Publish simulated sensor events; sparse mode prints one `Published: {...}` line per event.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = simulate.add_argument
@@ -31,31 +31,34 @@ def parser() -> argparse.ArgumentParser:
         "--mode",
         choices=("sparse", "continuous"),
         default="sparse",
-        help="a sensor now and then, or a stream",
+        help="an event every second or two, or a steady stream",
     )
-    add("--events", type=_between(int, 1, 10_000_000), default=5, help="how many events")
+    add("--events", type=_between(int, 1, 10_000_000), default=5, help="number of events")
     add(
-        "--rate", type=_between(float, 0.01, 1e6), default=100.0, help="events a second; continuous mode only"
+        "--rate",
+        type=_between(float, 0.01, 1e6),
+        default=100.0,
+        help="events per second; continuous mode only",
     )
-    add("--stations", type=_between(int, 1, 10_000), default=4, help="how many stations send them")
-    add("--seed", type=int, default=1, help="same seed, same events except for run id and times")
-    add("--city", default=None, help="city_id of every event")
+    add("--stations", type=_between(int, 1, 10_000), default=4, help="number of stations that send them")
+    add(
+        "--seed", type=int, default=1, help="the same seed gives the same events, except for run id and times"
+    )
+    add("--city", default=None, help="city_id of the events")
     add("--quiet", action="store_true", help="do not print the events")
     return top
 
 
 def simulate(args: argparse.Namespace) -> None:
-    """Publishes the events that the arguments ask for.
-
-    Raises:
-        ConfigError: the environment names no project, or there are no credentials.
-        PublishFailed: Pub/Sub did not confirm.
+    """Raises:
+    ConfigError: PROJECT_ID is not set, or there are no credentials.
+    PublishFailed: Pub/Sub did not confirm.
     """
-    config = Config.from_env(os.environ)  # before the imports: they take a second
-    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - `--help` does without
+    config = Config.from_env(os.environ)  # first: the imports below take a second
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - slow, and not needed for `--help`
     from google.pubsub_v1 import PublisherClient  # noqa: PLC0415
 
-    from pmp_collector.announce import SOURCE  # noqa: PLC0415
+    from pmp_collector.poll_events import SOURCE  # noqa: PLC0415
     from pmp_runtime.pubsub.publisher import PubSubPublisher, announce_counts  # noqa: PLC0415
 
     try:
@@ -73,14 +76,14 @@ def simulate(args: argparse.Namespace) -> None:
     )
     show = _printer(args.events, prints_events=is_sparse and not args.quiet)
     try:
-        done = Simulation(publisher, config.sensor_topic).run(wanted, show)
+        done = SensorSimulation(publisher, config.sensor_topic).run(wanted, show)
     finally:
         announce_counts(publisher, SOURCE)
     sys.stderr.write(f"{done['published']} events of run {done['run']} in {done['seconds']} s\n")
 
 
 def _printer(total: int, *, prints_events: bool) -> Callable[[Sequence[dict[str, Any]]], None]:
-    """Prints events on standard output, else the count so far on a terminal's standard error."""
+    """Prints the events on stdout, or else the count so far on stderr if that is a terminal."""
     published = 0
 
     def show(batch: Sequence[dict[str, Any]]) -> None:
@@ -107,7 +110,7 @@ def _between(kind: type[N], smallest: N, largest: N) -> Callable[[str], N]:
 
 
 def main() -> None:
-    """The console script; a failure that the user can fix is one line."""
+    """The console script; failures that a user can fix are one line."""
     args = parser().parse_args()
     started = time.monotonic()
     try:

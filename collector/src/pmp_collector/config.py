@@ -14,7 +14,6 @@ from pmp_schema.topology import TOPOLOGY, Topic
 
 VELIB_URL: Final = "https://velib-metropole-opendata.smovengo.cloud/opendata/Velib_Metropole/gbfs.json"
 
-
 HttpUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[^/?#]")]
 
 
@@ -22,12 +21,12 @@ class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One `[[systems]]` entry of the feeds file.
 
     Attributes:
-        id: becomes source and system_id.
-        city_id, timezone: told with every snapshot, so that consumers need no configuration of their own; the
-            time zone is an IANA name. Without them a system is of the city `unknown` and its hours are UTC's.
-        discovery_url: the system's gbfs.json; explicit URLs override what it lists.
-        language: which language of gbfs.json to prefer (versions 1 and 2).
-        poll_s: seconds between polls; overrides the feed's ttl.
+        id: source and system_id of the snapshots.
+        city_id, timezone: attributes of every snapshot, so that consumers need no configuration; the time zone is
+            an IANA name. Defaults downstream: city `unknown`, UTC.
+        discovery_url: the system's gbfs.json; explicit URLs take precedence.
+        language: preferred language of gbfs.json (versions 1 and 2).
+        poll_s: seconds between scheduled polls; the feed's ttl is ignored.
     """
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
@@ -61,11 +60,11 @@ class Config:
     project: Google Cloud project id.
     systems: what to poll.
     sensor_topic: where simulated sensor events go.
-    connect_timeout_s: seconds to connect to a feed.
+    connect_timeout_s: seconds to connect to a feed's server.
     read_timeout_s: seconds between two reads of a feed's body.
-    max_body_bytes: a longer feed body, after inflation, is refused.
-    fetch_attempts: requests per poll and feed at most.
-    publish_timeout_s: seconds before a publish is given up.
+    max_body_bytes: larger feed bodies, after inflation, are refused.
+    fetch_attempts: maximum requests per poll and feed.
+    publish_timeout_s: seconds for one publish, retries included.
     log_level: Python level name.
     """
 
@@ -101,7 +100,7 @@ def load_systems(path: Path) -> tuple[System, ...]:
     """The systems of a feeds file.
 
     Raises:
-        ConfigError: no file, no TOML, or an entry that is not as it should be; one line.
+        ConfigError: the file is missing or not TOML, or an entry is invalid; one line.
     """
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
@@ -113,19 +112,21 @@ def load_systems(path: Path) -> tuple[System, ...]:
         raise ConfigError(f"{path}: {error}") from error
     ids = [system.id for system in systems]
     if len(set(ids)) != len(ids):
-        raise ConfigError(f"{path}: a system id occurs twice")
+        raise ConfigError(f"{path}: two systems have the same id")
     for system in systems:
         if not (system.discovery_url or (system.station_status_url and system.station_information_url)):
-            raise ConfigError(f"{path}: {system.id}: needs discovery_url, or both explicit URLs")
+            raise ConfigError(f"{path}: system {system.id} needs discovery_url, or both explicit URLs")
     return tuple(systems)
 
 
 def _topic(path: str | None, project: str) -> Topic:
-    """The sensor topic, or the one that PUBSUB_TOPIC names (id or full path)."""
+    """The topic that PUBSUB_TOPIC names (id or full path), or the default."""
     default = TOPOLOGY.topics["sensor-events"]
     if not path:
         return default
     topic = Topic(key=default.key, id=path.rsplit("/", 1)[-1], description=default.description)
     if not topic.id or path not in {topic.id, topic.path(project)}:
-        raise ConfigError(f"PUBSUB_TOPIC: neither a topic id nor a topic of project {project}: {path!r}")
+        raise ConfigError(
+            f"PUBSUB_TOPIC: {path!r} is neither a topic id nor the path of a topic in project {project}"
+        )
     return topic

@@ -1,4 +1,4 @@
-"""Where a system's feeds are: the feeds file says it, or the system's own gbfs.json."""
+"""Finds the URLs of a system's feeds: from the feeds file, or from the system's gbfs.json."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ MAX_AGE_S: Final = 3600.0
 
 
 class Get(Protocol):
-    """Fetches a URL, see `Fetcher.get`; raises FetchFailed."""
+    """See `Fetcher.get`."""
 
     def __call__(
         self, url: str, validators: Mapping[str, str] | None = None, *, configured: str | None = None
@@ -23,10 +23,9 @@ class Get(Protocol):
 
 
 class Discovery:
-    """The feed URLs of one system, read again after an hour.
+    """The feed URLs of one system; gbfs.json is read again after an hour.
 
     Args:
-        get: bounded HTTP GET.
         clock: monotonic seconds.
     """
 
@@ -38,14 +37,14 @@ class Discovery:
         self._stale_at = float("-inf")
 
     def configured(self, feed: str) -> str | None:
-        """The URL of the feeds file that leads to a feed."""
+        """The URL in the feeds file that leads to a feed."""
         return self._system.explicit_url(feed) or self._system.discovery_url
 
     def url(self, feed: str) -> str:
-        """Where a feed is.
+        """The URL of a feed.
 
         Raises:
-            FetchFailed: gbfs.json cannot be had or read, or does not list the feed.
+            FetchFailed: gbfs.json cannot be fetched or read, or does not list the feed.
         """
         explicit = self._system.explicit_url(feed)
         if explicit:
@@ -58,10 +57,10 @@ class Discovery:
         return self._urls[feed]
 
     def url_after(self, gone: str, feed: str) -> str | None:
-        """Where a feed is now that its URL is gone; None where it is still said to be there.
+        """The new URL of a feed whose URL is gone; None if gbfs.json still lists the old one.
 
         Raises:
-            FetchFailed: as `url`.
+            FetchFailed: see `url`.
         """
         if self._system.explicit_url(feed):
             return None
@@ -75,13 +74,13 @@ class Discovery:
         except FetchFailed as error:
             if not self._urls:
                 raise
-            # What was known serves on: a feed that moved answers 404, and that asks again.
+            # Keep the known URLs: if a feed has moved, its 404 triggers another look.
             self._stale_at = self._clock() + MAX_AGE_S
             logger.warning("discovery.failed", extra={"system": self._system.id, "cause": str(error)})
 
     def _read(self) -> None:
         if self._system.discovery_url is None:
-            raise FetchFailed("no discovery_url")
+            raise FetchFailed("discovery_url is not set")
         try:
             fetched = self._get(self._system.discovery_url)
             urls = gbfs.feed_urls(gbfs.decode(fetched.body or b""), language=self._system.language)

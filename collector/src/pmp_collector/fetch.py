@@ -1,4 +1,4 @@
-"""HTTP GET of a feed: conditional, bounded in time, size, attempts and where it may lead."""
+"""Fetches a feed by HTTP GET: conditional, and bounded in time, size, attempts and reachable hosts."""
 
 import random
 import time
@@ -12,7 +12,7 @@ from typing import Final
 import httpx
 import stamina
 
-from pmp_collector import hosts
+from pmp_collector import allowed_urls
 from pmp_schema.errors import PoisonMessage
 from pmp_schema.events import gunzip
 
@@ -20,15 +20,15 @@ USER_AGENT: Final = f"mobility-pulse-collector/{version('pmp-collector')}"
 MAX_REDIRECTS: Final = 5
 LONGEST_RETRIES_S: Final = 45.0
 LONGEST_RETRY_AFTER_S: Final = 10.0
-LONGEST_ANSWER_S: Final = 30.0
+LONGEST_BODY_S: Final = 30.0
 
 
 class FetchFailed(Exception):
-    """The feed cannot be had now; the message is one line for a person.
+    """The feed cannot be fetched now; the message is one line for a person.
 
     Attributes:
-        status: HTTP status of the last answer, None where there was none.
-        retry_after_s: how long the server wants to be left alone, None where it does not say.
+        status: HTTP status of the last response, None without one.
+        retry_after_s: the server's Retry-After, None without one.
     """
 
     def __init__(
@@ -40,17 +40,15 @@ class FetchFailed(Exception):
 
 
 class _Refused(FetchFailed):
-    """429 or 5xx: the only answers that another attempt may change."""
+    """429 or 5xx: the only responses that are worth another attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """An answer.
-
-    Attributes:
-        url: final URL, after redirects, without its credentials and its query (which may hold a key).
-        body: None where the feed has not changed since the validators were given (304).
-        headers: names in lower case.
+    """Attributes:
+    url: final URL, after redirects, without credentials and query (which may contain a key).
+    body: None if the feed has not changed (304).
+    headers: names in lower case.
     """
 
     url: str
@@ -62,18 +60,18 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches feeds over one pool of connections.
+    """Fetches feeds over one connection pool.
 
-    Bodies are inflated here and not by httpx, which inflates each chunk that it reads as a whole, through as many
-    layers as the answer declares: 64 kB make 66 MB in one layer and 68 GB in two. Here a body never takes more
-    than three times `max_body_bytes`: compressed, inflated, and once more while zlib joins its blocks.
+    Bodies are inflated here and not by httpx: httpx inflates every chunk at once, through as many layers as the
+    response declares, so 64 kB become 66 MB in one layer and 68 GB in two. Here a body needs at most three times
+    `max_body_bytes`: compressed, inflated, and once more while zlib joins its blocks.
 
     Args:
-        client: with time-outs set; see `http_client`.
-        max_body_bytes: bound of the body, compressed and inflated.
-        attempts: requests per call at most, redirects not counted.
-        longest_answer_s: seconds for one body to arrive, however steadily it drips.
-        lookup: addresses of a host.
+        client: with time-outs; see `http_client`.
+        max_body_bytes: limit of the body, compressed and inflated.
+        attempts: maximum requests per call, without redirects.
+        longest_body_s: seconds for one body to arrive, even if it arrives steadily.
+        lookup: returns the addresses of a host.
     """
 
     def __init__(
@@ -82,27 +80,27 @@ class Fetcher:
         *,
         max_body_bytes: int,
         attempts: int,
-        longest_answer_s: float = LONGEST_ANSWER_S,
-        lookup: hosts.Lookup = hosts.addresses,
+        longest_body_s: float = LONGEST_BODY_S,
+        lookup: allowed_urls.Lookup = allowed_urls.addresses,
     ) -> None:
         self._client = client
         self._max_body_bytes = max_body_bytes
         self._attempts = attempts
-        self._longest_answer_s = longest_answer_s
+        self._longest_body_s = longest_body_s
         self._lookup = lookup
 
     def get(
         self, url: str, validators: Mapping[str, str] | None = None, *, configured: str | None = None
     ) -> Fetched:
-        """One feed, after retries with jitter where they may help.
+        """Fetches one feed; transient failures are retried with jitter.
 
         Args:
-            validators: If-None-Match and If-Modified-Since of the last answer.
-            configured: the URL of the feeds file that led to `url`, where that is another one.
+            validators: If-None-Match and If-Modified-Since from the last response.
+            configured: the URL in the feeds file that led to `url`, if it is another one.
 
         Raises:
-            FetchFailed: no answer, an answer that is neither 200 nor 304, a body that is not whole or above the
-                limit, or a URL that must not be asked.
+            FetchFailed: no response, a status other than 200 and 304, a body that is incomplete or too large, or
+                a URL that must not be fetched.
         """
         try:
             for attempt in stamina.retry_context(
@@ -116,16 +114,16 @@ class Fetcher:
                     return self._follow(httpx.URL(url), validators or {}, httpx.URL(configured or url))
         except httpx.HTTPError as error:
             raise FetchFailed(f"{type(error).__name__}: {error}") from error
-        except (httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: a label that is no host name
+        except (httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: an invalid label
             raise FetchFailed(f"invalid URL: {error}") from error
-        except hosts.HostRefused as error:
+        except allowed_urls.UrlRefused as error:
             raise FetchFailed(str(error)) from error
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _follow(self, url: httpx.URL, validators: Mapping[str, str], configured: httpx.URL) -> Fetched:
         started_at = datetime.now(UTC)
         for _ in range(1 + MAX_REDIRECTS):
-            hosts.check(url, configured=configured, lookup=self._lookup)
+            allowed_urls.check(url, configured=configured, lookup=self._lookup)
             with self._client.stream(
                 "GET", url, headers=dict(validators), follow_redirects=False
             ) as response:
@@ -138,7 +136,7 @@ class Fetcher:
         status = response.status_code
         if status == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
             raise _Refused(f"HTTP {status}", status, retry_after_s=_retry_after_s(response))
-        # Without a condition a 304 is a broken cache, and its feed is not unchanged but unknown.
+        # A 304 without a condition comes from a broken cache: the feed is unknown, not unchanged.
         unchanged = conditional and status == httpx.codes.NOT_MODIFIED
         if not unchanged and status != httpx.codes.OK:
             raise FetchFailed(f"HTTP {status}", status)
@@ -157,7 +155,7 @@ class Fetcher:
         if encoding in {"identity", ""}:
             return raw
         if encoding not in {"gzip", "x-gzip"}:
-            raise FetchFailed(f"content-encoding {encoding!r:.40} was not asked for", response.status_code)
+            raise FetchFailed(f"content-encoding {encoding!r:.40} was not requested", response.status_code)
         try:
             return gunzip(raw, self._max_body_bytes)
         except PoisonMessage as error:
@@ -166,19 +164,23 @@ class Fetcher:
     def _read(self, response: httpx.Response) -> bytes:
         chunks: list[bytes] = []
         size = 0
-        ends_at = time.monotonic() + self._longest_answer_s
+        ends_at = time.monotonic() + self._longest_body_s
         for chunk in response.iter_raw():
             size += len(chunk)
             if size > self._max_body_bytes:
-                raise FetchFailed(f"body above {self._max_body_bytes} bytes", response.status_code)
+                raise FetchFailed(
+                    f"the body is larger than {self._max_body_bytes} bytes", response.status_code
+                )
             if time.monotonic() > ends_at:
-                raise FetchFailed(f"no end of the body in {self._longest_answer_s:g} s", response.status_code)
+                raise FetchFailed(
+                    f"the body did not end within {self._longest_body_s:g} s", response.status_code
+                )
             chunks.append(chunk)
         return b"".join(chunks)
 
 
 def http_client(*, connect_timeout_s: float, read_timeout_s: float) -> httpx.Client:
-    """A pooled client: HTTP/2 where offered, gzip, own User-Agent."""
+    """A pooled client with HTTP/2, gzip and our User-Agent."""
     return httpx.Client(
         http2=True,
         timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s, pool=connect_timeout_s),
@@ -197,7 +199,7 @@ def _should_retry(error: Exception) -> bool | float:
 
 
 def _retry_after_s(response: httpx.Response) -> float | None:
-    """Seconds of Retry-After, which is a number or a date (RFC 9110, 10.2.3)."""
+    """Retry-After in seconds; the header is a number or a date (RFC 9110, 10.2.3)."""
     value = response.headers.get("retry-after", "").strip()
     if value.isascii() and value.isdecimal():
         return float(value[:10])

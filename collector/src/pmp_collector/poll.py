@@ -1,4 +1,4 @@
-"""Polling: one system's feed, from its URL to a confirmed publish; and all systems side by side."""
+"""Polls feeds: finds the URL, fetches the body, skips it if unchanged, publishes it; all systems in parallel."""
 
 import hashlib
 import logging
@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from pmp_collector.config import System
 from pmp_collector.discovery import Discovery, Get
 from pmp_collector.fetch import Fetched, FetchFailed
-from pmp_collector.snapshots import snapshot
+from pmp_collector.snapshot_message import snapshot_message
 from pmp_runtime.pubsub.publisher import Publisher
 from pmp_schema import events
 from pmp_schema.errors import PoisonMessage, PublishFailed
@@ -30,12 +30,12 @@ LONGEST_PAUSE_S: Final = 3600.0
 
 
 class UnknownSystem(Exception):
-    """The feeds file has no system of that id."""
+    """The feeds file has no system with this id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A feed to poll: its GBFS name, what its snapshots are called, where they go."""
+    """A feed to poll: its GBFS name, and the event type and topic of its snapshots."""
 
     name: str
     event_type: str
@@ -52,7 +52,7 @@ FEEDS: Final[Mapping[str, Feed]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollResult:
-    """What one poll did; see the HTTP contract."""
+    """The outcome of one poll, as `POST /collect` returns it."""
 
     system: str
     feed: str
@@ -69,12 +69,12 @@ class PollResult:
 
 @dataclass(slots=True)
 class _Memory:
-    """What is known of one system's feed from its last polls. Losing it costs one repeated snapshot.
+    """What the last polls of one system's feed have left. Losing it costs one repeated snapshot.
 
     Attributes:
-        url, validators, body_sha256: of the last body that was published, or seen again.
+        url, validators, body_sha256: of the last body that was published or unchanged.
         polled_at: start of the last poll that did not fail, seconds of the clock.
-        paused_until: what the server asked for with Retry-After, seconds of the clock.
+        paused_until: end of the server's Retry-After, seconds of the clock.
     """
 
     lock: Lock = field(default_factory=Lock)
@@ -86,12 +86,10 @@ class _Memory:
 
 
 class Poller:
-    """Polls systems.
-
-    Args:
-        get: bounded HTTP GET.
-        clock: monotonic seconds.
-        longest_busy_s: how long a poll waits for an earlier one of the same feed.
+    """Args:
+    get: `Fetcher.get`.
+    clock: monotonic seconds.
+    longest_busy_s: how long a poll waits for an earlier poll of the same feed.
     """
 
     def __init__(
@@ -112,14 +110,14 @@ class Poller:
         self._memory = {(system.id, feed): _Memory() for system in systems for feed in FEEDS}
 
     def poll(self, feed: str, system_id: str | None = None, *, only_due: bool = False) -> list[PollResult]:
-        """Polls one system or all of them at the same time; a failing system never disturbs the others.
+        """Polls one system, or all in parallel; a failing system never affects the others.
 
         Args:
             feed: a key of FEEDS.
-            only_due: leave out systems whose own poll interval has not passed, as a schedule wants it.
+            only_due: skip systems whose poll interval has not passed yet; set for scheduled requests.
 
         Raises:
-            UnknownSystem: there is no such system.
+            UnknownSystem: the feeds file has no such system.
         """
         if system_id is not None and system_id not in self._systems:
             raise UnknownSystem(system_id)
@@ -138,15 +136,15 @@ class Poller:
     def _is_due(self, system: System, feed: str) -> bool:
         memory = self._memory[system.id, feed]
         now = self._clock()
-        # A schedule never fires to the second; a tenth of slack keeps a 60 s system at every 60 s tick.
+        # Schedules are not exact to the second; a slack of a tenth polls a 60 s system at every 60 s tick.
         return now >= memory.paused_until and now - memory.polled_at >= 0.9 * system.poll_s
 
     def _poll_one(self, system: System, feed: Feed) -> PollResult:
         memory = self._memory[system.id, feed.name]
-        # Of two polls at the same time the second finds the feed unchanged. It does not wait for ever: behind a
-        # system that takes longer than its interval, polls would pile up until no thread is left for the others.
+        # The second of two simultaneous polls finds the feed unchanged. Its wait is bounded: polls of a system that
+        # takes longer than its interval would pile up and leave no thread for the others.
         if not memory.lock.acquire(timeout=self._longest_busy_s):
-            return self._failed(system, feed, "an earlier poll is still at it")
+            return self._failed(system, feed, "an earlier poll of this feed is still running")
         try:
             return self._poll(system, feed, memory)
         except (FetchFailed, PoisonMessage, PublishFailed) as error:
@@ -166,13 +164,13 @@ class Poller:
         if fetched.body is None:
             result = PollResult(system=system.id, feed=feed.name, outcome="unchanged", detail="not modified")
         else:
-            body = fetched.body.removeprefix(BOM_UTF8).strip()  # no part of the JSON value
+            body = fetched.body.removeprefix(BOM_UTF8).strip()  # not part of the JSON value
             body_sha256 = hashlib.sha256(body).hexdigest()
             if body_sha256 == memory.body_sha256:
                 result = PollResult(system=system.id, feed=feed.name, outcome="unchanged", detail="same body")
             else:
                 result = self._publish(system, feed, fetched, body)
-            # Only now: a poll whose publish fails must find the feed changed again.
+            # Only after the publish: if it fails, the next poll must find the feed changed.
             memory.url, memory.body_sha256 = url, body_sha256
             memory.validators = _validators(fetched.headers)
         memory.polled_at = started_at
@@ -182,7 +180,7 @@ class Poller:
         discovery = self._discoveries[system.id]
         configured = discovery.configured(feed.name)
         url = discovery.url(feed.name)
-        validators = memory.validators if memory.url == url else None  # they mean nothing to another server
+        validators = memory.validators if memory.url == url else None  # another server does not know them
         try:
             return url, self._get(url, validators, configured=configured)
         except FetchFailed as error:
@@ -194,16 +192,16 @@ class Poller:
         return moved_to, self._get(moved_to, configured=configured)
 
     def _publish(self, system: System, feed: Feed, fetched: Fetched, body: bytes) -> PollResult:
-        taken = snapshot(system, event_type=feed.event_type, fetched=fetched, body=body)
-        (message_id,) = self._publisher.publish(feed.topic, [taken.message])
+        snapshot = snapshot_message(system, event_type=feed.event_type, fetched=fetched, body=body)
+        (message_id,) = self._publisher.publish(feed.topic, [snapshot.message])
         return PollResult(
             system=system.id,
             feed=feed.name,
             outcome="published",
-            stations=taken.stations,
+            stations=snapshot.stations,
             bytes=len(body),
             message_id=message_id,
-            feed_ts=format_timestamp(taken.feed_at),
+            feed_ts=format_timestamp(snapshot.feed_at),
         )
 
 
@@ -211,4 +209,4 @@ def _validators(headers: Mapping[str, str]) -> dict[str, str]:
     """The conditional headers of the next request."""
     names = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
     given = {names[name]: headers[name] for name in names if name in headers}
-    return {name: value for name, value in given.items() if value.isascii()}  # others cannot be sent back
+    return {name: value for name, value in given.items() if value.isascii()}  # a header cannot carry others

@@ -1,4 +1,4 @@
-"""One simulation run: sensor events made, paced and published in batches."""
+"""Publishes simulated sensor events: makes them, waits until they are due, publishes them in batches."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import msgspec
 
-from pmp_collector.sensors import Pace, Sparse, Steady, paced, sensor_events
+from pmp_collector.sensors import event_gaps, paced, sensor_events
 from pmp_runtime.pubsub.publisher import Outgoing, Publisher
 from pmp_schema.events import cloudevent_attributes
 from pmp_schema.timestamps import parse_timestamp
@@ -23,14 +23,14 @@ Positive = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 
 
 class SimulationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `POST /simulate` takes.
+    """The body of `POST /simulate`.
 
     Attributes:
-        events: how many.
-        stations: how many stations they come from.
-        rate_per_s: events a second; null is a sensor now and then, a second or two apart.
-        seed: same seed, same events but for run id and times.
-        city_id: added to each event where given.
+        events: number of events.
+        stations: number of stations that send them.
+        rate_per_s: events per second; null for one every second or two.
+        seed: the same seed gives the same events, except for run id and times.
+        city_id: added to each event if given.
     """
 
     MAX_SECONDS: ClassVar[int] = 300
@@ -41,26 +41,23 @@ class SimulationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     seed: int = 1
     city_id: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
 
-    @property
-    def pace(self) -> Pace:
-        return Sparse(self.seed) if self.rate_per_s is None else Steady(self.rate_per_s)
+    def gaps(self) -> Iterator[float]:
+        return event_gaps(self.rate_per_s, self.seed)
 
     @property
     def batch_events(self) -> int:
-        """Events per publish request: a tenth of a second's worth, so that none waits longer for the others."""
+        """Events per publish request: a tenth of a second's worth, so that no event is late by more."""
         return 1 if self.rate_per_s is None else max(1, min(LARGEST_BATCH, int(self.rate_per_s / 10)))
 
     @property
     def seconds(self) -> float:
-        """About how long the run takes."""
+        """The approximate duration."""
         return self.events * (1.5 if self.rate_per_s is None else 1 / self.rate_per_s)
 
 
-class Simulation:
-    """Publishes simulated sensor events.
-
-    Args:
-        topic: where they go.
+class SensorSimulation:
+    """Args:
+    topic: where the events go.
     """
 
     def __init__(
@@ -84,13 +81,13 @@ class Simulation:
         """Publishes all events, each when it is due.
 
         Args:
-            on_published: called with the events of each confirmed request.
+            on_published: called with the events of each confirmed publish.
 
         Returns:
             `run` (part of every event id), `published`, `seconds`.
 
         Raises:
-            PublishFailed: Pub/Sub did not confirm; what was handed to `on_published` is confirmed.
+            PublishFailed: Pub/Sub did not confirm; events already passed to `on_published` are confirmed.
         """
         started = self._monotonic()
         run = uuid4().hex[:8]
@@ -99,10 +96,12 @@ class Simulation:
             stations=wanted.stations,
             seed=wanted.seed,
             start_at=datetime.now(UTC),
-            pace=wanted.pace,
+            gaps=wanted.gaps(),
             city_id=wanted.city_id,
         )
-        due = paced(islice(source, wanted.events), wanted.pace, sleep=self._sleep, monotonic=self._monotonic)
+        due = paced(
+            islice(source, wanted.events), wanted.gaps(), sleep=self._sleep, monotonic=self._monotonic
+        )
         published = 0
         for batch in _chunks(due, wanted.batch_events):
             self._publisher.publish(self._topic, [_message(event) for event in batch])

@@ -1,12 +1,11 @@
-"""Sensors that nobody installed: seeded pickups and dropoffs, and the pace at which they come."""
+"""Simulated sensor events: seeded pickups and dropoffs, and their pace."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import count, repeat
+from itertools import count
 from random import Random
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 _FIRST_NUMBER: Final = 90001
 _DELTAS: Final = {1: 90, 2: 8, 3: 2}
@@ -14,38 +13,11 @@ _PRINTED_FIELDS: Final = ("event_id", "station_id", "ts_iso", "kind", "delta")
 _SHORTEST_SLEEP_S: Final = 0.002
 
 
-class Pace(Protocol):
-    """How events follow each other."""
-
-    def gaps(self) -> Iterator[float]:
-        """Seconds before each event but the first; without end, and the same at every call."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Sparse:
-    """A sensor now and then: a second or two from event to event."""
-
-    seed: int
-
-    def gaps(self) -> Iterator[float]:
-        rng = _seeded("gaps", self.seed)
-        while True:
-            yield rng.uniform(1.0, 2.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Steady:
-    """A continuous stream of `rate_per_s` events a second."""
-
-    rate_per_s: float
-
-    def __post_init__(self) -> None:
-        if self.rate_per_s <= 0:
-            raise ValueError(f"rate_per_s is {self.rate_per_s}: it must be above zero")
-
-    def gaps(self) -> Iterator[float]:
-        return repeat(1.0 / self.rate_per_s)
+def event_gaps(rate_per_s: float | None, seed: int) -> Iterator[float]:
+    """Seconds from event to event, endless; without a rate, one or two seconds each, by the seed."""
+    rng = _seeded("gaps", seed)
+    while True:
+        yield rng.uniform(1.0, 2.0) if rate_per_s is None else 1.0 / rate_per_s
 
 
 def sensor_events(
@@ -54,27 +26,26 @@ def sensor_events(
     stations: int,
     seed: int,
     start_at: datetime,
-    pace: Pace,
+    gaps: Iterator[float],
     city_id: str | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Sensor events without end, as they are published.
+    """An endless stream of sensor events, as they are published.
 
     Args:
-        run: goes into every id, so that no id comes twice.
-        stations: how many report: `A_101`, `A_205`, `A_310`, ...
+        run: part of every id, so that ids never repeat.
+        stations: number of stations: `A_101`, `A_205`, `A_310`, ...
         seed: same seed, same events.
         start_at: time of the first event, aware.
-        pace: gives the times of the others.
-        city_id: added to each event where given.
+        gaps: seconds to each further event.
+        city_id: added to each event if given.
 
     Yields:
-        `event_id`, `station_id`, `ts_iso` (to the second), `kind`, `delta`, `source` and perhaps `city_id`.
+        `event_id`, `station_id`, `ts_iso` (to the second), `kind`, `delta`, `source` and, if given, `city_id`.
     """
     if stations < 1:
         raise ValueError(f"stations is {stations}: it must be above zero")
     rng = _seeded("sensors", seed)
     extra = {"source": "simulator"} | ({"city_id": city_id} if city_id else {})
-    gaps = pace.gaps()
     offset_s = 0.0
     for number in count(_FIRST_NUMBER):
         at = start_at + timedelta(seconds=offset_s)
@@ -90,7 +61,7 @@ def sensor_events(
 
 
 def station_id(index: int) -> str:
-    """`A_101`, `A_205`, `A_310`, then on by the same growing steps."""
+    """`A_101`, `A_205`, `A_310`, and so on; the step grows by one."""
     return f"A_{101 + 104 * index + index * (index - 1) // 2}"
 
 
@@ -101,13 +72,12 @@ def printed(event: dict[str, Any]) -> str:
 
 def paced(
     events: Iterable[dict[str, Any]],
-    pace: Pace,
+    gaps: Iterator[float],
     *,
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Iterator[dict[str, Any]]:
-    """Hand on each event when it is due; a consumer that fell behind gets the next ones at once."""
-    gaps = pace.gaps()
+    """Yields each event when it is due; a consumer that fell behind gets the next ones at once."""
     due_s = monotonic()
     for event in events:
         wait_s = due_s - monotonic()

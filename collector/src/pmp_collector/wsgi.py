@@ -6,19 +6,19 @@ import time
 import stamina.instrumentation
 from google.pubsub_v1 import PublisherClient
 
-from pmp_collector.announce import announce
 from pmp_collector.app import create_app
 from pmp_collector.config import Config
 from pmp_collector.fetch import Fetcher, http_client
 from pmp_collector.poll import Poller
-from pmp_collector.sensor_simulation import Simulation
+from pmp_collector.poll_events import publish_polls
+from pmp_collector.sensor_simulation import SensorSimulation
 from pmp_runtime import logs
 from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 
 config = Config.from_env(os.environ)
 logs.configure(config.log_level)
-stamina.instrumentation.set_on_retry_hooks([])  # a poll is one line, its attempts are none
+stamina.instrumentation.set_on_retry_hooks([])  # one log line per poll, none per attempt
 publisher = PubSubPublisher(PublisherClient(), config.project, timeout_s=config.publish_timeout_s)
 fetcher = Fetcher(
     http_client(connect_timeout_s=config.connect_timeout_s, read_timeout_s=config.read_timeout_s),
@@ -27,8 +27,8 @@ fetcher = Fetcher(
 )
 app = create_app(
     Poller(config.systems, fetcher.get, publisher, time.monotonic),
-    Simulation(publisher, config.sensor_topic).run,
-    lambda results: announce(publisher, results),
+    SensorSimulation(publisher, config.sensor_topic).run,
+    lambda results: publish_polls(publisher, results),
     project=config.project,
     check_ready=lambda: publisher.ping(TOPOLOGY.topics["snapshots"]),
 )

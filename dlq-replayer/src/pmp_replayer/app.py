@@ -5,25 +5,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from pmp_replayer.check import Findings
-from pmp_replayer.criteria import ReplayRequest
-from pmp_replayer.reconciliation import parse_since
-from pmp_replayer.report import Counts
+from pmp_replayer.counts import Counts
+from pmp_replayer.reconciliation import Findings, Reconciliation
+from pmp_replayer.request import ReplayRequest
 from pmp_runtime.http.service import create_service, error, read_body, unavailable
-from pmp_schema import timestamps
 from pmp_schema.errors import RetryableError
+from pmp_schema.timestamps import parse_since
 
 logger = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 256 * 1024
-NDJSON = "application/x-ndjson"
-LINE_S = 1.0  # between two progress lines
+MAX_BODY_BYTES: Final = 256 * 1024
+NDJSON: Final = "application/x-ndjson"
+PROGRESS_EVERY_S: Final = 1.0
 
 
 class Listing(Protocol):
@@ -36,7 +35,7 @@ class Listing(Protocol):
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The query of `GET /dead-letters`; `since` is any instant that messages may have."""
+    """The query of `GET /dead-letters`; `since` is an age (90m, 24h, 7d) or a timestamp."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
     reason: str | None = None
@@ -44,36 +43,40 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     since: str | None = None
 
 
-class Reconciling(Protocol):
-    """Raises:
-    RetryableError: from each method; BigQuery does not answer.
-    """
-
-    def look(self, since: datetime, now: datetime, *, ids: bool) -> Findings: ...
-
-    def check(self, since: datetime, now: datetime, *, ids: bool) -> Findings: ...
-
-
 class ReconcileRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The query of `GET /reconcile` and the body of `POST /reconcile`, which may be empty.
 
     Attributes:
-        since: an age (90m, 24h, 7d) or an RFC 3339 time; the first hour is the one that holds it.
-        ids: also list what came twice.
+        since: an age (90m, 24h, 7d) or a timestamp; the first hour is the one that contains it.
+        ids: also list messages that came twice.
     """
 
     since: str = "24h"
     ids: bool = False
 
+    def since_at(self, now: datetime) -> datetime:
+        """Raises:
+        ValueError: neither an age nor a timestamp, or not in the past.
+        """
+        try:
+            at = parse_since(self.since, now)
+        except ValueError as cause:
+            raise ValueError(
+                f"since {self.since}: must be like 90m, 24h, 7d or 2026-01-24T16:00:00Z"
+            ) from cause
+        if at >= now:
+            raise ValueError(f"since {self.since}: must be in the past")
+        return at
 
-_REPLAY = msgspec.json.Decoder(ReplayRequest)
-_RECONCILE = msgspec.json.Decoder(ReconcileRequest)
+
+_REPLAY: Final = msgspec.json.Decoder(ReplayRequest)
+_RECONCILE: Final = msgspec.json.Decoder(ReconcileRequest)
 
 
 def create_app(
-    replays: Callable[[ReplayRequest], Iterator[Counts]],
+    replay: Callable[[ReplayRequest], Iterator[Counts]],
     table: Listing,
-    reconciliation: Reconciling,
+    reconciliation: Reconciliation,
     announce: Callable[[], None],
     *,
     project: str,
@@ -84,8 +87,8 @@ def create_app(
     """The replayer's application.
 
     Args:
-        replays: starts a run, which goes on as its counts are asked for.
-        announce: publishes what was published since the last call, for reconciliation.
+        replay: starts a replay, which advances as its counts are iterated.
+        announce: publishes the counts of published messages since the last call, for reconciliation.
         check_ready: raises PipelineError while BigQuery or Pub/Sub does not answer.
         now: aware UTC clock.
     """
@@ -97,7 +100,7 @@ def create_app(
     def dead_letters() -> ResponseReturnValue:
         try:
             query = msgspec.convert(request.args.to_dict(), ListQuery, strict=False)
-            since = timestamps.parse_since(query.since, now()) if query.since else None
+            since = parse_since(query.since, now()) if query.since else None
         except ValueError as cause:
             return error(400, "bad_request", str(cause))
         found = table.list(
@@ -106,48 +109,48 @@ def create_app(
         return jsonify(dead_letters=found)
 
     @app.post("/replay")
-    def replay() -> ResponseReturnValue:
+    def start_replay() -> ResponseReturnValue:
         try:
             wanted = _REPLAY.decode(read_body())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
             return error(400, "bad_request", str(cause))
-        progress = _announced(replays(wanted), announce)
-        counts = next(progress)  # a run that cannot begin is a 503 even where the rest would be a stream
+        progress = _announced(replay(wanted), announce)
+        counts = next(progress)  # a replay that cannot start is a 503, even if the answer would be a stream
         if NDJSON in request.headers.get("Accept", ""):
             return Response(_lines(counts, progress, monotonic), mimetype=NDJSON)
         try:
             for _ in progress:
                 pass
         except RetryableError as cause:
-            return unavailable(cause, f"; run {counts.replay_id} had replayed {counts.replayed} letters")
+            return unavailable(cause, f"; replay {counts.replay_id} had replayed {counts.replayed} letters")
         return jsonify(counts.report())
 
     _add_reconcile(app, reconciliation, now)
     return app
 
 
-def _add_reconcile(app: Flask, reconciliation: Reconciling, now: Callable[[], datetime]) -> None:
+def _add_reconcile(app: Flask, reconciliation: Reconciliation, now: Callable[[], datetime]) -> None:
     @app.get("/reconcile")
     def look() -> ResponseReturnValue:
         def read() -> ReconcileRequest:
             return msgspec.convert(request.args.to_dict(), ReconcileRequest, strict=False)
 
-        return _found(read, reconciliation.look, now())
+        return _reconciled(read, reconciliation.look, now())
 
     @app.post("/reconcile")
     def check() -> ResponseReturnValue:
-        return _found(lambda: _RECONCILE.decode(read_body() or b"{}"), reconciliation.check, now())
+        return _reconciled(lambda: _RECONCILE.decode(read_body() or b"{}"), reconciliation.check, now())
 
 
-def _found(
-    read: Callable[[], ReconcileRequest], find: Callable[..., Findings], now: datetime
+def _reconciled(
+    read: Callable[[], ReconcileRequest], reconcile: Callable[..., Findings], now: datetime
 ) -> ResponseReturnValue:
     try:
         wanted = read()
-        since = parse_since(wanted.since, now)
-    except (ValueError, RecursionError) as cause:  # of msgspec and UTF-8 as well
+        since = wanted.since_at(now)
+    except (ValueError, RecursionError) as cause:  # msgspec and UTF-8 errors are ValueErrors too
         return error(400, "bad_request", str(cause))
-    return jsonify(find(since, now, ids=wanted.ids).as_json())
+    return jsonify(reconcile(since, now, ids=wanted.ids).as_json())
 
 
 def _announced(progress: Iterator[Counts], announce: Callable[[], None]) -> Iterator[Counts]:
@@ -158,9 +161,9 @@ def _announced(progress: Iterator[Counts], announce: Callable[[], None]) -> Iter
 
 
 def _lines(counts: Counts, progress: Iterator[Counts], monotonic: Callable[[], float]) -> Iterator[bytes]:
-    """A line of counts a second, then the report; an error where the run could not go on.
+    """One line of counts a second, then the report, or an error if the replay could not go on.
 
-    A client that goes away ends the run.
+    If the client disconnects, the replay ends.
     """
     with closing(progress):  # type: ignore[type-var]
         yield _line(counts.progress())
@@ -168,7 +171,7 @@ def _lines(counts: Counts, progress: Iterator[Counts], monotonic: Callable[[], f
         try:
             for _ in progress:
                 now = monotonic()
-                if now - line_at >= LINE_S:
+                if now - line_at >= PROGRESS_EVERY_S:
                     yield _line(counts.progress())
                     line_at = now
         except RetryableError as cause:

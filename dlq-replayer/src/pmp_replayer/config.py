@@ -15,11 +15,11 @@ class Config:
     """Attributes:
     project: Google Cloud project id.
     bigquery_emulator: URL of a BigQuery emulator; None for Google's.
-    lease_s: seconds that a pulled letter is leased; extended at every third of it.
-    idle_s: seconds without a new letter after which a run of the hold ends.
-    publish_timeout_s: seconds before one publish is given up, retries included.
-    query_timeout_s: seconds before one call of BigQuery is given up, retries included.
-    run_timeout_s: seconds after which a run ends by itself.
+    lease_s: seconds that a pulled dead letter is leased; extended every third of that time.
+    idle_s: seconds without a new dead letter after which a replay of the hold ends.
+    publish_timeout_s: seconds for one publish, retries included.
+    query_timeout_s: seconds for one BigQuery call, retries included.
+    run_timeout_s: seconds after which a replay ends by itself.
     log_level: Python level name.
     """
 
@@ -39,7 +39,7 @@ class Config:
         lease_s = number(env, "REPLAYER_LEASE_S", default.lease_s)
         if not SHORTEST_LEASE_S <= lease_s <= LONGEST_LEASE_S:
             raise ConfigError(
-                f"REPLAYER_LEASE_S: {lease_s:g} is not in {SHORTEST_LEASE_S:g} to {LONGEST_LEASE_S:g} s"
+                f"REPLAYER_LEASE_S: {lease_s:g} is not between {SHORTEST_LEASE_S:g} and {LONGEST_LEASE_S:g} s"
             )
         return cls(
             project=project,

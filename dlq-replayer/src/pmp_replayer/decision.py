@@ -1,20 +1,21 @@
-"""What happens to a letter that the criteria take: published again, or refused with a reason. Pure."""
+"""Decides about one matching dead letter: publish it again, or refuse it with a reason. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
-from pmp_replayer.criteria import ReplayRequest
+from pmp_replayer.dead_letter import Letter
 from pmp_replayer.fixes import Change, FixInapplicable, apply
-from pmp_replayer.letter import Letter
+from pmp_replayer.request import ReplayRequest
 from pmp_runtime.pubsub.publisher import Outgoing
 from pmp_schema.dead_letters import MAX_ATTRIBUTES, REPLAY_COUNT, original_attributes
 from pmp_schema.topology import TOPOLOGY, Topic
 
 REPLAY_ID: Final = "pmp-replay-id"
-# Not the dead letter's own attribute for its id: where Pub/Sub itself gives the message up again, that one would make
-# the new dead letter pass for the old one.
+# Not the attribute of the dead letter's own id: if Pub/Sub itself gives the message up again, a copy of that attribute
+# would give the new dead letter the id of the old one.
 REPLAY_OF: Final = "pmp-replay-of"
+MAX_CHANGES: Final = 20  # listed per dead letter: a path with `*` may change thousands of places
 
 QUARANTINED: Final = "max_replays"
 FIX_INAPPLICABLE: Final = "fix_inapplicable"
@@ -29,10 +30,10 @@ _TOPICS: Final[Mapping[str, Topic]] = {
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A letter and the message to publish for it.
+    """A dead letter and the message to publish for it.
 
     Attributes:
-        changes: what the fixes did, empty without any.
+        changes: what the fixes changed; empty without fixes.
     """
 
     letter: Letter
@@ -40,17 +41,29 @@ class Ready:
     outgoing: Outgoing
     changes: list[Change]
 
+    def changes_as_json(self) -> dict[str, Any]:
+        """The number of changes, and the first ones."""
+        return {
+            "id": self.letter.id,
+            "changed": len(self.changes),
+            "changes": [asdict(change) for change in self.changes[:MAX_CHANGES]],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A letter that stays where it is, and why: one of this module's slugs."""
+    """A dead letter that stays where it is.
+
+    Attributes:
+        why: one of this module's slugs.
+    """
 
     letter: Letter
     why: str
 
 
 def decide(letter: Letter, request: ReplayRequest, replay_id: str) -> Ready | Refused:
-    """Decides on a letter that matches the request."""
+    """Decides about a dead letter that matches the request."""
     if letter.replay_count >= request.max_replays:
         return Refused(letter, QUARANTINED)
     topic = _TOPICS.get(letter.source_topic or "")

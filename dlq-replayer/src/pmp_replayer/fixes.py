@@ -1,6 +1,6 @@
-"""Declarative repairs of a letter's JSON body: `set`, `remove` and `cast` at a path.
+"""Declarative repairs of a dead letter's JSON body: `set`, `remove` and `cast` at a path.
 
-A fix that does not fit a letter is refused rather than skipped: the letter is not what its author took it for.
+A fix that does not fit refuses the dead letter rather than being skipped: the body is not what its author expected.
 """
 
 import copy
@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from pmp_replayer.path import Key, Path, parse_path, spell
+from pmp_replayer.json_path import Key, Path, parse_path, spell
 from pmp_schema.errors import PoisonMessage
 from pmp_schema.events import gunzip
 from pmp_schema.gbfs import decode_json
@@ -28,7 +28,7 @@ _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
 class FixInapplicable(Exception):
-    """The body is no JSON, or has nothing at the path, or a value that cannot be cast."""
+    """The body is not JSON, has nothing at the path, or has a value there that cannot be cast."""
 
 
 class _Fix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op"):
@@ -39,17 +39,17 @@ class _Fix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Set(_Fix, frozen=True, kw_only=True, tag="set"):
-    """Puts a value; the last key may be new, everything before it must be there."""
+    """Sets a value. The last key may be new; everything before it must exist."""
 
     value: Any
 
 
 class Remove(_Fix, frozen=True, kw_only=True, tag="remove"):
-    """Takes a key or an entry of a list away."""
+    """Removes a key or a list entry."""
 
 
 class Cast(_Fix, frozen=True, kw_only=True, tag="cast"):
-    """Gives a value another type; a timestamp becomes RFC 3339 in UTC."""
+    """Converts a value to another type; a timestamp becomes RFC 3339 in UTC."""
 
     to: Literal["integer", "number", "string", "boolean", "timestamp"]
 
@@ -59,7 +59,7 @@ Fix = Set | Remove | Cast
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one fix did at one place: JSON texts of at most 200 characters, None where there is no value."""
+    """What one fix changed at one place: JSON texts of at most 200 characters; None for no value."""
 
     path: str
     before: str | None
@@ -67,12 +67,12 @@ class Change:
 
 
 def apply(fixes: Sequence[Fix], data: bytes, attributes: Mapping[str, str]) -> tuple[bytes, list[Change]]:
-    """The body with all fixes applied, compressed where it was, and what they changed.
+    """Applies all fixes; returns the body, compressed if it was, and the changes.
 
-    Without a change the bytes stay as they are. With one, values keep their meaning and order, not their spelling.
+    Without a change the bytes stay as they are. After a change, values and their order stay, formatting does not.
 
     Raises:
-        FixInapplicable: at least one fix does not fit, or the result is no message any more.
+        FixInapplicable: at least one fix does not fit, or the result cannot be published.
     """
     zipped = attributes.get("content-encoding", "").lower() == "gzip"
     try:
@@ -85,7 +85,7 @@ def apply(fixes: Sequence[Fix], data: bytes, attributes: Mapping[str, str]) -> t
     try:
         body = json.dumps(root, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
-        raise FixInapplicable("the result is no JSON") from error
+        raise FixInapplicable("the result is not JSON") from error
     body = gzip.compress(body, mtime=0) if zipped else body
     if len(body) > MAX_MESSAGE_BYTES:
         raise FixInapplicable(f"the result has {len(body)} bytes")
@@ -107,7 +107,7 @@ def _apply(fix: Fix, root: Any) -> list[Change]:
             del container[key]
             changes.append(Change(where, before, None))
             continue
-        # A copy: the next fix may change it, and the next letter gets it too.
+        # A copy: the next fix may change it, and other dead letters get the same value.
         after = copy.deepcopy(fix.value) if isinstance(fix, Set) else _cast(container[key], fix.to)
         if is_new or not _same(container[key], after):
             container[key] = after
@@ -118,7 +118,7 @@ def _apply(fix: Fix, root: Any) -> list[Change]:
 def _places(
     value: Any, path: Path, gone: tuple[Key, ...], *, may_be_new: bool
 ) -> Iterator[tuple[Any, Any, str]]:
-    """(container, key, spelled path) of everything that the path leads to."""
+    """(container, key, path as text) of everything that the path selects."""
     step, rest = path[0], path[1:]
     for key in _keys(value, step, may_be_new=may_be_new and not rest):
         if rest:
@@ -182,7 +182,7 @@ _CASTS: Final[Mapping[str, Any]] = {
 
 
 def _same(before: Any, after: Any) -> bool:
-    """Whether a message would not differ: 1, 1.0 and true are equal to Python, not to JSON."""
+    """Equal as JSON; to Python, 1, 1.0 and true are equal too."""
     return json.dumps(before) == json.dumps(after)
 
 

@@ -1,4 +1,4 @@
-"""The hold subscription as a source of letters: pulled, leased while the run lasts, acknowledged once replayed."""
+"""The hold subscription as the source of a replay: pulled, leased during the replay, acknowledged once replayed."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -8,28 +8,31 @@ from typing import Any, Final
 from google.api_core.exceptions import DeadlineExceeded
 from google.pubsub_v1 import SubscriberClient
 
+from pmp_replayer.dead_letter import Letter, from_message
 from pmp_replayer.decision import REPLAY_ID
 from pmp_replayer.leases import FAILURES, HoldUnavailable, Leases
-from pmp_replayer.letter import Letter, from_message
 from pmp_schema.message import Message
+from pmp_schema.topology import TOPOLOGY, Subscription
 
+HOLD: Final[Subscription] = next(
+    s for s in TOPOLOGY.subscriptions if s.topic.key == "dead-letters" and s.push_path is None
+)
 MAX_PULLED: Final = 100
-MAX_LEASED: Final = 50_000  # letters that are kept: their leases are memory and requests
-# What a pull brings that was given up a moment ago stays leased to nobody: better few long ones than many short.
+MAX_LEASED: Final = 50_000  # kept dead letters: their leases cost memory and requests
+# Messages that arrive for a pull that was just given up stay leased to nobody: a few long pulls beat many short ones.
 SHORTEST_PULL_S: Final = 2.0
 LONGEST_PULL_S: Final = 5.0
 
 
 class Hold:
-    """One run's view of the hold.
+    """The hold as one replay sees it; see `replay.Source`.
 
     Args:
-        leases: entered by the caller, which gives everything back when it leaves them.
-        returns: how many letters of the run the table has again.
-        idle_s: seconds without a new letter after which there are no more.
+        leases: entered by the caller; on exit they return everything that is not acknowledged.
+        came_back: how many dead letters of the replay the table has again.
+        idle_s: seconds without a new dead letter after which the hold counts as empty.
         pulled: messages per request.
-        now: aware UTC clock.
-        max_leased: letters that are kept at most.
+        max_leased: dead letters that are kept at most.
     """
 
     def __init__(
@@ -39,52 +42,48 @@ class Hold:
         leases: Leases,
         *,
         replay_id: str,
-        returns: Callable[[], int],
+        came_back: Callable[[], int],
         idle_s: float,
         pulled: int = MAX_PULLED,
         max_leased: int = MAX_LEASED,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._subscription = subscription
         self._leases = leases
         self._replay_id = replay_id
-        self._returns = returns
+        self._came_back = came_back
         self._idle_s = idle_s
         self._pulled = pulled
         self._max_leased = max_leased
-        self._now = now
-        self._monotonic = monotonic
         self._settled: set[str] = set()
         self._seen: set[str] = set()
-        self._back: set[str] = set()
+        self._pulled_again: set[str] = set()
 
     def letters(self) -> Iterator[Sequence[Letter]]:
-        new_at = self._monotonic()
+        new_at = time.monotonic()
         while len(self._leases) < self._max_leased:
-            left_s = self._idle_s - (self._monotonic() - new_at)
+            left_s = self._idle_s - (time.monotonic() - new_at)
             if left_s <= 0:
                 return
             letters = self._new(self._pull(min(max(left_s, SHORTEST_PULL_S), LONGEST_PULL_S)))
             yield letters
             if letters:
-                new_at = self._monotonic()
+                new_at = time.monotonic()
 
     def settle(self, letters: Sequence[Letter]) -> None:
         ids = [letter.id for letter in letters]
-        self._settled.update(ids)  # published: acknowledged when they come again, even where that fails now
+        self._settled.update(ids)  # if acknowledging fails now, it is repeated when they are pulled again
         self._leases.acknowledge(ids)
 
     def came_back(self) -> int:
-        """The larger of two counts: of a long backlog the hold gives what came back last."""
-        return max(len(self._back), self._returns())
+        """The larger of two counts: behind a long backlog, the hold delivers what came back last."""
+        return max(len(self._pulled_again), self._came_back())
 
     def ended_by(self) -> str | None:
         return "too many do not match" if len(self._leases) >= self._max_leased else None
 
     def _pull(self, timeout_s: float) -> Sequence[Any]:
-        """ReceivedMessage list, empty where there is nothing within the time."""
+        """A list of ReceivedMessage; empty if nothing arrives in time."""
         try:
             response = self._client.pull(
                 subscription=self._subscription, max_messages=self._pulled, retry=None, timeout=timeout_s
@@ -96,8 +95,9 @@ class Hold:
         return list(response.received_messages)
 
     def _new(self, received: Sequence[Any]) -> list[Letter]:
-        """What the run has not seen, and does not get back from its own replays."""
-        pulled = [(from_message(_push_message(one.message), self._now()), one) for one in received]
+        """The dead letters that this replay has neither seen nor caused."""
+        now = datetime.now(UTC)
+        pulled = [(from_message(_message(one.message), now), one) for one in received]
         self._leases.take((letter.id, one.message.message_id, one.ack_id) for letter, one in pulled)
         again = {letter.id for letter, _ in pulled} & self._settled
         if again:
@@ -108,13 +108,13 @@ class Hold:
                 continue
             self._seen.add(letter.id)
             if letter.attributes.get(REPLAY_ID) == self._replay_id:
-                self._back.add(letter.id)
+                self._pulled_again.add(letter.id)
             else:
                 letters.append(letter)
         return letters
 
 
-def _push_message(message: Any) -> Message:
+def _message(message: Any) -> Message:
     return Message(
         data=message.data,
         message_id=message.message_id,

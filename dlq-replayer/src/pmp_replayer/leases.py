@@ -1,4 +1,4 @@
-"""Leases of pulled messages: extended in the background until they are acknowledged or given back."""
+"""Leases of pulled messages: extended in the background until they are acknowledged or returned."""
 
 import logging
 import threading
@@ -23,11 +23,11 @@ class HoldUnavailable(RetryableError):
 
 
 class Leases:
-    """The leases of one run, by letter; a letter may have come in several messages.
+    """The leases of one replay, by dead letter; one dead letter may arrive in several messages.
 
     Args:
         subscription: full path.
-        lease_s: how long a lease is; extended at every third of it.
+        lease_s: length of a lease; it is extended every third of that time.
         timeout_s: seconds for one request, retries included.
     """
 
@@ -51,7 +51,7 @@ class Leases:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Gives everything back at once; where that fails it comes back when the leases end."""
+        """Returns everything at once; if that fails, Pub/Sub redelivers when the leases expire."""
         self._ended.set()
         self._extender.join()
         self._modify(self._ack_ids(), 0)
@@ -61,7 +61,7 @@ class Leases:
             return len(self._held)
 
     def take(self, pulled: Iterable[tuple[str, str, str]]) -> None:
-        """Holds (letter id, message id, ack id) from now on."""
+        """Keeps (letter id, message id, ack id) leased from now on."""
         new = list(pulled)
         with self._lock:
             for letter_id, message_id, ack_id in new:
@@ -69,10 +69,10 @@ class Leases:
         self._modify([ack_id for _, _, ack_id in new], self._lease_s)
 
     def acknowledge(self, letter_ids: Collection[str]) -> None:
-        """Ends the letters for good.
+        """Removes dead letters from the subscription.
 
         Raises:
-            HoldUnavailable: some of them may come again.
+            HoldUnavailable: some of them may be delivered again.
         """
         with self._lock:
             ack_ids = [
@@ -101,7 +101,7 @@ class Leases:
             return [ack_id for messages in self._held.values() for ack_id in messages.values()]
 
     def _modify(self, ack_ids: Sequence[str], deadline_s: float) -> None:
-        """A failure costs a second delivery at most, which the run recognises; so it is only logged."""
+        """A failure is only logged: it costs a second delivery at most, which the replay recognises."""
         for some in _parts(ack_ids):
             try:
                 self._client.modify_ack_deadline(

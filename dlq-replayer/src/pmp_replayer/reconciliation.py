@@ -1,56 +1,27 @@
-"""Is everything that was published a row or a dead letter? Judged by topic and hour of publishing.
+"""Reconciliation: reads what arrived in each hour from the views, judges it, publishes the verdicts."""
 
-Publishers announce how many messages Pub/Sub confirmed, never which; so a missing message has no id here. What is
-known by id is the other side: messages that arrived more than once, and events that were published again.
-"""
-
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
-from itertools import groupby, pairwise
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, Protocol
 
-from pmp_schema import timestamps
+from google.cloud import bigquery
+
+from pmp_replayer.verdicts import HOUR, Hour, Status, Verdict, closed_until, floor_hour, judge
+from pmp_runtime.bigquery.queries import Queries
+from pmp_runtime.pubsub.publisher import Outgoing, Publisher, ops_event
+from pmp_schema.errors import PublishFailed
 from pmp_schema.timestamps import format_timestamp
+from pmp_schema.topology import TOPOLOGY
 
-HOUR: Final = timedelta(hours=1)
-# After its end an hour stays open this long: messages are on their way and counts are announced once a minute.
-SETTLING: Final = timedelta(minutes=5)
+logger = logging.getLogger(__name__)
 
-
-class Status(StrEnum):
-    OK = "ok"
-    OPEN = "open"
-    MISSING = "missing"
-    SURPLUS = "surplus"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hour:
-    """What is known of one topic and hour; numbers of messages.
-
-    Attributes:
-        hour: its begin, UTC.
-        published: confirmed to publishers that count.
-        rows: messages that became rows, each once however often it was delivered.
-        dead_letters: messages that became only dead letters.
-        duplicates: how many of the rows' messages carry an event that an earlier message carried.
-        edge: messages of the last seconds of the hour, which may have been counted in the next.
-    """
-
-    topic: str
-    hour: datetime
-    published: int
-    rows: int
-    dead_letters: int
-    duplicates: int
-    edge: int = 0
-
-    @property
-    def excess(self) -> int:
-        """Arrived less published."""
-        return self.rows + self.dead_letters - self.published
+CHECKED: Final = "reconciliation.checked"
+OPS_EVENTS: Final = TOPOLOGY.topics["ops-events"]
+# Ops events carry the counts; they are not counted themselves.
+COUNTED: Final = tuple(topic.id for topic in TOPOLOGY.topics.values() if topic is not OPS_EVENTS)
+MAX_REPEATS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +29,7 @@ class Repeat:
     """A message that arrived more than once, or whose event had been published before.
 
     Attributes:
-        event: id of what it carries; for sensor events date/station/id.
+        event: id of the event; for sensor events date/station/id.
         deliveries: how often it became rows.
         published_again: an earlier message carries the same event.
     """
@@ -74,84 +45,128 @@ class Repeat:
         return asdict(self) | {"publish_ts": format_timestamp(self.publish_ts)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """An hour with its difference.
+class Arrivals(Protocol):
+    """The views `reconciliation` and `arrivals`. Every method raises `RetryableError` when BigQuery does not answer."""
 
-    Attributes:
-        missing: published, and neither row nor dead letter: still on its way, or lost.
-        surplus: arrived, and neither counted nor a duplicate: of a publisher that does not count.
+    def hours(self, since: datetime) -> list[Hour]: ...
+
+    def repeats(self, since: datetime) -> list[Repeat]: ...
+
+
+class BigQueryArrivals:
+    """Args:
+    timeout_s: seconds for one call, retries included; a query is at least two calls.
     """
 
-    hour: Hour
-    missing: int
-    surplus: int
-    status: Status
+    def __init__(self, client: bigquery.Client, *, timeout_s: float) -> None:
+        self._queries = Queries(client, __package__, timeout_s=timeout_s)
+
+    def hours(self, since: datetime) -> list[Hour]:
+        return [Hour(**row) for row in self._queries.rows("hours", since=("TIMESTAMP", since))]
+
+    def repeats(self, since: datetime) -> list[Repeat]:
+        """The newest 1,000, newest first."""
+        rows = self._queries.rows("repeats", since=("TIMESTAMP", since), limit=("INT64", MAX_REPEATS))
+        return [Repeat(**row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Attributes:
+    since: start of the first hour.
+    until: end of the last closed hour.
+    verdicts: by topic and hour, open hours included.
+    repeats: None unless requested.
+    """
+
+    since: datetime
+    until: datetime
+    verdicts: Sequence[Verdict]
+    repeats: Sequence[Repeat] | None
+
+    @property
+    def closed(self) -> list[Verdict]:
+        return [verdict for verdict in self.verdicts if verdict.status is not Status.OPEN]
+
+    @property
+    def missing(self) -> int:
+        """Missing messages of all closed hours."""
+        return sum(verdict.missing for verdict in self.closed)
 
     def as_json(self) -> dict[str, Any]:
-        numbers = {name: value for name, value in asdict(self.hour).items() if name != "edge"}
-        difference = {"missing": self.missing, "surplus": self.surplus, "status": str(self.status)}
-        return {**numbers, "hour": format_timestamp(self.hour.hour), **difference}
+        found: dict[str, Any] = {
+            "since": format_timestamp(self.since),
+            "missing": self.missing,
+            "hours": [verdict.as_json() for verdict in self.verdicts],
+        }
+        if self.repeats is not None:
+            found["repeats"] = [repeat.as_json() for repeat in self.repeats]
+        return found
 
 
-def parse_since(text: str, now: datetime) -> datetime:
-    """`90m`, `1.5h`, `7d`, or an RFC 3339 time.
-
-    Raises:
-        ValueError: neither, or not in the past.
+class Reconciliation:
+    """Args:
+    service: the service's id, source of the ops events.
     """
-    try:
-        at = timestamps.parse_since(text, now)
-    except ValueError as error:
-        raise ValueError(f"since {text}: must be like 90m, 24h, 7d or 2026-01-24T16:00:00Z") from error
-    if at >= now:
-        raise ValueError(f"since {text}: must be in the past")
-    return at
 
+    def __init__(self, arrivals: Arrivals, publisher: Publisher, *, service: str) -> None:
+        self._arrivals = arrivals
+        self._publisher = publisher
+        self._service = service
 
-def floor_hour(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0)
+    def look(self, since: datetime, now: datetime, *, ids: bool = False) -> Findings:
+        """Judges the hours from the one that contains `since`; logs and publishes nothing.
 
+        Args:
+            ids: also list repeats.
 
-def closed_until(now: datetime) -> datetime:
-    """The end of the last hour whose messages have had their time to arrive."""
-    return floor_hour(now - SETTLING)
+        Raises:
+            RetryableError: BigQuery does not answer.
+        """
+        first = floor_hour(since)
+        # One hour more: its last messages may have been counted in the first hour.
+        verdicts = [v for v in judge(self._arrivals.hours(first - HOUR), now) if v.hour.hour >= first]
+        return Findings(
+            since=first,
+            until=max(first, closed_until(now)),
+            verdicts=verdicts,
+            repeats=self._arrivals.repeats(first) if ids else None,
+        )
 
+    def check(self, since: datetime, now: datetime, *, ids: bool = False) -> Findings:
+        """Like `look`; also logs each closed hour that lacks messages, and publishes a verdict per topic.
 
-def judge(hours: Iterable[Hour], now: datetime) -> list[Verdict]:
-    """A verdict for each hour, in the order of topic and hour.
+        Raises:
+            RetryableError: BigQuery does not answer.
+        """
+        found = self.look(since, now, ids=ids)
+        for verdict in found.closed:
+            if verdict.missing:
+                at = format_timestamp(verdict.hour.hour)
+                fields = {"topic": verdict.hour.topic, "hour": at, "missing": verdict.missing}
+                logger.error("messages.missing", extra=fields)
+        try:
+            self._publisher.publish(OPS_EVENTS, self._events(found))
+        except PublishFailed as error:  # the caller still gets the verdict
+            logger.error("verdicts.unpublished", extra={"cause": str(error)})
+        return found
 
-    An hour that lacks messages is given those of the hour before that may have been counted in it.
-    """
-    ordered = sorted(hours, key=lambda hour: (hour.topic, hour.hour))
-    return [
-        verdict for _, of_topic in groupby(ordered, lambda h: h.topic) for verdict in _judge([*of_topic], now)
-    ]
-
-
-def _judge(hours: Sequence[Hour], now: datetime) -> list[Verdict]:
-    taken = _taken_from_the_hour_before(hours)
-    verdicts: list[Verdict] = []
-    for index, hour in enumerate(hours):
-        given = taken[index + 1] if index + 1 < len(hours) else 0
-        excess = hour.excess + taken[index] - given
-        missing, surplus = max(-excess, 0), max(excess - hour.duplicates, 0)
-        status = Status.MISSING if missing else Status.SURPLUS if surplus else Status.OK
-        if hour.hour >= closed_until(now):
-            status = Status.OPEN
-        verdicts.append(Verdict(hour=hour, missing=missing, surplus=surplus, status=status))
-    return verdicts
-
-
-def _taken_from_the_hour_before(hours: Sequence[Hour]) -> list[int]:
-    """How many messages each hour counted that were published in the one before; as few as explain what it lacks."""
-    available = [0]
-    for before, hour in pairwise(hours):
-        adjacent = hour.hour - before.hour == HOUR
-        spare = min(max(before.excess + available[-1], 0), before.edge)
-        available.append(spare if adjacent else 0)
-    taken = [0] * (len(hours) + 1)
-    for index in reversed(range(len(hours))):
-        needed = taken[index + 1] - hours[index].excess
-        taken[index] = min(max(needed, 0), available[index])
-    return taken[: len(hours)]
+    def _events(self, found: Findings) -> list[Outgoing]:
+        """One per topic, even without messages: the last event of a topic is its state."""
+        topics = sorted({*COUNTED, *(verdict.hour.topic for verdict in found.closed)})
+        by_topic = {topic: [v for v in found.closed if v.hour.topic == topic] for topic in topics}
+        return [
+            ops_event(
+                CHECKED,
+                source=self._service,
+                subject=topic,
+                data={
+                    "hours": len(verdicts),
+                    "missing": sum(verdict.missing for verdict in verdicts),
+                    "surplus": sum(verdict.surplus for verdict in verdicts),
+                    "since": format_timestamp(found.since),
+                    "until": format_timestamp(found.until),
+                },
+            )
+            for topic, verdicts in by_topic.items()
+        ]

@@ -7,11 +7,10 @@ from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from pmp_replayer.app import create_app
-from pmp_replayer.arrivals import Arrivals
-from pmp_replayer.check import Reconciliation
 from pmp_replayer.config import Config
-from pmp_replayer.replays import Replays
-from pmp_replayer.table import DeadLetterTable
+from pmp_replayer.dead_letter_table import DeadLetterTable
+from pmp_replayer.reconciliation import BigQueryArrivals, Reconciliation
+from pmp_replayer.replayer import Replayer
 from pmp_runtime import logs
 from pmp_runtime.bigquery.queries import query_client
 from pmp_runtime.pubsub.publisher import PubSubPublisher, announce_counts
@@ -19,7 +18,7 @@ from pmp_schema.topology import TOPOLOGY
 
 
 def subscriber_client(emulator: str | None) -> SubscriberClient:
-    """The client; Google's own way to an emulator keeps gRPC's 4 MB limit, and a letter may have 10 MB."""
+    """Google's own connection to an emulator keeps gRPC's limit of 4 MB; a dead letter may have 10 MB."""
     if emulator is None:
         return SubscriberClient()
     channel = grpc.insecure_channel(emulator, options=[("grpc.max_receive_message_length", -1)])
@@ -30,9 +29,10 @@ config = Config.from_env(os.environ)
 service = TOPOLOGY.services["replayer"].id
 logs.configure(config.log_level)
 publisher = PubSubPublisher(PublisherClient(), config.project, timeout_s=config.publish_timeout_s)
-warehouse = query_client(config.project, config.bigquery_emulator)
-table = DeadLetterTable(warehouse, timeout_s=config.query_timeout_s)
-arrivals = Arrivals(warehouse, timeout_s=config.query_timeout_s)
+bigquery = query_client(config.project, config.bigquery_emulator)
+table = DeadLetterTable(bigquery, timeout_s=config.query_timeout_s)
+arrivals = BigQueryArrivals(bigquery, timeout_s=config.query_timeout_s)
+subscriber = subscriber_client(os.environ.get("PUBSUB_EMULATOR_HOST"))
 
 
 def check_ready() -> None:
@@ -41,9 +41,7 @@ def check_ready() -> None:
 
 
 app = create_app(
-    Replays(
-        config, subscriber_client(os.environ.get("PUBSUB_EMULATOR_HOST")), publisher, table, service=service
-    ),
+    Replayer(config, subscriber, publisher, table, service=service).replay,
     table,
     Reconciliation(arrivals, publisher, service=service),
     lambda: announce_counts(publisher, service),

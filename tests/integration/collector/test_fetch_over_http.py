@@ -83,7 +83,7 @@ def test_a_body_that_drips_for_ever_is_given_up(server):
             handler.wfile.write(b" ")
 
     server.routes["/"] = drip
-    assert failure(server.url + "/", longest_answer_s=0.2) == "no end of the body in 0.2 s"
+    assert failure(server.url + "/", longest_body_s=0.2) == "the body did not end within 0.2 s"
     assert len(server.asked) == 1
 
 
@@ -119,7 +119,7 @@ def test_a_gzip_bomb_of_a_gigabyte_is_stopped_at_the_limit(server, layers):
         str(caught.value)
         == {
             1: f"too_large: more than {limit} bytes after gunzip",
-            2: "content-encoding 'gzip, gzip' was not asked for",
+            2: "content-encoding 'gzip, gzip' was not requested",
         }[layers]
     )
     # The compressed body twice (chunks and their whole), the inflated one twice, a megabyte of everything else.
@@ -135,7 +135,7 @@ def test_a_body_without_an_end_is_cut_at_the_limit(server):
             handler.wfile.write(b"x" * 65536)
 
     server.routes["/"] = endless
-    assert failure(server.url + "/", max_body_bytes=1_000_000) == "body above 1000000 bytes"
+    assert failure(server.url + "/", max_body_bytes=1_000_000) == "the body is larger than 1000000 bytes"
 
 
 def test_a_public_answer_cannot_send_the_collector_to_the_loopback(server):

@@ -8,8 +8,9 @@ from google.api_core.exceptions import DeadlineExceeded
 from google.pubsub_v1 import PubsubMessage
 
 from pmp_replayer.config import Config
-from pmp_replayer.replays import HOLD, Replays
-from pmp_replayer.table import DeadLetterTable
+from pmp_replayer.dead_letter_table import DeadLetterTable
+from pmp_replayer.hold import HOLD
+from pmp_replayer.replayer import Replayer
 from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmp_schema import tables
 from pmp_schema.topology import TOPOLOGY
@@ -89,8 +90,8 @@ class Project:
         """The hold's letters, by id; they stay there no longer."""
         return sorted(m.attributes["pmp-dead-letter-id"] for m in self.pull(HOLD.path(self.id)))
 
-    def replays(self, publisher=None, **config):
-        return Replays(
+    def replayer(self, publisher=None, **config):
+        return Replayer(
             Config(project=self.id, **{"idle_s": 1.0, "lease_s": 10.0} | config),
             self.clients.subscriber,
             publisher or self.publisher,

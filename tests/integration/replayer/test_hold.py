@@ -9,10 +9,9 @@ from contextlib import closing
 import msgspec
 import pytest
 
-from pmp_replayer.criteria import ReplayRequest
-from pmp_replayer.hold import Hold
+from pmp_replayer.hold import HOLD, Hold
 from pmp_replayer.leases import Leases
-from pmp_replayer.replays import HOLD
+from pmp_replayer.request import ReplayRequest
 from pmp_runtime.pubsub.publisher import Outgoing
 from pmp_schema.errors import PublishFailed
 from pmp_schema.topology import TOPOLOGY
@@ -65,7 +64,7 @@ def ids(messages):
 def test_bytes_and_attributes_arrive_as_they_were_and_the_hold_is_empty(project):
     project.give_up(1, tenant="paris")
     project.give_up(1, topic="snapshots", reason="not_json", **{"pmp-replay-count": "1"})
-    report = finished(project.replays()(request()))
+    report = finished(project.replayer().replay(request()))
     assert (report["replayed"], report["by_reason"]) == (2, {"schema": 1, "not_json": 1})
     [event], [snapshot] = project.replayed(), project.replayed("snapshots")
     run = report["replay_id"]
@@ -85,7 +84,7 @@ def test_bytes_and_attributes_arrive_as_they_were_and_the_hold_is_empty(project)
 
 def test_the_audit_names_every_letter(project):
     letters = project.give_up(150)
-    report = finished(project.replays()(request()))
+    report = finished(project.replayer().replay(request()))
     events = [json.loads(message.data) for message in project.replayed("ops-events")]
     named = [i for e in events if e["type"] == "replay.letters" for i in e["data"]["dead_letter_ids"]]
     assert sorted(named) == sorted(letters)
@@ -96,7 +95,7 @@ def test_the_audit_names_every_letter(project):
 def test_what_does_not_match_is_kept_and_comes_back_after_the_run(project):
     kept = project.give_up(30, reason="not_json")
     project.give_up(20)
-    report = finished(project.replays()(request(reason="schema")))
+    report = finished(project.replayer().replay(request(reason="schema")))
     assert (report["examined"], report["replayed"], report["kept"]) == (50, 20, 30)
     assert project.held() == sorted(kept)
 
@@ -104,7 +103,7 @@ def test_what_does_not_match_is_kept_and_comes_back_after_the_run(project):
 def test_a_letter_above_the_cap_stays_in_quarantine(project):
     quarantined = project.give_up(2, reason="not_json", **{"pmp-replay-count": "3"})
     project.give_up(1, **{"pmp-replay-count": "2"})
-    report = finished(project.replays()(request()))
+    report = finished(project.replayer().replay(request()))
     assert (report["replayed"], report["refused"], report["refused_by"]) == (1, 2, {"max_replays": 2})
     assert project.held() == quarantined
 
@@ -113,7 +112,7 @@ def test_nothing_is_acknowledged_before_its_publish_is_confirmed(project):
     letters = project.give_up(5)
     publisher = Interrupted(project.publisher, before=failing(PublishFailed("down")))
     with pytest.raises(PublishFailed):
-        finished(project.replays(publisher)(request()))
+        finished(project.replayer(publisher).replay(request()))
     assert project.replayed() == []
     assert project.held() == sorted(letters)
 
@@ -122,8 +121,8 @@ def test_a_run_killed_between_publish_and_acknowledgement_loses_nothing(project)
     letters = project.give_up(60)
     publisher = Interrupted(project.publisher, at=2, after=failing(Killed()))
     with pytest.raises(Killed):
-        finished(project.replays(publisher)(request(rate_per_s=40)))
-    report = finished(project.replays()(request()))
+        finished(project.replayer(publisher).replay(request(rate_per_s=40)))
+    report = finished(project.replayer().replay(request()))
     times = ids(project.replayed())
     assert set(times) == set(letters)
     # Twenty were acknowledged, twenty published and not acknowledged, twenty not reached.
@@ -137,7 +136,7 @@ def test_leases_last_as_long_as_a_slow_run(project):
     began = time.monotonic()
     stolen = []
     # Leases of 3 s and 2 s between two letters: unextended, the third letter and the kept ones would be free again.
-    with closing(project.replays(lease_s=3.0)(request(reason="schema", rate_per_s=0.5))) as progress:
+    with closing(project.replayer(lease_s=3.0).replay(request(reason="schema", rate_per_s=0.5))) as progress:
         counts = next(progress)
         for _ in progress:
             if time.monotonic() - began > 5 and not stolen:
@@ -150,7 +149,10 @@ def test_leases_last_as_long_as_a_slow_run(project):
 def test_two_runs_at_once_replay_each_letter_once(project):
     letters = project.give_up(400)
     with ThreadPoolExecutor(2) as pool:
-        runs = [pool.submit(lambda: finished(project.replays()(request(rate_per_s=200)))) for _ in range(2)]
+        runs = [
+            pool.submit(lambda: finished(project.replayer().replay(request(rate_per_s=200))))
+            for _ in range(2)
+        ]
         replayed = [run.result(60)["replayed"] for run in runs]
     assert (sum(replayed), min(replayed) > 0) == (400, True)
     assert ids(project.replayed()) == Counter(letters)
@@ -159,7 +161,7 @@ def test_two_runs_at_once_replay_each_letter_once(project):
 def test_a_letter_that_was_given_up_twice_is_replayed_once(project):
     letters = project.give_up(5)
     project.give_up(5)
-    report = finished(project.replays()(request()))
+    report = finished(project.replayer().replay(request()))
     assert (report["replayed"], ids(project.replayed())) == (5, Counter(letters))
     assert project.held() == []
 
@@ -182,7 +184,7 @@ def test_the_run_stops_when_its_letters_come_back_and_keeps_them(project):
 
     project.give_up(25)
     publisher = Interrupted(project.publisher, after=give_up_again)
-    progress = project.replays(publisher, idle_s=2.0)(request(rate_per_s=20))
+    progress = project.replayer(publisher, idle_s=2.0).replay(request(rate_per_s=20))
     fed = False
     for counts in progress:
         if counts.replayed >= 25 and not fed:
@@ -200,7 +202,7 @@ def test_a_run_keeps_only_so_many_letters_leased(project):
     subscriber, path = project.clients.subscriber, HOLD.path(project.id)
     with Leases(subscriber, path, lease_s=10, timeout_s=5) as leases:
         source = Hold(
-            subscriber, path, leases, replay_id="r-1", returns=lambda: 0, idle_s=5, pulled=10, max_leased=20
+            subscriber, path, leases, replay_id="r-1", came_back=lambda: 0, idle_s=5, pulled=10, max_leased=20
         )
         found = [letter.id for letters in source.letters() for letter in letters]
         assert (len(found), source.ended_by()) == (20, "too many do not match")

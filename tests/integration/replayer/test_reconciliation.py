@@ -6,9 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pmp_replayer.arrivals import Arrivals
-from pmp_replayer.check import Reconciliation
-from pmp_replayer.reconciliation import Hour, Repeat
+from pmp_replayer.reconciliation import BigQueryArrivals, Reconciliation, Repeat
+from pmp_replayer.verdicts import Hour
 from pmp_runtime.bigquery.queries import BigQueryUnavailable, query_client
 from pmp_schema.tables import table, view_sql
 from pmp_schema.topology import TOPOLOGY
@@ -23,7 +22,7 @@ HOUR = timedelta(hours=1)
 
 
 def arrivals(project, url, timeout_s=20):
-    return Arrivals(query_client(project, url), timeout_s=timeout_s)
+    return BigQueryArrivals(query_client(project, url), timeout_s=timeout_s)
 
 
 class Warehouse:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from pmp_replayer.criteria import ReplayRequest
-from pmp_replayer.letter import from_row
-from pmp_replayer.replays import HOLD
-from pmp_replayer.table import DeadLetterTable
+from pmp_replayer.dead_letter import from_row
+from pmp_replayer.dead_letter_table import DeadLetterTable
+from pmp_replayer.hold import HOLD
+from pmp_replayer.request import ReplayRequest
 from pmp_schema import tables
 
 pytestmark = pytest.mark.integration
@@ -115,7 +115,7 @@ def test_a_run_of_the_table_replays_each_letter_once_and_leaves_out_earlier_ones
     insert(project, "dead_letters", [row(0), row(1), row(1), row(2), row(3, data=None)])
     note_replayed(project, ["dl-0", "dl-9"])
     fix = {"op": "cast", "path": "$.delta", "to": "integer"}
-    *_, counts = project.replays()(request(**{"from": "table", "fixes": [fix]}))
+    *_, counts = project.replayer().replay(request(**{"from": "table", "fixes": [fix]}))
     assert (counts.examined, counts.replayed, counts.refused_by) == (3, 2, {"data_missing": 1})
     messages = {m.attributes["ce-id"]: (m.data, m.attributes["pmp-replay-of"]) for m in project.replayed()}
     assert messages == {"e-1": (b'{"delta":1}', "dl-1"), "e-2": (b'{"delta":2}', "dl-2")}
@@ -125,7 +125,7 @@ def test_a_dry_run_of_the_hold_reads_the_table_and_touches_no_lease(project):
     held = project.give_up(3)
     old = row(4, dead_lettered_ts="2025-01-01T00:00:00Z")
     insert(project, "dead_letters", [row(1), row(2), row(3, replay_count=3), old])
-    *_, counts = project.replays()(request(dry_run=True))
+    *_, counts = project.replayer().replay(request(dry_run=True))
     assert (counts.replayed, counts.would_replay, counts.refused) == (0, 2, 1)
     free = project.pull(HOLD.path(project.id))
     assert sorted(message.attributes["pmp-dead-letter-id"] for message in free) == held

@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 from pmp_collector.app import create_app
 from pmp_collector.config import System
 from pmp_collector.poll import Poller, PollResult
-from pmp_collector.sensor_simulation import Simulation
+from pmp_collector.sensor_simulation import SensorSimulation
 from pmp_schema.errors import PublishFailed
 from pmp_schema.topology import TOPOLOGY
 from tests.fakes.feeds import FakeFeeds, body, status
@@ -33,7 +33,7 @@ class Collector:
         for name in "ab":
             for feed in ("station_status", "station_information"):
                 self.feeds.give(f"https://{name}.test/{feed}", body())
-        simulation = Simulation(
+        simulation = SensorSimulation(
             self.publisher,
             TOPOLOGY.topics["sensor-events"],
             sleep=lambda _: None,
@@ -124,7 +124,7 @@ def test_an_unknown_system_is_not_found(collector, name):
     response = collector.http.post("/collect/station_status", query_string={"system": name})
     assert response.status_code == 404
     assert response.json == {
-        "error": {"reason": "unknown_system", "message": f"{name!r} is not in the feeds file"}
+        "error": {"reason": "unknown_system", "message": f"system {name!r} is not in the feeds file"}
     }
     assert collector.announced == []
 
@@ -235,8 +235,8 @@ def test_an_empty_body_simulates_the_defaults(collector):
         (b'{"rate_per_s":1e400}', ""),
         (b'{"rate_per_s":NaN}', "malformed"),
         (b'{"city_id":""}', "$.city_id"),
-        (b'{"events":1000,"rate_per_s":1}', "1000 s; at most 300 s a request"),
-        (b'{"events":1000,"rate_per_s":null}', "1500 s; at most 300 s a request"),
+        (b'{"events":1000,"rate_per_s":1}', "1000 s; a request may take 300 s"),
+        (b'{"events":1000,"rate_per_s":null}', "1500 s; a request may take 300 s"),
     ],
 )
 def test_a_simulation_that_makes_no_sense_is_a_bad_request(collector, sent, said):

@@ -127,7 +127,7 @@ URL = 'discovery_url = "https://a.test/gbfs.json"\n'
         (URL, "unknown field"),
         ('[[systems]]\nid = "Velib"\n' + URL, "id"),
         ('[[systems]]\nid = "1st"\n' + URL, "id"),
-        (ONE, "needs discovery_url, or both explicit URLs"),
+        (ONE, "system a needs discovery_url, or both explicit URLs"),
         (ONE + 'station_status_url = "https://a.test/s"\n', "needs discovery_url"),
         (ONE + 'discovery_url = "ftp://a.test/gbfs.json"\n', "discovery_url"),
         (ONE + 'discovery_url = "https:///gbfs.json"\n', "discovery_url"),
@@ -140,7 +140,7 @@ URL = 'discovery_url = "https://a.test/gbfs.json"\n'
         (ONE + URL + 'city_id = ""\n', "city_id"),
         (ONE + URL + f'city_id = "{"c" * 101}"\n', "city_id"),
         (ONE + URL + 'colour = "green"\n', "colour"),
-        (ONE + URL + ONE + URL, "twice"),
+        (ONE + URL + ONE + URL, "same id"),
     ],
 )
 def test_a_feeds_file_that_is_not_right_is_one_line(tmp_path, text, said):

@@ -112,10 +112,10 @@ def test_a_compressed_body_is_inflated(encoding):
         (
             gzip.compress(gzip.compress(BODY, mtime=0), mtime=0),
             "gzip, gzip",
-            "'gzip, gzip' was not asked for",
+            "'gzip, gzip' was not requested",
         ),
-        (zlib.compress(BODY), "deflate", "'deflate' was not asked for"),
-        (BODY, "br", "'br' was not asked for"),
+        (zlib.compress(BODY), "deflate", "'deflate' was not requested"),
+        (BODY, "br", "'br' was not requested"),
     ],
 )
 def test_a_body_that_cannot_be_inflated_whole_is_a_failure_and_not_asked_again(body, encoding, said):
@@ -143,7 +143,7 @@ def test_a_body_may_be_as_long_as_the_limit_and_not_a_byte_more(size, taken, com
 def test_a_compressed_body_above_the_limit_is_not_even_inflated():
     body = gzip.compress(bytes(range(256)) * 8, compresslevel=0)
     feeds = Feeds(lambda: answer(body=body, Content_Encoding="gzip"))
-    assert str(failure(feeds, max_body_bytes=1000)) == "body above 1000 bytes"
+    assert str(failure(feeds, max_body_bytes=1000)) == "the body is larger than 1000 bytes"
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 300])

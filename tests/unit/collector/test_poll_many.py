@@ -114,7 +114,7 @@ def test_polls_do_not_pile_up_behind_one_that_hangs(feeds, publisher, clock):
     assert entered.wait(10)
     try:
         (late,) = poller.poll("station_status")
-        assert (late.outcome, late.detail) == ("failed", "an earlier poll is still at it")
+        assert (late.outcome, late.detail) == ("failed", "an earlier poll of this feed is still running")
         assert [r.outcome for r in poller.poll("station_information")] == ["published"]
     finally:
         go_on.set()

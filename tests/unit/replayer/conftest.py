@@ -1,6 +1,6 @@
 import pytest
 
-from pmp_replayer.letter import Letter
+from pmp_replayer.dead_letter import Letter
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pmp_replayer.app import create_app
-from pmp_replayer.check import Findings
-from pmp_replayer.report import Counts
+from pmp_replayer.counts import Counts
+from pmp_replayer.reconciliation import Findings
 from pmp_schema.errors import PublishFailed, RetryableError
 
 
@@ -183,7 +183,7 @@ def test_a_run_that_cannot_go_on_is_a_503_that_says_how_far_it_came():
     http, _ = client(steps=[0, 7, PublishFailed("down")])
     answer = http.post("/replay", json={})
     assert answer.status_code == 503
-    assert answer.json["error"]["message"] == "down; run r-1 had replayed 7 letters"
+    assert answer.json["error"]["message"] == "down; replay r-1 had replayed 7 letters"
 
 
 def test_a_run_that_cannot_go_on_ends_its_lines_with_the_error():

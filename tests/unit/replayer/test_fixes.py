@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmp_replayer.fixes import Cast, Change, Fix, FixInapplicable, Remove, Set, apply
-from pmp_replayer.path import parse_path, spell
+from pmp_replayer.json_path import parse_path, spell
 
 DOCUMENT = {"id": "e-1", "delta": "3", "a": {"b": [{"c": 1}, {"c": "2"}]}, "two words": None, "none": []}
 

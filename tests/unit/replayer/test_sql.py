@@ -6,8 +6,8 @@ from pathlib import PurePath
 
 import pytest
 
+from pmp_replayer.audit import LETTERS
 from pmp_replayer.decision import REPLAY_ID
-from pmp_replayer.ledger import LETTERS
 from pmp_schema.sql import render_query
 from pmp_schema.topology import TOPOLOGY
 

@@ -1,4 +1,4 @@
--- One row per letter that no run has replayed yet. An id may be there twice, because a push is delivered at least once.
+-- One row per dead letter that no replay has replayed yet. Pushes are delivered at least once, so ids may repeat.
 WITH replayed AS (
   SELECT DISTINCT dead_letter_id
   FROM `{events}`

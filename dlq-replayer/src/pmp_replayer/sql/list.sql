@@ -1,4 +1,4 @@
--- The newest letters, each once, with the time of its first replay.
+-- The newest dead letters, each once, with the time of the first replay.
 WITH replayed AS (
   SELECT dead_letter_id, MIN(time) AS replayed_ts
   FROM `{events}`

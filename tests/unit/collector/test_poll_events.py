@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from pmp_collector.announce import announce
 from pmp_collector.poll import PollResult
+from pmp_collector.poll_events import publish_polls
 from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from tests.fakes.feeds import FakePublisherClient
@@ -34,7 +34,7 @@ def told(client: FakePublisherClient, event_type: str) -> list[dict]:
 
 
 def test_every_poll_is_an_event_whatever_came_of_it(publisher, client):
-    announce(publisher, RESULTS)
+    publish_polls(publisher, RESULTS)
     events = told(client, "feed.polled")
     assert [(event["subject"], event["data"]) for event in events] == [
         (result.system, result.as_json()) for result in RESULTS
@@ -45,8 +45,8 @@ def test_every_poll_is_an_event_whatever_came_of_it(publisher, client):
 
 def test_what_was_published_is_counted_once(publisher, client):
     publisher.publish(TOPOLOGY.topics["snapshots"], [Outgoing(b"1"), Outgoing(b"2")])
-    announce(publisher, [])
-    announce(publisher, [])
+    publish_polls(publisher, [])
+    publish_polls(publisher, [])
     (counted,) = told(client, "publisher.counted")
     assert (counted["subject"], counted["data"]["messages"]) == ("pmp-events", 2)
 
@@ -54,11 +54,11 @@ def test_what_was_published_is_counted_once(publisher, client):
 def test_counts_outlive_an_outage_of_the_ops_topic(publisher, client, caplog):
     publisher.publish(TOPOLOGY.topics["snapshots"], [Outgoing(b"1")])
     client.down.add(OPS)
-    announce(publisher, RESULTS)
-    announce(publisher, [])
+    publish_polls(publisher, RESULTS)
+    publish_polls(publisher, [])
     client.down.clear()
     publisher.publish(TOPOLOGY.topics["snapshots"], [Outgoing(b"2")])
-    announce(publisher, RESULTS[:1])
+    publish_polls(publisher, RESULTS[:1])
     assert sum(event["data"]["messages"] for event in told(client, "publisher.counted")) == 2
     assert [event["subject"] for event in told(client, "feed.polled")] == ["a"]
     # The first call did not try the topic a second time for its counts.
@@ -67,5 +67,5 @@ def test_counts_outlive_an_outage_of_the_ops_topic(publisher, client, caplog):
 
 
 def test_nothing_is_told_where_nothing_was_done(publisher, client):
-    announce(publisher, [])
+    publish_polls(publisher, [])
     assert client.published == []

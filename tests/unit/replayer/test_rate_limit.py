@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmp_replayer.bucket import Bucket
+from pmp_replayer.rate_limit import RateLimit
 from tests.fakes.clock import Clock
 
 
@@ -19,7 +19,7 @@ class SlowClock(Clock):
 
 def taken(clock, rate, batches, work_s=0.0):
     """Seconds that the batches took."""
-    began, bucket = clock.now_s, Bucket(rate, monotonic=clock, sleep=clock.sleep)
+    began, bucket = clock.now_s, RateLimit(rate, monotonic=clock, sleep=clock.sleep)
     for batch in batches:
         for _ in bucket.take(batch):
             pass
@@ -43,7 +43,7 @@ def test_no_more_letters_leave_than_the_rate_allows(rate, batches, work_s):
 
 def test_time_lost_is_made_up_for_but_a_long_pause_is_no_reason_for_a_burst():
     clock = Clock()
-    bucket = Bucket(10, monotonic=clock, sleep=clock.sleep)
+    bucket = RateLimit(10, monotonic=clock, sleep=clock.sleep)
     clock.now_s += 3600
     began = clock.now_s
     for _ in range(30):
@@ -53,6 +53,6 @@ def test_time_lost_is_made_up_for_but_a_long_pause_is_no_reason_for_a_burst():
 
 def test_a_long_wait_lets_others_act_every_second():
     clock = Clock()
-    bucket = Bucket(0.1, monotonic=clock, sleep=clock.sleep)
+    bucket = RateLimit(0.1, monotonic=clock, sleep=clock.sleep)
     seen = [clock.now_s for _ in bucket.take(1)]
     assert seen == [1000.0 + second for second in range(1, 11)]

@@ -1,4 +1,4 @@
-"""The dead-letter table: listed for people, read as a source of letters where the hold is not asked."""
+"""The table `dead_letters`: listed for people, and the source of a replay with `"from": "table"`."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,20 +8,22 @@ from typing import Any, Final
 
 from google.cloud import bigquery
 
-from pmp_replayer.criteria import ReplayRequest
-from pmp_replayer.letter import Letter, attributes, from_row
+from pmp_replayer.dead_letter import Letter, attributes, from_row
+from pmp_replayer.request import ReplayRequest
 from pmp_runtime.bigquery.queries import PAGE_ROWS, Queries
 from pmp_schema.timestamps import EARLIEST, format_timestamp
 
-ASK_S: Final = 5.0  # between two questions for what came back
+CAME_BACK_EVERY_S: Final = 5.0
 CLOCK_SKEW: Final = timedelta(minutes=1)
-LISTED: Final = timedelta(days=30)  # each letter's size is asked for, and BigQuery bills its bytes for that
+LISTED: Final = timedelta(days=30)  # the list shows the size of `data`, and BigQuery bills its bytes for that
 
 
 class DeadLetterTable:
-    """Args:
-    timeout_s: seconds for one call, retries included; a query is at least two calls.
-    now: aware UTC clock.
+    """Every method raises `BigQueryUnavailable` when BigQuery does not answer.
+
+    Args:
+        timeout_s: seconds for one call, retries included; a query is at least two calls.
+        now: aware UTC clock.
     """
 
     def __init__(
@@ -37,13 +39,10 @@ class DeadLetterTable:
     def list(
         self, *, limit: int, reason: str | None, source_topic: str | None, since: datetime | None
     ) -> list[dict[str, Any]]:
-        """The newest letters without their bytes, as JSON.
+        """The newest dead letters without their bytes, as JSON.
 
         Args:
-            since: only what was dead-lettered then or later; of the last 30 days by default.
-
-        Raises:
-            BigQueryUnavailable: BigQuery does not answer.
+            since: only what was dead-lettered then or later; 30 days ago by default.
         """
         rows = self._queries.rows(
             "list",
@@ -55,13 +54,10 @@ class DeadLetterTable:
         return [_as_json(row) for row in rows]
 
     def letters(self, request: ReplayRequest, *, since: datetime | None = None) -> Iterator[Letter]:
-        """The letters that match and that no run has replayed so far, each once.
+        """The dead letters that match and that no replay has replayed yet, each once.
 
         Args:
             since: only what was dead-lettered then or later.
-
-        Raises:
-            BigQueryUnavailable: BigQuery does not answer.
         """
         rows = self._queries.rows(
             "letters",
@@ -75,26 +71,36 @@ class DeadLetterTable:
         return map(from_row, rows)
 
     def came_back(self, replay_id: str, since: datetime) -> int:
-        """How many letters of a run are dead letters again.
-
-        Raises:
-            BigQueryUnavailable: BigQuery does not answer.
-        """
+        """How many dead letters of a replay have been given up again."""
         rows = self._queries.rows("came_back", replay_id=("STRING", replay_id), since=("TIMESTAMP", since))
         return int(next(rows)["letters"])
 
     def ping(self) -> None:
-        """Raises:
-        BigQueryUnavailable: BigQuery does not answer, or the table is not there.
-        """
         self._queries.ping("dead_letters")
 
 
+class CameBack:
+    """`DeadLetterTable.came_back` of one replay, queried every few seconds at most."""
+
+    def __init__(self, table: DeadLetterTable, replay_id: str) -> None:
+        self._table = table
+        self._replay_id = replay_id
+        self._since = datetime.now(UTC) - CLOCK_SKEW
+        self._queried_s = time.monotonic()
+        self._letters = 0
+
+    def __call__(self) -> int:
+        if time.monotonic() - self._queried_s >= CAME_BACK_EVERY_S:
+            self._letters = self._table.came_back(self._replay_id, self._since)
+            self._queried_s = time.monotonic()
+        return self._letters
+
+
 class TableSource:
-    """One run's view of the table.
+    """The table as the source of one replay; see `replay.Source`.
 
     Args:
-        returns: how many letters of the run the table has again.
+        came_back: how many dead letters of the replay have been given up again.
         since: only what was dead-lettered then or later.
     """
 
@@ -102,13 +108,13 @@ class TableSource:
         self,
         table: DeadLetterTable,
         request: ReplayRequest,
+        came_back: Callable[[], int],
         *,
-        returns: Callable[[], int],
         since: datetime | None = None,
     ) -> None:
         self._table = table
         self._request = request
-        self._returns = returns
+        self.came_back = came_back
         self._since = since
 
     def letters(self) -> Iterator[Sequence[Letter]]:
@@ -117,42 +123,10 @@ class TableSource:
             yield some
 
     def settle(self, letters: Sequence[Letter]) -> None:
-        """Nothing: the ledger names the letters, and that keeps them out of the next run."""
-
-    def came_back(self) -> int:
-        return self._returns()
+        """Does nothing: the audit trail lists the dead letters, and the next replay skips those."""
 
     def ended_by(self) -> str | None:
         return None
-
-
-class Returns:
-    """How many letters of a run the table has again; asked every few seconds, remembered in between.
-
-    Args:
-        now: aware UTC clock.
-    """
-
-    def __init__(
-        self,
-        table: DeadLetterTable,
-        replay_id: str,
-        *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._table = table
-        self._replay_id = replay_id
-        self._since = now() - CLOCK_SKEW
-        self._monotonic = monotonic
-        self._asked_s = monotonic()
-        self._letters = 0
-
-    def __call__(self) -> int:
-        if self._monotonic() - self._asked_s >= ASK_S:
-            self._letters = self._table.came_back(self._replay_id, self._since)
-            self._asked_s = self._monotonic()
-        return self._letters
 
 
 def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a caller asks for: which letters, how fast, with which fixes."""
+"""What a client requests: which dead letters to replay, how fast, with which fixes."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -6,26 +6,26 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from pmp_replayer.dead_letter import Letter
 from pmp_replayer.fixes import Fix
-from pmp_replayer.letter import Letter
 
 
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /replay`.
 
     Attributes:
-        reason: only letters with this reason; None for any, as with the other criteria.
+        reason: only dead letters with this reason; None for any, as with the other criteria.
         source_topic: topic id.
         system: system id; only snapshots have one.
-        published_after: the original message was published then or later; without an offset it is UTC.
+        published_after: the original message was published then or later; UTC unless it has an offset.
         published_before: the original message was published before.
-        limit: letters that are replayed at most.
-        rate_per_s: letters per second.
-        dry_run: only say what would be done.
-        max_replays: a letter that has been replayed this often stays where it is.
-        source: the hold subscription (7 days, each letter once) or the table (any age).
-        stop_share: the run stops when more than this share of what it replayed has come back.
-        fixes: applied to each letter's body in this order.
+        limit: maximum number of replayed dead letters.
+        rate_per_s: dead letters per second.
+        dry_run: only report what a replay would do.
+        max_replays: a dead letter that has been replayed this often stays where it is.
+        source: the hold subscription (7 days, each dead letter once) or the table (any age).
+        stop_share: the replay stops when more than this share of what it replayed has come back.
+        fixes: applied to each body in this order.
     """
 
     reason: str | None = None
@@ -48,7 +48,7 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 msgspec.structs.force_setattr(self, name, at.replace(tzinfo=UTC))
 
     def matches(self, letter: Letter) -> bool:
-        """Whether the criteria take the letter: the same decision as the WHERE clause of `letters.sql`."""
+        """Whether the dead letter meets all criteria; the same rule as the WHERE clause of `letters.sql`."""
         return (
             self.reason in {None, letter.reason}
             and self.source_topic in {None, letter.source_topic}
@@ -64,6 +64,6 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The request with its defaults, for the audit."""
+        """The request with its defaults, for the audit trail."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain

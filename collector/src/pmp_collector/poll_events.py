@@ -1,4 +1,4 @@
-"""What the collector tells about itself: every poll, and how much it has published."""
+"""The collector's ops events: one per poll, and the counts of published messages."""
 
 import logging
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ logger = logging.getLogger(__name__)
 SOURCE: Final = TOPOLOGY.services["collector"].id
 
 
-def announce(publisher: PubSubPublisher, results: Sequence[PollResult]) -> None:
-    """Publishes `feed.polled` for every poll, then what was counted since the last call.
+def publish_polls(publisher: PubSubPublisher, results: Sequence[PollResult]) -> None:
+    """Publishes `feed.polled` for every poll, then the counts since the last call.
 
-    An unchanged or failed poll leaves no other trace than its event. A failure is logged: the polls themselves
-    are done, and a caller that repeated them would change nothing.
+    The event is the only record of an unchanged or failed poll. If it cannot be published, that is only logged: the
+    polls are done, and repeating them would not help.
     """
     polls = [
         ops_event("feed.polled", source=SOURCE, subject=result.system, data=result.as_json())
@@ -28,5 +28,5 @@ def announce(publisher: PubSubPublisher, results: Sequence[PollResult]) -> None:
         publisher.publish(TOPOLOGY.topics["ops-events"], polls)
     except PublishFailed as error:
         logger.warning("polls.unannounced", extra={"cause": str(error), "polls": len(polls)})
-        return  # the counts go the same way; they wait for the next call
+        return  # the counts use the same topic; they wait for the next call
     announce_counts(publisher, SOURCE)

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from pmp_replayer.bucket import Bucket
-from pmp_replayer.criteria import ReplayRequest
-from pmp_replayer.ledger import Ledger
-from pmp_replayer.run import plan, run
+from pmp_replayer.audit import Audit
+from pmp_replayer.rate_limit import RateLimit
+from pmp_replayer.replay import Replay
+from pmp_replayer.request import ReplayRequest
 from pmp_schema.errors import PublishFailed, RetryableError
 from tests.fakes.clock import Clock
 from tests.fakes.recording import RecordingPublisher
@@ -66,11 +66,20 @@ class LoggingPublisher(RecordingPublisher):
 def start(source, publisher=None, *, out_of_time=lambda: False, **request):
     wanted = msgspec.convert({"rate_per_s": 1e6} | request, ReplayRequest)
     publisher = publisher or LoggingPublisher(source.log)
+    return replay_of(wanted, source, publisher, out_of_time).run(), publisher
+
+
+def replay_of(wanted, source, publisher=None, out_of_time=lambda: False):
     clock = Clock()
-    bucket = Bucket(wanted.rate_per_s, monotonic=clock, sleep=clock.sleep)
-    ledger = Ledger(publisher, source="pmp-dlq-replayer", replay_id="r-1")
-    progress = run(wanted, source, publisher, bucket, ledger, replay_id="r-1", out_of_time=out_of_time)
-    return progress, publisher
+    return Replay(
+        id="r-1",
+        request=wanted,
+        source=source,
+        publisher=publisher,
+        rate_limit=RateLimit(wanted.rate_per_s, monotonic=clock, sleep=clock.sleep),
+        audit=Audit(publisher, source="pmp-dlq-replayer", replay_id="r-1"),
+        out_of_time=out_of_time,
+    )
 
 
 def finished(source, publisher=None, **request):
@@ -247,7 +256,7 @@ def test_a_dry_run_says_what_a_run_would_do_and_touches_nothing(a_letter):
     request = msgspec.convert(
         {"fixes": [{"op": "set", "path": "$.delta", "value": 1}], "limit": 2}, ReplayRequest
     )
-    *_, counts = plan(request, source, "r-1")
+    *_, counts = replay_of(request, source).dry_run()
     report = counts.report()
     assert report["fixed"][0] == {
         "id": "dl-0",
@@ -267,5 +276,5 @@ def test_a_dry_run_says_what_a_run_would_do_and_touches_nothing(a_letter):
 
 
 def test_a_dry_run_without_letters_has_a_result_too():
-    [counts] = plan(ReplayRequest(), RecordingSource([]), "r-1")
+    [counts] = replay_of(ReplayRequest(), RecordingSource([])).dry_run()
     assert (counts.examined, counts.would_replay) == (0, 0)

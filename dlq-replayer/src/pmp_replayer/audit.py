@@ -1,11 +1,10 @@
-"""The audit of a run: operational events that name the request, every letter that was replayed, and the result."""
+"""The audit trail of a replay: ops events with the request, every replayed dead letter, and the report."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pmp_replayer.decision import Ready
-from pmp_replayer.report import audit
 from pmp_runtime.pubsub.publisher import Publisher, ops_event
 from pmp_schema.errors import PublishFailed
 from pmp_schema.topology import TOPOLOGY
@@ -17,11 +16,9 @@ LETTERS = "replay.letters"
 FINISHED = "replay.finished"
 
 
-class Ledger:
-    """The events of one run.
-
-    Args:
-        source: the service's id, the events' source.
+class Audit:
+    """Args:
+    source: the service's id, source of the ops events.
     """
 
     def __init__(self, publisher: Publisher, *, source: str, replay_id: str) -> None:
@@ -31,21 +28,21 @@ class Ledger:
 
     def started(self, request: Mapping[str, Any]) -> None:
         """Raises:
-        PublishFailed: the run must not begin without its trace.
+        PublishFailed: the replay must not start without its audit trail.
         """
         self._publish(STARTED, {"request": request})
 
     def replayed(self, done: Sequence[Ready]) -> None:
-        """Names letters that are published and acknowledged: a run of the table leaves them out from then on.
+        """Lists dead letters that are published and settled; replays from the table skip them from now on.
 
         Raises:
-            PublishFailed: the run must not go on without its trace.
+            PublishFailed: the replay must not go on without its audit trail.
         """
-        fixed = [audit(ready) for ready in done if ready.changes]
+        fixed = [ready.changes_as_json() for ready in done if ready.changes]
         self._publish(LETTERS, {"dead_letter_ids": [ready.letter.id for ready in done], "fixed": fixed})
 
     def finished(self, report: Mapping[str, Any]) -> None:
-        """Everything is done by now: where this cannot be published, the log has the report."""
+        """A failure is only logged, with the report: the replay is over."""
         try:
             self._publish(FINISHED, report)
         except PublishFailed as error:

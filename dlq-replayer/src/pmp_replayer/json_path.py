@@ -19,10 +19,10 @@ _STEP: Final = re.compile(
 
 @lru_cache(maxsize=256)
 def parse_path(text: str) -> Path:
-    """The steps of a path; the root alone is none.
+    """The steps of a path; at least one.
 
     Raises:
-        ValueError: not of the accepted form.
+        ValueError: not in this form.
     """
     steps: list[Key] = []
     at = 1

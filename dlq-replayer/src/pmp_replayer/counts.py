@@ -1,25 +1,21 @@
-"""What a run did: counted while it goes on, reported at its end."""
+"""The counts of a replay: its progress while it runs, its report at the end."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final
-
-from pmp_replayer.decision import Ready
-
-MAX_CHANGES: Final = 20  # of one letter: a path with `*` may change thousands of places
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True)
 class Counts:
-    """A run's counts; examined = replayed + kept + refused once it has ended.
+    """At the end, examined = replayed + kept + refused.
 
     Attributes:
-        would_replay: letters that the run would publish were it not a dry one; None where it is none.
-        by_reason: letters that match, by the reason they are dead letters for.
-        refused_by: letters that match and are not replayed, by the reason for that.
-        came_back: letters of this run that were given up again while it went on.
-        stopped: why the run ended before its limit and before the last letter; None where it did not.
-        fixed: what the fixes would do to some letters; of a dry run.
+        would_replay: dead letters that a real replay would publish; None unless this is a dry run.
+        by_reason: matching dead letters, by their reason.
+        refused_by: matching dead letters that are not replayed, by the reason for the refusal.
+        came_back: dead letters of this replay that were given up again while it ran.
+        stopped: why the replay ended early; None if it reached its limit or the last dead letter.
+        fixed: examples of what the fixes would change; dry run only.
     """
 
     replay_id: str
@@ -46,7 +42,7 @@ class Counts:
         }
 
     def report(self) -> dict[str, Any]:
-        """The whole, as JSON; only it names the run, a progress line does not."""
+        """Everything, as JSON. Only the report has the replay's id; a progress line does not."""
         whole: dict[str, Any] = {"replay_id": self.replay_id, **self.progress()}
         whole |= {"by_reason": dict(self.by_reason), "refused_by": dict(self.refused_by)}
         if self.stopped is not None:
@@ -54,12 +50,3 @@ class Counts:
         if self.would_replay is not None:
             whole |= {"dry_run": True, "would_replay": self.would_replay, "fixed": self.fixed}
         return whole
-
-
-def audit(ready: Ready) -> dict[str, Any]:
-    """What the fixes did to one letter, as JSON: the first changes, and how many there are."""
-    return {
-        "id": ready.letter.id,
-        "changed": len(ready.changes),
-        "changes": [asdict(change) for change in ready.changes[:MAX_CHANGES]],
-    }

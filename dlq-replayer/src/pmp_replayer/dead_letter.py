@@ -1,4 +1,4 @@
-"""A dead letter as a run sees it, whether it was pulled from the hold or read from the table."""
+"""A dead letter as a replay sees it, whether it comes from the hold or from the table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class Letter:
     """A message that a consumer gave up.
 
     Attributes:
-        id: the same failure of the same message always has the same one.
+        id: the same for every delivery of the same failure.
         reason: slug; see `pmp_schema.errors.Reason`.
-        source_topic: topic id, or None where nobody knows it.
-        data: the bytes as they were published; None where the table's row, or the dead letter, could not hold them.
-        attributes: those of the original message, without what dead-lettering added.
+        source_topic: topic id; None if unknown.
+        data: the bytes as they were published; None if they were too large for the table's row or for the dead letter.
+        attributes: of the original message, without those that dead-lettering added.
         replay_count: how often it has been replayed.
         published_at: when the original message was published, aware UTC.
     """
@@ -39,19 +39,19 @@ class Letter:
 
 
 def from_message(message: Message, now: datetime) -> Letter:
-    """The letter of a message of the dead-letter topic: by the rule that makes its row in the table."""
+    """A message of the dead-letter topic, read by the rule that makes the table's row."""
     row = dead_letter_row(message, now)
     data = None if DATA_CUT in message.attributes else message.data
     return _letter(row, data=data, attributes=original_attributes(message.attributes))
 
 
 def from_row(row: Mapping[str, Any]) -> Letter:
-    """The letter of a row of `letters.sql`."""
+    """A row of `letters.sql`."""
     return _letter(row, data=row["data"], attributes=attributes(row))
 
 
 def attributes(row: Mapping[str, Any]) -> dict[str, str]:
-    """The original message's attributes, which a query gives as JSON text."""
+    """The original message's attributes, which the query returns as JSON text."""
     text = row["attributes"]
     return _ATTRIBUTES.decode(text) if text else {}
 

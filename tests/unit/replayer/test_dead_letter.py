@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from pmp_replayer.criteria import ReplayRequest
-from pmp_replayer.letter import from_message, from_row
+from pmp_replayer.dead_letter import from_message, from_row
+from pmp_replayer.request import ReplayRequest
 from pmp_schema.dead_letter_row import dead_letter_row
 from pmp_schema.dead_letters import DeadLetter
 from pmp_schema.errors import Reason

@@ -1,4 +1,4 @@
-"""A fetched feed body as the message that carries it."""
+"""Turns a fetched feed body into the Pub/Sub message that carries it."""
 
 import gzip
 from dataclasses import dataclass
@@ -14,12 +14,10 @@ from pmp_schema.timestamps import format_timestamp
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A message, and what is told about it.
-
-    Attributes:
-        stations: entries of the feed's list, as they come.
-        feed_at: the feed's own time, aware UTC.
+class SnapshotMessage:
+    """Attributes:
+    stations: length of the feed's station list, duplicates included.
+    feed_at: the feed's own time, aware UTC.
     """
 
     message: Outgoing
@@ -27,14 +25,14 @@ class Snapshot:
     feed_at: datetime
 
 
-def snapshot(system: System, *, event_type: str, fetched: Fetched, body: bytes) -> Snapshot:
-    """The message of a feed body; gzip above 1 MB.
+def snapshot_message(system: System, *, event_type: str, fetched: Fetched, body: bytes) -> SnapshotMessage:
+    """Builds the message; its data is compressed above 1 MB.
 
     Args:
         body: JSON without surrounding white space; it is embedded unchanged.
 
     Raises:
-        PoisonMessage: the body is no JSON object, or holds no list of stations.
+        PoisonMessage: the body is not a JSON object, or has no list of stations.
     """
     document = gbfs.decode(body)
     stations = gbfs.station_count(document)
@@ -63,7 +61,7 @@ def snapshot(system: System, *, event_type: str, fetched: Fetched, body: bytes) 
     if len(data) > events.GZIP_ABOVE_BYTES:
         data = gzip.compress(data, compresslevel=6, mtime=0)
         attributes["content-encoding"] = "gzip"
-    return Snapshot(Outgoing(data, attributes), stations, feed_time.at)
+    return SnapshotMessage(Outgoing(data, attributes), stations, feed_time.at)
 
 
 def _place(system: System) -> dict[str, str]:
@@ -73,7 +71,7 @@ def _place(system: System) -> dict[str, str]:
 
 
 def _provenance(fetched: Fetched, feed_time_source: str) -> dict[str, str]:
-    """How the body was had, as message attributes."""
+    """How and when the body was fetched, as message attributes."""
     given = {
         "feed-url": fetched.url,
         "feed-time-source": feed_time_source,

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from pmp_collector import hosts
+from pmp_collector import allowed_urls
 
 PUBLIC = "https://feeds.example/gbfs.json"
 KNOWN = {
@@ -16,11 +16,11 @@ KNOWN = {
 
 
 def lookup(host: str) -> list[str]:
-    return KNOWN.get(host) or hosts.addresses(host)
+    return KNOWN.get(host) or allowed_urls.addresses(host)
 
 
 def check(url: str, configured: str = PUBLIC) -> None:
-    hosts.check(httpx.URL(url), configured=httpx.URL(configured), lookup=lookup)
+    allowed_urls.check(httpx.URL(url), configured=httpx.URL(configured), lookup=lookup)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_public_host_may_lead_to_public_hosts(url):
     ],
 )
 def test_a_public_host_may_not_lead_inside(host):
-    with pytest.raises(hosts.HostRefused, match=r"feeds\.example leads to .*no public address"):
+    with pytest.raises(allowed_urls.UrlRefused, match=r"feeds\.example leads to .*not a public address"):
         check(f"http://{host}/latest/meta-data")
 
 
@@ -74,16 +74,16 @@ def test_a_configured_host_is_not_looked_up_at_each_poll():
         raise AssertionError(host)
 
     url = httpx.URL(PUBLIC)
-    hosts.check(url, configured=url, lookup=unexpected)
+    allowed_urls.check(url, configured=url, lookup=unexpected)
 
 
 @pytest.mark.parametrize("url", ["ftp://feeds.example/a", "file:///etc/passwd", "gopher://127.0.0.1:6379/_"])
 def test_only_http_and_https_are_asked(url):
-    with pytest.raises(hosts.HostRefused, match="neither http nor https"):
+    with pytest.raises(allowed_urls.UrlRefused, match="neither http nor https"):
         check(url)
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 70 + ".example"])
 def test_a_name_that_is_unknown_here_is_left_to_the_connection(host):
-    hosts.check(httpx.URL(f"http://{host}/"), configured=httpx.URL(PUBLIC), lookup=lambda _: [])
-    assert hosts.addresses("a" * 70 + ".example") == []
+    allowed_urls.check(httpx.URL(f"http://{host}/"), configured=httpx.URL(PUBLIC), lookup=lambda _: [])
+    assert allowed_urls.addresses("a" * 70 + ".example") == []
