@@ -1,4 +1,4 @@
-"""The dashboard's HTTP edge: one page, its files, and JSON that viewers share."""
+"""The dashboard's HTTP edge: one page, its files, and cached JSON."""
 
 import gzip
 from collections.abc import Callable
@@ -9,8 +9,9 @@ import msgspec
 from flask import Flask, Response, request, send_from_directory
 from flask.typing import ResponseReturnValue
 
-from pmp_dashboard.answers import TooManyQuestions
-from pmp_dashboard.board import PERIODS, Answer, Answering, Board, UnknownStation, UnknownSystem
+from pmp_dashboard.cache import CacheFull
+from pmp_dashboard.cached_marts import PERIODS, Answer, CachedMarts, UnknownStation, UnknownSystem
+from pmp_dashboard.marts import Marts
 from pmp_runtime.http.service import RETRY_AFTER_S, create_service, error
 
 MAX_BODY_BYTES: Final = 1024  # no request has a body
@@ -40,17 +41,17 @@ class StationQuery(SystemQuery, frozen=True, kw_only=True, forbid_unknown_fields
     station: SystemId
 
 
-def create_app(marts: Answering, *, project: str, check_ready: Callable[[], None], fresh_s: float) -> Flask:
+def create_app(marts: Marts, *, project: str, check_ready: Callable[[], None], fresh_s: float) -> Flask:
     """The dashboard's application.
 
     Args:
         check_ready: raises PipelineError while BigQuery does not answer.
-        fresh_s: seconds that answers of the live tables are kept.
+        fresh_s: seconds for which answers from live tables are cached.
     """
     app = create_service(
         "pmp_dashboard", project=project, max_body_bytes=MAX_BODY_BYTES, check_ready=check_ready
     )
-    board = Board(marts, fresh_s=fresh_s)
+    cached = CachedMarts(marts, fresh_s=fresh_s)
 
     @app.get("/")
     def page() -> ResponseReturnValue:
@@ -62,24 +63,24 @@ def create_app(marts: Answering, *, project: str, check_ready: Callable[[], None
 
     @app.get("/api/health")
     def pipeline_health() -> ResponseReturnValue:
-        return _answered(board.health)
+        return _answered(cached.health)
 
     @app.get("/api/stations")
     def stations() -> ResponseReturnValue:
-        return _asked(SystemQuery, lambda asked: board.stations(asked.system))
+        return _query(SystemQuery, lambda query: cached.stations(query.system))
 
     @app.get("/api/totals")
     def totals() -> ResponseReturnValue:
-        return _asked(TotalsQuery, lambda asked: board.totals(asked.system, asked.hours))
+        return _query(TotalsQuery, lambda query: cached.totals(query.system, query.hours))
 
     @app.get("/api/station/<system>/<path:station>")
     def station(system: str, station: str) -> ResponseReturnValue:
         path = {"system": system, "station": station}
-        return _asked(StationQuery, lambda asked: board.station(asked.system, asked.station), path)
+        return _query(StationQuery, lambda query: cached.station(query.system, query.station), path)
 
     @app.get("/api/features")
     def features() -> ResponseReturnValue:
-        return _asked(SystemQuery, lambda asked: board.features(asked.system))
+        return _query(SystemQuery, lambda query: cached.features(query.system))
 
     @app.after_request
     def protect(response: Response) -> Response:
@@ -89,20 +90,22 @@ def create_app(marts: Answering, *, project: str, check_ready: Callable[[], None
     return app
 
 
-def _asked(kind: type[Q], ask: Callable[[Q], Answer], path: dict[str, str] | None = None) -> Response:
-    return _answered(lambda: ask(msgspec.convert(request.args.to_dict() | (path or {}), kind, strict=False)))
+def _query(kind: type[Q], answer: Callable[[Q], Answer], path: dict[str, str] | None = None) -> Response:
+    return _answered(
+        lambda: answer(msgspec.convert(request.args.to_dict() | (path or {}), kind, strict=False))
+    )
 
 
-def _answered(ask: Callable[[], Answer]) -> Response:
+def _answered(answer: Callable[[], Answer]) -> Response:
     try:
-        body = ask().body
+        body = answer().body
     except msgspec.ValidationError as cause:
         return error(400, "bad_request", str(cause))
     except UnknownSystem:
-        return error(404, "unknown_system", "no system of this name; see /api/health")
+        return error(404, "unknown_system", "no system has this id; /api/health lists the systems")
     except UnknownStation:
-        return error(404, "unknown_station", "no station of this name")
-    except TooManyQuestions as cause:
+        return error(404, "unknown_station", "the system has no station with this id")
+    except CacheFull as cause:
         return error(429, "too_many_questions", str(cause), retry_after_s=RETRY_AFTER_S)
     response = Response(
         mimetype="application/json", headers={"Cache-Control": "no-store", "Vary": "Accept-Encoding"}

@@ -6,8 +6,8 @@ from typing import Final, Self
 
 from pmp_runtime.config import count, log_level, number, require
 
-# BigQuery holds the limit against its estimate, which knows partitions and not clusters: the days of all systems count.
-# docs/12 computes it; 1,500 systems of Vélib's size are at three quarters of this.
+# BigQuery compares this with its estimate, which ignores clusters: it counts the days of all systems. 1,500 systems of
+# Vélib's size reach three quarters of the limit; docs/12 has the computation.
 MAX_BYTES_BILLED: Final = 2**40
 
 
@@ -16,9 +16,9 @@ class Config:
     """Attributes:
     project: Google Cloud project id.
     bigquery_emulator: URL of a BigQuery emulator; None for Google's.
-    fresh_s: seconds that an answer of the live tables is given again without a query.
-    query_timeout_s: seconds before one call of BigQuery is given up, retries included.
-    max_bytes_billed: a query that BigQuery expects to read more is not run.
+    fresh_s: seconds for which answers from live tables are cached.
+    query_timeout_s: seconds for one BigQuery call, retries included.
+    max_bytes_billed: a query is not run if BigQuery expects it to read more.
     log_level: Python level name.
     """
 

@@ -1,4 +1,4 @@
-"""What the dashboard asks BigQuery, each question bounded in time of the data."""
+"""The dashboard's BigQuery queries, each bounded to a period of the data."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 from google.cloud import bigquery
 
-from pmp_dashboard.sums import FLOW, Flow, Row, summary
+from pmp_dashboard.summary import FLOW, Flow, Row, summary
 from pmp_runtime.bigquery.queries import Queries
 
 HISTORY: Final = timedelta(hours=24)
@@ -20,11 +20,11 @@ PAGE_ROWS: Final = 10_000  # rows here are small
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """A system as the pipeline's health knows it.
+    """A system in the view `pipeline_health`.
 
     Attributes:
-        newest_feed_at: feed time of its newest accepted snapshot, UTC; None where none was accepted.
-        stations_known: that its newest station information lists; None without information.
+        newest_feed_at: feed time of its newest accepted snapshot, UTC; None without one.
+        stations_known: number of stations in its newest station information; None without information.
     """
 
     id: str
@@ -45,9 +45,9 @@ class System:
 
 
 class Marts:
-    """The answers as JSON objects, with datetimes; keys end in `_ts` where they are times, `_s` where ages.
+    """Answers as JSON objects with datetimes. Keys of times end in `_ts`, keys of ages in `_s`.
 
-    Every method raises `BigQueryUnavailable` where BigQuery does not answer.
+    Every method raises `BigQueryUnavailable` when BigQuery does not answer.
 
     Args:
         timeout_s: seconds for one call, retries included; a query is at least two calls.
@@ -74,7 +74,7 @@ class Marts:
         }
 
     def stations(self, system: System) -> dict[str, Any]:
-        """Each station's state with its net flow, and the system's sums."""
+        """The state and net flow of each station, and sums over the system."""
         rows = self._rows("stations", system=("STRING", system.id))
         flow = self._flow(system)
         stations = [dict(row) | {"net_flow": flow.net(row["station_id"])} for row in rows]
@@ -86,7 +86,7 @@ class Marts:
         )
 
     def totals(self, system: System, hours: int) -> dict[str, Any]:
-        """The hours until the newest feed time; an hour begins at its `hour_ts`."""
+        """The hours up to the newest feed time; an hour starts at its `hour_ts`."""
         until = system.newest_feed_at or self._now()
         rows = self._rows("totals", system=("STRING", system.id), **_between(until, timedelta(hours=hours)))
         return self._answer(system, hours=rows)
@@ -105,13 +105,13 @@ class Marts:
         return self._answer(system, as_of=rows[0]["as_of"] if rows else None, features=dict(found))
 
     def known(self, system: System) -> dict[str, dict[str, Any] | None]:
-        """The stations that the information lists, with it, and those with a row of 3 days only."""
+        """Stations by id, with their information; None for those that only have a row of the last 3 days."""
         until = system.newest_feed_at or self._now()
         rows = self._rows("known", system=("STRING", system.id), **_between(until, KNOWN))
         return {row["station_id"]: row if row.pop("has_information") else None for row in rows}
 
     def history(self, system: System, station_id: str) -> dict[str, Any]:
-        """The rows of one station of the last 24 hours."""
+        """The rows of one station in the 24 hours before the newest feed time."""
         until = system.newest_feed_at or self._now()
         asked = {"system": ("STRING", system.id), "station": ("STRING", station_id)}
         rows = self._rows("history", **asked, **_between(until, HISTORY))
@@ -119,7 +119,7 @@ class Marts:
 
     def ping(self) -> None:
         """Raises:
-        BigQueryUnavailable: BigQuery does not answer, or the view is not there.
+        BigQueryUnavailable: BigQuery does not answer, or the view does not exist.
         """
         self._queries.ping("latest_state_enriched")
 

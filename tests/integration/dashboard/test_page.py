@@ -11,7 +11,7 @@ from flask import Response, request
 from werkzeug.serving import make_server
 
 from pmp_dashboard.app import create_app
-from pmp_dashboard.sums import summary
+from pmp_dashboard.summary import summary
 from pmp_runtime.bigquery.queries import BigQueryUnavailable
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

@@ -1,4 +1,4 @@
--- The newest run near the data, of all stations of the city.
+-- The newest feature run near the data, for all stations of the city.
 WITH newest AS (
   SELECT MAX(as_of) AS as_of
   FROM `{station_features}`

@@ -1,6 +1,6 @@
--- Bikes that came and went at each station of a city, derived from the feed. What raw_events_unique does stands here
--- again, because of these filters its window lets only the date through: BigQuery would read a whole day of every
--- city. The curation derives a ride the same way each time, so that they pick all deliveries of it or none.
+-- Bikes that arrived and left at each station of a city, derived from the feed. It repeats the deduplication of
+-- raw_events_unique, because only the filter on the date passes that view's window: BigQuery would read a whole day of
+-- every city. The curation derives a ride the same way each time, so the filters keep all deliveries of a ride or none.
 WITH rides AS (
   SELECT station_id, kind, delta
   FROM `{raw_events}`

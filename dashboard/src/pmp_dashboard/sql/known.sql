@@ -1,4 +1,4 @@
--- Every station that can be asked for: those of the newest information, and those that had a row without being in it.
+-- Every known station: those in the newest information, and others that had a row.
 WITH
 listed AS (
   SELECT station_id, station_code, name, lat, lon, capacity, address, region_id

@@ -1,5 +1,5 @@
--- The state of each station, and since when it has been empty or full: the first row after its last one that was not.
--- Without such a row within the 3 days of the state itself, that is its first row, and it may have been so for longer.
+-- The state of each station, and the start of its empty or full period: the first row after the last one that was not
+-- empty (or full). Without such a row within 3 days it is the first row, and the period may be longer.
 WITH
 history AS (
   SELECT

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pmp_dashboard.sums import summary
+from pmp_dashboard.summary import summary
 
 
 def row(**columns):

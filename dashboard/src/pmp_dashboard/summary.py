@@ -1,4 +1,4 @@
-"""What is added up over the stations of a system; no queries."""
+"""Sums over the stations of a system. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _COUNTED: Final = {"empty": "is_empty", "full": "is_full", "closed": "is_closed"
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Bikes that moved in the half hour before `until`: (picked up, dropped off) by station."""
+    """Bikes (picked up, dropped off) by station in the half hour before `until`."""
 
     until: datetime | None
     moved: Mapping[str, tuple[int, int]]
@@ -24,7 +24,7 @@ class Flow:
         return dropoffs - pickups
 
     def total(self, stations: Iterable[str]) -> dict[str, Any] | None:
-        """Of these stations, as a city may have other systems; None without any."""
+        """The sum over these stations, because a city may have other systems; None without stations."""
         moved = [self.moved.get(station, (0, 0)) for station in stations]
         if self.until is None or not moved:
             return None
@@ -39,11 +39,11 @@ class Flow:
 
 
 def summary(stations: Iterable[Row], stations_known: int | None) -> dict[str, Any]:
-    """Sums over the stations that report; None for what none of them states.
+    """Sums over the stations that report; None for a value that none of them has.
 
     Args:
         stations: rows of the latest state.
-        stations_known: that the newest station information lists.
+        stations_known: number of stations in the newest station information.
     """
     reporting = [row for row in stations if row["is_reporting"]]
     added: dict[str, int | None] = {}
