@@ -21,5 +21,5 @@ RUN install -d -o app -g app /data
 ENV PATH=/src/.venv/bin:$PATH PYTHONUNBUFFERED=1 PORT=9050 HOME=/data
 USER 10001
 HEALTHCHECK --interval=5s --timeout=4s --start-period=30s CMD ["python", "-m", "pmp_runtime.http.probe"]
-ENTRYPOINT ["python", "-m", "pmpctl.local.bigquery"]
+ENTRYPOINT ["python", "-m", "pmpctl.local.bigquery_emulator"]
 CMD ["--host=0.0.0.0", "--rest-port=9050", "--grpc-port=9060", "--data-dir=/data"]

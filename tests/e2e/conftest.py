@@ -18,8 +18,8 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from pmp_runtime.bigquery.queries import query_client
 from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmpctl.errors import CommandError
-from pmpctl.local.environment import variables
 from pmpctl.local.ports import OFFSETS, Ports, require_free
+from pmpctl.local.variables import variables
 from tests.fakes.waiting import eventually
 
 SETTINGS = "python:pmp_runtime.http.gunicorn_settings"

@@ -61,7 +61,7 @@ def bigquery_emulator(start_s: float = 60) -> Iterator[BigQueryEmulator]:
     """Start an emulator, yield it when it answers, stop it."""
     rest_port, grpc_port = free_port(), free_port()
     ports = [f"--rest-port={rest_port}", f"--grpc-port={grpc_port}"]
-    command = [sys.executable, "-m", "pmpctl.local.bigquery", *ports, "--project=pmp-test"]
+    command = [sys.executable, "-m", "pmpctl.local.bigquery_emulator", *ports, "--project=pmp-test"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         emulator = BigQueryEmulator(f"http://127.0.0.1:{rest_port}", f"127.0.0.1:{grpc_port}")

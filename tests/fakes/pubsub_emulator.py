@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pmpctl.local.emulators import docker_answers, pubsub_command
+from pmpctl.local.pubsub_emulator import docker_answers, pubsub_command
 from tests.fakes.server_process import free_port
 
 

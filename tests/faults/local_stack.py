@@ -37,7 +37,7 @@ class BigQuery:
         self.rest, self.grpc = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.rest}"
         self.storage = f"127.0.0.1:{self.grpc}"
-        self.command = [sys.executable, "-m", "pmpctl.local.bigquery", f"--data-dir={folder}"]
+        self.command = [sys.executable, "-m", "pmpctl.local.bigquery_emulator", f"--data-dir={folder}"]
         self.command += [f"--rest-port={self.rest}", f"--grpc-port={self.grpc}"]
         self.process: subprocess.Popen[bytes] | None = None
 

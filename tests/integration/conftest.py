@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pmpctl.errors import CommandError
-from pmpctl.local.emulators import docker_answers, pubsub_command
+from pmpctl.local.pubsub_emulator import docker_answers, pubsub_command
 from pmpctl.local.stack import healthy
 from pmpctl.project import resources
 from tests.fakes.server_process import free_port
@@ -56,7 +56,7 @@ def emulators(tmp_path_factory):
         command = [
             sys.executable,
             "-m",
-            "pmpctl.local.bigquery",
+            "pmpctl.local.bigquery_emulator",
             f"--rest-port={rest}",
             f"--grpc-port={grpc}",
         ]

@@ -16,7 +16,7 @@ import pytest
 from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
-from pmpctl.local.emulators import docker_answers, pubsub_command
+from pmpctl.local.pubsub_emulator import docker_answers, pubsub_command
 from pmpctl.project.resources import pubsub_clients
 from tests.fakes.faults import Hold, LoseAnswer, Refuse
 from tests.fakes.pubsub_proxy import PubSubProxy

@@ -56,17 +56,7 @@ class Request:
         return line if self.body is None else f"{line} {_compact(self.body)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command of the local stack."""
-
-    arguments: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return " ".join(("pmpctl", "local", *self.arguments))
-
-
-Step = Call | Request | Command
+Step = Call | Request
 
 
 def carry_out(

@@ -11,14 +11,13 @@ from pmp_runtime import logs
 from pmp_runtime.config import ConfigError
 from pmp_schema.errors import RetryableError
 from pmp_schema.topology import TOPOLOGY
-from pmpctl import query
-from pmpctl.collector import commands as collector
+from pmpctl import collector, query
 from pmpctl.cost import commands as cost
 from pmpctl.dead_letters import commands as dead_letters
-from pmpctl.demo import cli as demo
+from pmpctl.demo import command as demo
 from pmpctl.errors import CommandError
 from pmpctl.features import commands as features
-from pmpctl.local import cli as local
+from pmpctl.local import commands as local
 from pmpctl.pipeline import commands as pipeline
 from pmpctl.pipeline import jobs
 from pmpctl.project import commands as project
@@ -28,8 +27,15 @@ from pmpctl.terminal import Engine
 app = typer.Typer(
     help="Runs and operates Mobility Pulse.", no_args_is_help=True, pretty_exceptions_enable=False
 )
-app.add_typer(local.app, name="local")
-for group in (pipeline, collector, features, dead_letters, query, jobs, cost, project, demo):
+local_app = typer.Typer(
+    help="The same commands, and `env`, for the stack on this machine.", no_args_is_help=True
+)
+app.add_typer(local_app, name="local")
+for command in (pipeline.up, pipeline.down, pipeline.status, local.logs):
+    app.command()(command)
+    local_app.command()(command)
+local_app.command()(local.env)
+for group in (collector, features, dead_letters, query, jobs, cost, project, demo):
     group.register(app)
 
 

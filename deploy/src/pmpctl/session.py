@@ -11,11 +11,11 @@ import httpx
 import typer
 
 from pmp_runtime.config import ConfigError, require
-from pmpctl.calls import Call, Command, Request, Step, carry_out
+from pmpctl.calls import Call, Request, Step, carry_out
 from pmpctl.errors import CommandError, no_credentials
 from pmpctl.http import Identity, unreachable
 from pmpctl.local.ports import listens
-from pmpctl.target import Target, settings
+from pmpctl.target import Target, check_options, settings
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
@@ -67,12 +67,6 @@ def _token(audience: str, env: Mapping[str, str]) -> str:
     return identity_token(audience, env)
 
 
-def _stack(arguments: Sequence[str]) -> int:
-    from pmpctl.local.cli import app  # noqa: PLC0415
-
-    return int(app(list(arguments), standalone_mode=False) or 0)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connections:
     """How commands reach what is outside of this process.
@@ -82,7 +76,6 @@ class Connections:
         project: the clients that set a project up, or its emulators of Pub/Sub and BigQuery.
         bigquery: a client of a project, or of an emulator.
         token: an identity token for an audience.
-        stack: runs a command of the local stack; gives its exit code.
         pause: waits so many seconds between two looks.
     """
 
@@ -90,7 +83,6 @@ class Connections:
     project: Callable[[str, str | None, str | None], "Clients"] = _project
     bigquery: Callable[[str, str | None], "bigquery.Client"] = _bigquery
     token: Callable[[str, Mapping[str, str]], str] = _token
-    stack: Callable[[Sequence[str]], int] = _stack
     pause: Callable[[float], None] = time.sleep
 
 
@@ -218,8 +210,6 @@ class Session:
                 return self.google.change(step)
             case Request():
                 return self.send(step)
-            case Command():
-                return self._connections.stack(step.arguments)
 
     def carry_out(
         self, steps: Sequence[Step], *, dry_run: bool, quiet: bool = False, go_on: bool = False
@@ -237,7 +227,12 @@ class Session:
 
 
 def open_session(context: typer.Context, target: Target) -> Session:
-    """A session until the command's end."""
+    """A session until the command's end.
+
+    Raises:
+        CommandError: an option was given that only the other target has.
+    """
+    check_options(context, target)
     session = Session(context.obj or Connections(), target)
     context.call_on_close(session.close)
     return session

@@ -3,12 +3,12 @@
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from pmpctl.errors import CommandError
-from pmpctl.local.environment import LocalStack
+from pmpctl.local.local_stack import LocalStack
 
 
 class Target(StrEnum):
@@ -26,6 +26,21 @@ class Ingestion(StrEnum):
 TargetOption = Annotated[
     Target, typer.Option(help="The emulators, or the project PROJECT_ID with your credentials.")
 ]
+# Options below these headings of a command's help are for one target only.
+LOCAL_PANEL: Final = "Options of the local stack"
+CLOUD_PANEL: Final = "Options of --target cloud"
+
+
+def check_options(context: typer.Context, target: Target) -> None:
+    """Raises:
+    CommandError: an option was given that only the other target has.
+    """
+    panel, other = (CLOUD_PANEL, Target.CLOUD) if target is Target.LOCAL else (LOCAL_PANEL, Target.LOCAL)
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        given = source is not None and source.name != "DEFAULT"
+        if given and getattr(parameter, "rich_help_panel", None) == panel:
+            raise CommandError(f"{parameter.opts[0]} is for --target {other} only")
 
 
 def settings(target: Target) -> dict[str, str]:

@@ -20,17 +20,18 @@ from rich.text import Text
 
 from pmp_schema.timestamps import format_timestamp
 from pmpctl.errors import CommandError
+from pmpctl.target import CLOUD_PANEL
 
 PIPE_COLUMNS: Final = 200
 _ANY_COLUMNS: Final = 100_000
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
-JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Print every call that would be made, and make none but reads.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Return at once.")]
+NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Return at once.", rich_help_panel=CLOUD_PANEL)]
 
 
 class Engine(StrEnum):

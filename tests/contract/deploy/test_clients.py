@@ -34,5 +34,5 @@ def test_without_the_extra_one_line_names_it():
 
 
 def test_local_commands_do_without_the_extra():
-    done = run("up", "--dry-run")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "pmpctl local up --detach\n", "")
+    done = run("down", "--dry-run")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "nothing to do\n", "")

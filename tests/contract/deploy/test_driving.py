@@ -192,7 +192,7 @@ def test_a_page_of_somebody_else_is_no_answer(pmpctl, service):
 
 
 def test_a_request_that_was_sent_is_not_sent_again(pmpctl, service, monkeypatch):
-    monkeypatch.setattr("pmpctl.collector.requests.COLLECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("pmpctl.collector.COLLECT_TIMEOUT_S", 0.2)
     service.delay_s = 1.0
     service.answers["POST /collect/station_status"] = [(200, {"results": []})]
     assert pmpctl("collect", "--feed", "station_status")[2].endswith(": ReadTimeout\n")

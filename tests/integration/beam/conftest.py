@@ -84,7 +84,13 @@ class Warehouse:
 def bigquery():
     """As the local stack starts it: pipelines ask and append at the same time."""
     rest, grpc = free_port(), free_port()
-    command = [sys.executable, "-m", "pmpctl.local.bigquery", f"--rest-port={rest}", f"--grpc-port={grpc}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pmpctl.local.bigquery_emulator",
+        f"--rest-port={rest}",
+        f"--grpc-port={grpc}",
+    ]
     with ExitStack() as stack:
         serve(stack, command, f"http://127.0.0.1:{rest}/healthz")
         yield Warehouse(f"http://127.0.0.1:{rest}", f"127.0.0.1:{grpc}")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pmpctl.errors import CommandError
 from pmpctl.local.processes import ProcessSpec
-from pmpctl.local.record import StateFolder
 from pmpctl.local.stack import StackPlan, run
+from pmpctl.local.state_folder import StateFolder
 
 
 def main():
@@ -29,7 +29,8 @@ def main():
         urls={},
     )
     try:
-        return run(plan, StateFolder(Path(state)), None, colour=False)
+        with open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as console:
+            return run(plan, StateFolder(Path(state)), console)
     except CommandError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pmpctl.errors import CommandError
-from pmpctl.local import control
-from pmpctl.local.record import StateFolder
+from pmpctl.local import background
+from pmpctl.local.state_folder import StateFolder
 from tests.fakes.server_process import free_port
 from tests.fakes.waiting import eventually
 
@@ -18,11 +18,10 @@ pytestmark = pytest.mark.integration
 
 PROGRAM = str(Path(__file__).with_name("standin_stack.py"))
 SLEEPER = {"name": "sleeper", "argv": ["sleep", "600"]}
-DEAF = [
-    sys.executable,
-    "-c",
-    "import signal, time; signal.signal(15, signal.SIG_IGN); print(); time.sleep(600)",
-]
+
+
+def python(name, code, **more):
+    return {"name": name, "argv": [sys.executable, "-c", code], **more}
 
 
 def server(name="server", **more):
@@ -44,7 +43,7 @@ def command(state, specs, *failure):
 def state(tmp_path):
     folder = StateFolder(tmp_path / "state")
     yield folder
-    control.stop(folder)
+    background.stop(folder)
 
 
 @pytest.fixture
@@ -52,7 +51,8 @@ def launch(state):
     started = []
 
     def start(specs, *failure):
-        child = subprocess.Popen(command(state, specs, *failure), stderr=subprocess.PIPE, text=True)
+        pipe = subprocess.PIPE
+        child = subprocess.Popen(command(state, specs, *failure), stdout=pipe, stderr=pipe, text=True)
         started.append(child)
         return child
 
@@ -63,67 +63,117 @@ def launch(state):
         child.communicate(timeout=30)
 
 
-def identities(state):
+def processes(state):
     record = state.read()
-    assert record is not None
-    return [p.identity for p in record.processes if p.identity is not None]
+    return {process.name: process for process in record.processes} if record is not None else {}
+
+
+def identities(state):
+    return [process.identity for process in processes(state).values() if process.identity is not None]
 
 
 def ready(state, child):
-    eventually(lambda: state.ready.exists() or child.poll() is not None, what="ready")
+    """The processes of a stack that is ready."""
+
+    def is_ready():
+        record = state.read()
+        return child.poll() is not None or (record is not None and record.status == "ready")
+
+    eventually(is_ready, what="ready")
     assert child.poll() is None, child.communicate()[1]
     found = identities(state)
     assert all(i.alive() for i in found)
     return found
 
 
+def problems(state):
+    record = background.present(state)
+    (crashed_at, *_) = [p.crashed_at for p in record.processes if p.crashed_at] or [0]
+    return background.problems(record, background.inspect(record), crashed_at)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_ends_everything_and_leaves_no_orphan(launch, state, number, code):
-    child = launch([server(stops_last=True), SLEEPER])
+    child = launch([server(is_emulator=True), SLEEPER])
     found = ready(state, child)
     child.send_signal(number)
     assert child.wait(30) == code
     assert len(found) == 2
     assert not any(i.alive() for i in found)
-    assert not state.ready.exists()
     assert state.read().status == "stopped"
 
 
 def test_signal_before_everything_has_started_ends_everything(launch, state):
     child = launch([server(), SLEEPER])
-    eventually(lambda: state.read() is not None and identities(state), what="a first process")
+    eventually(lambda: identities(state), what="a first process")
     child.terminate()
     assert child.wait(30) == 143
     assert not any(i.alive() for i in identities(state))
 
 
-def test_crash_of_one_child_ends_the_others_and_names_its_log(launch, state):
-    child = launch([server(stops_last=True), SLEEPER])
+def test_service_that_is_killed_starts_again_and_the_status_says_so(launch, state):
+    victim = server(when_ready=True)
+    ready(state, launch([SLEEPER, victim]))
+    first = eventually(lambda: processes(state)["server"].identity)
+    os.kill(first.pid, signal.SIGKILL)
+    eventually(lambda: processes(state)["server"].identity != first, what="another process")
+    assert first not in identities(state)
+    said = "server has crashed 1 times, last with exit code -9; it runs again"
+    eventually(lambda: problems(state) == [said], what=said)
+
+
+def test_crash_loop_is_counted_and_stops_nothing(launch, state):
+    broken = python("broken", "print('no such thing'); raise SystemExit(3)", when_ready=True)
+    child = launch([server(is_emulator=True), SLEEPER, broken])
+    others = ready(state, child)[:2]
+    eventually(lambda: processes(state)["broken"].crashes > 1, what="two crashes")
+    (problem,) = problems(state)
+    assert problem.startswith("broken has crashed ")
+    assert "times, last with exit code 3; it" in problem
+    assert all(identity.alive() for identity in others)
+    assert set(state.log("broken").read_text().splitlines()) == {"no such thing"}
+
+
+def test_what_a_killed_service_has_started_ends_with_it(launch, state):
+    code = (
+        "import subprocess, time; print(subprocess.Popen(['sleep', '600']).pid, flush=True); time.sleep(600)"
+    )
+    ready(state, launch([python("parent", code)]))
+    pid = int(eventually(lambda: state.log("parent").read_text().split())[0])
+    os.kill(identities(state)[0].pid, signal.SIGKILL)
+    eventually(lambda: not Path(f"/proc/{pid}/cwd").exists(), what="the end of the grandchild")
+
+
+def test_end_of_an_emulator_ends_the_stack_and_names_its_log(launch, state):
+    child = launch([server(is_emulator=True), SLEEPER])
     found = ready(state, child)
-    os.kill(found[1].pid, signal.SIGKILL)
+    os.kill(found[0].pid, signal.SIGKILL)
     _, said = child.communicate(timeout=30)
     assert child.returncode == 1
-    assert said == f"sleeper ended with exit code -9; read {state.log('sleeper')}\n"
+    assert said == f"server ended with exit code -9; read {state.log('server')}\n"
     assert not any(i.alive() for i in found)
 
 
-def test_child_that_crashes_at_once_ends_the_stack(launch, state):
-    broken = {"name": "broken", "argv": [sys.executable, "-c", "print('no such thing'); raise SystemExit(3)"]}
-    child = launch([server(), broken, SLEEPER])
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        (python("broken", "print('no such thing'); raise SystemExit(3)"), "ended with exit code 3"),
+        ({"name": "broken", "argv": ["true"]}, "ended with exit code 0"),
+        ({"name": "broken", "argv": ["/no/such/program"]}, "cannot be started: [Errno 2] No such file"),
+    ],
+)
+def test_child_that_ends_before_the_stack_is_ready_ends_the_stack(launch, state, spec, reason):
+    slow = server(argv=["sleep", "600"])
+    child = launch([slow, spec, SLEEPER])
     _, said = child.communicate(timeout=30)
-    assert (child.returncode, said) == (1, f"broken ended with exit code 3; read {state.log('broken')}\n")
-    assert state.log("broken").read_text() == "no such thing\n"
+    assert child.returncode == 1
+    assert said.startswith(f"broken {reason}")
+    assert said.endswith(f"; read {state.log('broken')}\n")
     assert not any(i.alive() for i in identities(state))
 
 
-def test_child_that_ends_well_is_a_failure_too(launch, state):
-    child = launch([SLEEPER, {"name": "brief", "argv": ["true"]}])
-    _, said = child.communicate(timeout=30)
-    assert (child.returncode, said) == (1, f"brief ended with exit code 0; read {state.log('brief')}\n")
-
-
 def test_failed_set_up_ends_the_stack(launch, state):
-    child = launch([server(stops_last=True), SLEEPER], "BigQuery set-up failed: no such dataset")
+    child = launch([server(is_emulator=True), SLEEPER], "BigQuery set-up failed: no such dataset")
     _, said = child.communicate(timeout=30)
     assert child.returncode == 1
     assert said == f"BigQuery set-up failed: no such dataset; read {state.log('stack')}\n"
@@ -131,24 +181,39 @@ def test_failed_set_up_ends_the_stack(launch, state):
 
 
 def test_deaf_child_is_killed(launch, state):
-    child = launch([SLEEPER, {"name": "deaf", "argv": DEAF}])
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    child = launch([SLEEPER, python("deaf", code)])
     found = ready(state, child)
-    eventually(lambda: state.log("deaf").is_file(), what="the deaf child to be deaf")
+    eventually(lambda: state.log("deaf").read_text(), what="the deaf child to be deaf")
     child.terminate()
     child.wait(30)
     assert not any(i.alive() for i in found)
 
 
 def test_emulators_end_after_the_services(launch, state):
-    child = launch([server("emulator", stops_last=True), server("service")])
+    code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(print('bye'))); time.sleep(600)"
+    child = launch([server("emulator", is_emulator=True), python("service", code)])
     ready(state, child)
     child.terminate()
     child.wait(30)
     log = state.log("stack").read_text()
-    assert log.index("service stopped") < log.index("SIGTERM to emulator")
+    assert log.index("bye") < log.index("SIGTERM to emulator")
 
 
-def test_port_in_use_is_told_before_anything_is_started(launch, state):
+def test_console_and_log_have_every_line_with_its_process(launch, state):
+    talker = python("talker", "import time; print('first\\nsecond', flush=True); time.sleep(600)")
+    child = launch([SLEEPER, talker])
+    ready(state, child)
+    eventually(lambda: "second" in state.log("stack").read_text())
+    child.terminate()
+    shown, _ = child.communicate(timeout=30)
+    assert shown == state.log("stack").read_text()
+    lines = [line.split(" ", 1)[1] for line in shown.splitlines()]
+    assert lines.index("talker  | first") + 1 == lines.index("talker  | second")
+    assert state.log("talker").read_text() == "first\nsecond\n"
+
+
+def test_port_in_use_is_reported_before_anything_is_started(launch, state):
     taken = server()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", taken["ports"][0]))
@@ -166,27 +231,28 @@ def test_second_stack_is_refused(launch, state):
     second = launch([SLEEPER])
     _, said = second.communicate(timeout=30)
     assert second.returncode == 1
-    assert said == f"already running (pid {child.pid}); stop it with `pmpctl local down`\n"
+    assert said == f"already running (pid {child.pid}); `pmpctl down` stops it\n"
     assert child.poll() is None
 
 
 def test_background_start_returns_when_ready_and_stop_ends_it(state):
-    record = control.start(command(state, [server(), SLEEPER]), os.environ, state, tell=lambda what: None)
+    started = command(state, [server(), SLEEPER])
+    record = background.start(started, os.environ, state, show=lambda what: None)
     assert record.status == "ready"
-    assert [(p.name, p.running, p.healthy) for p in control.inspect(record)] == [
+    assert [(p.name, p.running, p.healthy) for p in background.inspect(record)] == [
         ("server", True, True),
         ("sleeper", True, None),
     ]
-    assert control.stop(state) is True
+    assert problems(state) == []
+    assert background.stop(state) is True
     assert not any(i.alive() for i in identities(state))
-    assert control.stop(state) is False
+    assert background.stop(state) is False
 
 
 def test_background_failure_shows_the_end_of_the_failing_log(state):
-    broken = {"name": "broken", "argv": [sys.executable, "-c", "print('no such thing'); raise SystemExit(3)"]}
-    broken["health"] = "http://127.0.0.1:1/"
+    broken = python("broken", "print('no such thing'); raise SystemExit(3)", health="http://127.0.0.1:1/")
     with pytest.raises(CommandError) as caught:
-        control.start(command(state, [broken, SLEEPER]), os.environ, state, tell=lambda what: None)
+        background.start(command(state, [broken, SLEEPER]), os.environ, state, show=lambda what: None)
     assert str(caught.value) == f"broken ended with exit code 3; read {state.log('broken')}\nno such thing"
 
 
@@ -195,7 +261,7 @@ def test_stop_cleans_up_after_a_killed_stack(launch, state):
     found = ready(state, child)
     child.kill()
     child.wait(5)
-    assert control.stop(state) is True
+    assert problems(state) == ["the stack is killed: its supervisor was killed: run `pmpctl down`"]
+    assert background.stop(state) is True
     assert not any(i.alive() for i in found)
-    again = launch([SLEEPER])
-    ready(state, again)
+    ready(state, launch([SLEEPER]))

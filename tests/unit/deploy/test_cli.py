@@ -1,3 +1,4 @@
+import json
 import os
 import re
 from pathlib import Path
@@ -7,8 +8,7 @@ import typer
 
 from pmp_runtime.processes import ProcessId
 from pmpctl import cli
-from pmpctl.local.record import Record, StateFolder
-from pmpctl.session import Connections
+from pmpctl.local.state_folder import ProcessRecord, Record, StateFolder
 
 README = Path(__file__).parents[3] / "deploy" / "README.md"
 
@@ -51,9 +51,12 @@ def test_env_follows_the_port_base(run, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["local", "up", "--feed", "no/such/folder"], "--feed no/such/folder: neither simulated"),
+        (["up", "--feed", "no/such/folder"], "--feed no/such/folder: neither simulated"),
         (["local", "up", "--without", "x"], "--without x: choose from pubsub"),
-        (["local", "logs", "writer"], "no log of writer; there are: none yet"),
+        (["logs", "writer"], "no log of writer; there are: none yet"),
+        (["up", "--engine", "beam"], "--engine is for --target cloud only"),
+        (["down", "--cancel"], "--cancel is for --target cloud only"),
+        (["up", "--target", "cloud", "--ingestion", "pull"], "--ingestion is for --target local only"),
         (["setup", "--target", "cloud"], "unset: PROJECT_ID, WRITER_URL, PUSH_SERVICE_ACCOUNT"),
         (["tables", "apply", "--target", "cloud"], "unset: PROJECT_ID"),
         (["scheduler", "--service", "nobody=http://x"], "--service nobody: must be KEY=URL"),
@@ -66,13 +69,16 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_1(run, arguments, said):
     assert err.count("\n") == 1
 
 
-def test_status_of_no_stack_is_exit_code_1(run):
-    assert run("local", "status") == (1, "not running\n", "")
-    assert run("local", "status", "--json")[1] == '{"status": "down", "processes": [], "urls": {}}\n'
-
-
-def test_down_without_a_stack_is_fine(run):
-    assert run("local", "down") == (0, "not running\n", "")
+@pytest.mark.parametrize("spelling", [(), ("local",)])
+def test_both_spellings_are_the_same_command(run, spelling):
+    assert run(*spelling, "status") == (1, "processes: not running\n", "")
+    assert json.loads(run(*spelling, "status", "--json")[1]) == {
+        "target": "local",
+        "ok": False,
+        "problems": [],
+        "processes": {"error": "not running"},
+    }
+    assert run(*spelling, "down") == (0, "not running\n", "")
 
 
 def test_service_addresses_come_from_the_environment(monkeypatch):
@@ -116,59 +122,11 @@ def told_options():
 
 def test_the_readme_has_every_command_with_its_options():
     told = told_options()
+    for name in COMMANDS.keys() & {f"local {verb}" for verb in told}:
+        told[name] = told[name.removeprefix("local ")]  # the other spelling
     assert COMMANDS.keys() - told.keys() == set()
     missing = {name: own_options(command) - told[name] for name, command in COMMANDS.items()}
     assert {name: options for name, options in missing.items() if options} == {}
-
-
-@pytest.fixture
-def stack(monkeypatch, capsys, tmp_path):
-    """`pmpctl` with a local stack that only records what it was asked for, and ends with a code."""
-    monkeypatch.setenv("PMP_STATE_DIR", str(tmp_path))
-
-    def command(*arguments, code=0):
-        asked = []
-
-        def record(given):
-            asked.append(tuple(given))
-            print("ready")
-            return code
-
-        monkeypatch.setattr("sys.argv", ["pmpctl", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main(Connections(stack=record))
-        return ended.value.code, capsys.readouterr().out, asked
-
-    return command
-
-
-@pytest.mark.parametrize(
-    ("arguments", "asked"),
-    [
-        (("up",), ("up", "--detach")),
-        (("down", "--cancel", "--yes"), ("down",)),
-        (("logs", "writer"), ("logs", "writer")),
-        (("logs", "writer", "-f"), ("logs", "writer", "--follow")),
-        (("logs", "curate_status"), ("logs", "curation")),
-    ],
-)
-def test_the_same_verbs_work_on_the_local_stack(stack, arguments, asked):
-    assert stack(*arguments) == (0, "ready\n", [asked])
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("up", "--engine", "beam"),
-        ("logs", "writer", "--since", "1h"),
-        ("logs", "writer", "--severity", "ERROR"),
-        ("logs", "writer", "--json"),
-    ],
-)
-def test_what_only_the_cloud_has_is_refused_locally(run, arguments):
-    code, out, err = run(*arguments)
-    assert (code, out) == (1, "")
-    assert err.endswith("for --target cloud\n")
 
 
 @pytest.mark.parametrize(
@@ -193,25 +151,27 @@ def test_a_stack_that_is_down_is_said_at_once(run, monkeypatch, arguments):
     assert err.endswith("; `make up` starts the stack\n")
 
 
-@pytest.mark.parametrize("verb", [("up",), ("down",), ("logs", "writer")])
-def test_the_local_stack_decides_the_exit_code(stack, verb):
-    assert stack(*verb, code=1)[0] == 1
-
-
-def test_a_stack_that_is_ready_is_not_started_again(stack, tmp_path):
+def test_a_stack_that_is_ready_is_not_started_again(run, tmp_path):
     me = ProcessId.of(os.getpid())
-    record = Record(status="ready", supervisor=me, processes=(), urls={"writer": "http://127.0.0.1:1"})
-    StateFolder(tmp_path).write(record)
-    assert stack("up") == (0, "nothing to do\n", [])
-    told = '{"dry_run": false, "calls": [], "urls": {"writer": "http://127.0.0.1:1"}}'
-    assert stack("up", "--json") == (0, f"{told}\n", [])
+    writer = ProcessRecord(name="writer", ports=(1,), health=None, identity=me)
+    urls = {"writer": "http://127.0.0.1:1"}
+    folder = StateFolder(tmp_path / "state")
+    folder.path.mkdir()
+    folder.write(Record(status="ready", supervisor=me, processes=(writer,), urls=urls))
+    lines = [f"already running (pid {me.pid}); `pmpctl down` stops it", "writer     http://127.0.0.1:1", ""]
+    assert run("up", "--detach") == (0, "\n".join(lines), "")
+    assert json.loads(run("up", "--json")[1]) == {"dry_run": False, "calls": [], "urls": urls}
+    assert run("down", "--dry-run") == (0, f"stop writer (pid {me.pid})\n", "")
 
 
-def test_local_verbs_have_a_dry_run_and_json(stack):
-    calls = '"calls": ["pmpctl local up --detach"]'
-    assert stack("up", "--dry-run") == (0, "pmpctl local up --detach\n", [])
-    assert stack("up", "--dry-run", "--json") == (0, f'{{"dry_run": true, {calls}}}\n', [])
-    assert stack("up", "--json") == (0, f'{{"dry_run": false, {calls}}}\n', [("up", "--detach")])
+def test_a_dry_run_prints_the_commands_of_the_stack(run, monkeypatch):
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:8085")  # the stack's own
+    arguments = ("up", "--dry-run", "--without", "pubsub", "--feed", "live")
+    code, out, _ = run(*arguments)
+    assert code == 0
+    assert "pmpctl.local.bigquery_emulator" in out.splitlines()[0]
+    told = json.loads(run(*arguments, "--json")[1])
+    assert told == {"dry_run": True, "calls": out.splitlines()}
 
 
 def test_dataflow_jobs_are_in_the_cloud_only(run):

@@ -4,9 +4,9 @@ import httpx
 import pytest
 from rich.console import Console
 
-from pmpctl.demo import run as demo
-from pmpctl.demo.landed import Published
+from pmpctl.demo.run import Demo, Report
 from pmpctl.errors import CommandError
+from pmpctl.local.local_stack import LocalStack
 
 
 @pytest.fixture
@@ -14,12 +14,9 @@ def console():
     return Console(file=io.StringIO(), width=200)
 
 
-def collect(console, answer):
-    """Collects the one feed of a recording from a collector that gives an answer."""
-    transport = httpx.MockTransport(lambda request: answer)
-    with httpx.Client(base_url="http://c:1", transport=transport) as collector:
-        report = demo.Report(feed="simulated")
-        demo._collect("x", collector, {"station_information"}, Published(), report, console)
+@pytest.fixture
+def demo(console, tmp_path):
+    return Demo(LocalStack.from_env({}, tmp_path), Report(feed="simulated"), console)
 
 
 @pytest.mark.parametrize(
@@ -32,13 +29,17 @@ def collect(console, answer):
         ),
     ],
 )
-def test_what_the_collector_says_is_one_line(console, answer, said):
-    with pytest.raises(CommandError) as raised:
-        collect(console, answer)
+def test_an_error_of_the_collector_is_one_line(demo, answer, said):
+    transport = httpx.MockTransport(lambda request: answer)
+    with (
+        httpx.Client(base_url="http://c:1", transport=transport) as collector,
+        pytest.raises(CommandError) as raised,
+    ):
+        demo.collect(collector, {"station_information"})
     assert str(raised.value) == said
 
 
-def test_only_what_a_person_can_mend_is_a_line(console):
+def test_only_what_a_person_can_mend_is_a_line(demo, console):
     def unmendable():
         raise ValueError("a bug")
 
@@ -46,6 +47,6 @@ def test_only_what_a_person_can_mend_is_a_line(console):
         raise CommandError("a port is taken")
 
     with pytest.raises(ValueError, match="a bug"):
-        demo._attempt(console, unmendable)
-    assert demo._attempt(console, mendable) is False
+        demo.attempt(unmendable)
+    assert demo.attempt(mendable) is False
     assert console.file.getvalue() == "failed  a port is taken\n"

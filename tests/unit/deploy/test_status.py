@@ -1,11 +1,12 @@
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from pmp_runtime.processes import ProcessId
 from pmpctl.errors import CommandError
-from pmpctl.local.record import ProcessRecord, Record, StateFolder
+from pmpctl.local.state_folder import ProcessRecord, Record, StateFolder
 from pmpctl.pipeline.status import local_sections, warehouse_sections
 
 NOON = datetime(2026, 1, 24, 12, tzinfo=UTC)
@@ -54,11 +55,19 @@ def test_a_stack_in_which_everything_runs_is_well(state):
     assert problems(state(alive)) == []
 
 
-def test_a_process_that_has_ended_or_does_not_answer_is_a_problem(state):
+def test_a_process_that_does_not_run_or_answer_or_crashed_lately_is_a_problem(state):
     me = ProcessId.of(os.getpid())
     ended = ProcessRecord(name="curation", ports=(), health=None, identity=ProcessId(me.pid, "another time"))
     mute = ProcessRecord(name="writer", ports=(1,), health="http://127.0.0.1:1/health", identity=me)
-    assert problems(state(ended, mute)) == ["curation has ended", "writer does not answer"]
+    crashed = replace(ended, name="a", crashes=3, exit_code=-9, crashed_at=NOON.timestamp() - 59)
+    recovered = replace(crashed, name="b", identity=me)
+    stable = replace(recovered, name="c", crashed_at=NOON.timestamp() - 61)
+    assert problems(state(ended, mute, crashed, recovered, stable)) == [
+        "curation does not run",
+        "writer does not answer",
+        "a has crashed 3 times, last with exit code -9; it will be started again",
+        "b has crashed 3 times, last with exit code -9; it runs again",
+    ]
 
 
 def test_a_stack_that_failed_says_why(state):
@@ -74,7 +83,7 @@ def test_a_bigquery_that_is_away_hides_no_process(state):
     me = ProcessId.of(os.getpid())
     ended = ProcessRecord(name="bigquery", ports=(), health=None, identity=ProcessId(me.pid, "another time"))
     processes, tables, _ = local_sections(state(ended), away, NOON)
-    assert list(processes.problems) == ["bigquery has ended"]
+    assert list(processes.problems) == ["bigquery does not run"]
     assert tables.error == "nothing answers"
 
 

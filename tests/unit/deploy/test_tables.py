@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from pmpctl.collector.requests import results_table
+from pmpctl.collector import _results_table as results_table
 from pmpctl.dead_letters.reconciliation import show
 from pmpctl.dead_letters.replay import letters_table
 

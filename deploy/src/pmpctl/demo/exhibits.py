@@ -8,17 +8,17 @@ from rich.table import Table
 from pmpctl.terminal import cell
 
 EXHIBITS: Final = {
-    "snapshots": "feed_snapshots: feed bodies as they came",
-    "polls": "feed_polls: what the curation made of them",
-    "fullest_stations": "latest_state_enriched: the stations with most bikes",
+    "snapshots": "feed_snapshots: feed bodies as they were collected",
+    "polls": "feed_polls: their validation and what changed",
+    "fullest_stations": "latest_state_enriched: the stations with the most bikes",
     "hours": "totals_hourly_local: the city by its own hours",
     "rides": "raw_events: bikes of derived rides",
-    "features": "station_features: the stations with most pickups (events) in 24 hours",
+    "features": "station_features: the stations with the most pickups (events) in 24 hours",
     "feature_runs": "feature_runs: how they were computed",
     "sensors": "raw_events: simulated sensors",
     "events": "events: what the services did",
 }
-"""Titles by the name of their statement in sql/."""
+"""Titles by the name of the query in sql/."""
 
 
 def exhibit_table(title: str, rows: list[dict[str, Any]]) -> Table:
@@ -32,7 +32,9 @@ def exhibit_table(title: str, rows: list[dict[str, Any]]) -> Table:
 
 
 def counts_table(counts: Mapping[str, tuple[int, float | None]]) -> Table:
-    """Rows and the age of the newest one in seconds, by table."""
+    """Args:
+    counts: rows, and the age of the newest one in seconds, by table.
+    """
     shown = Table(title="BigQuery", title_justify="left")
     shown.add_column("table")
     shown.add_column("rows", justify="right")

@@ -1,4 +1,4 @@
-"""Which published messages have arrived in BigQuery."""
+"""Which published messages have arrived in BigQuery, for the demo."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -12,12 +12,12 @@ QUERY_TIMEOUT_S: Final = 20.0
 
 @dataclass(slots=True)
 class Published:
-    """What was confirmed by Pub/Sub.
+    """What Pub/Sub confirmed.
 
     Attributes:
-        messages: message ids by the table that their rows go to.
-        sensor_run: part of every event id of the run.
-        sensor_events: how many events the run published.
+        messages: message ids by the table of their rows.
+        sensor_run: part of every event id of the sensor simulation.
+        sensor_events: how many events it published.
     """
 
     messages: dict[str, list[str]] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Landed:
     """Reads the tables; every call has a time-out.
 
     Raises:
-        BigQueryUnavailable: from each method, where BigQuery does not answer.
+        BigQueryUnavailable: from each method, if BigQuery does not answer.
     """
 
     def __init__(self, client: bigquery.Client) -> None:
@@ -44,7 +44,7 @@ class Landed:
         return self._missing_events(published) + self._missing_messages(published)
 
     def counts(self) -> dict[str, tuple[int, float | None]]:
-        """Rows by table, and the seconds since the newest came; None for a table without rows."""
+        """Rows by table, and the age of the newest in seconds; None for a table without rows."""
         return {
             row["table_id"]: (row["row_count"], None if row["age_ms"] is None else row["age_ms"] / 1000)
             for row in self._queries.rows("counts")
@@ -60,11 +60,11 @@ class Landed:
         return self._number("uncurated", message_ids=("STRING", ids))
 
     def missing_rides(self) -> int:
-        """Changes of a station's bikes without their derived event, or derived events without a change."""
+        """Changes without their derived event, and derived events without their change."""
         return self._number("missing_rides")
 
-    def untold_runs(self) -> int:
-        """1 as long as no feature run is known to have succeeded."""
+    def missing_runs(self) -> int:
+        """1 until a feature run is known to have succeeded."""
         return int(self._number("succeeded_runs") == 0)
 
     def _missing_events(self, published: Published) -> int:

@@ -1,37 +1,40 @@
-"""`make demo`: starts the stack, drives the pipeline, shows the rows, stops. What it did is in `.pmp/demo.json`."""
+"""`make demo`: starts a stack, drives the pipeline, shows the rows, stops. `.pmp/demo.json` has what it did."""
 
 import json
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 from rich.console import Console
 
+from pmp_runtime.bigquery.queries import query_client
 from pmp_schema import gbfs, tables
 from pmp_schema.errors import RetryableError
 from pmp_schema.timestamps import format_timestamp
-from pmpctl.collector.requests import results
+from pmpctl.collector import results
 from pmpctl.demo.exhibits import EXHIBITS, counts_table, exhibit_table
 from pmpctl.demo.landed import Landed, Published
 from pmpctl.errors import CommandError
 from pmpctl.http import answer
-from pmpctl.local.environment import LIVE
+from pmpctl.local import background
+from pmpctl.local.commands import feed_source, start
+from pmpctl.local.local_stack import LocalStack
+from pmpctl.local.processes import StackOptions
+from pmpctl.local.variables import LIVE
 
 FEED_TABLES: Final = {"station_status": "feed_snapshots", "station_information": "station_information"}
 REQUEST_TIMEOUT_S: Final = 60.0  # a collect may retry the feed
 LANDING_TIMEOUT_S: Final = 60.0
 FEATURES_TIMEOUT_S: Final = 120.0
-SENSOR_EVENTS: Final = 200  # the Pub/Sub emulator pushes about 100 a second on two cores
-SENSOR_RATE_PER_S: Final = 200
-# The simulated city lives five minutes in a second, and begins so long ago that it does not reach the present.
+# The Pub/Sub emulator pushes about 100 events a second on two cores.
+SENSORS: Final = {"events": 200, "rate_per_s": 200, "stations": 20, "city_id": "paris"}
+# Five minutes of the simulated city pass in a second; it begins so long ago that it does not reach the present.
 SPEED: Final = 300
 HOURS_AGO: Final = 6
 MORE_POLLS: Final = 3
@@ -46,7 +49,7 @@ class Step:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What `.pmp/demo.json` says.
+    """The content of `.pmp/demo.json`.
 
     Attributes:
         published: messages that Pub/Sub confirmed.
@@ -62,46 +65,16 @@ class Report:
     lost: int = 0
     steps: list[Step] = field(default_factory=list)
 
-    @contextmanager
-    def step(self, console: Console, name: str) -> Iterator[None]:
-        started = time.monotonic()
-        ok = False
-        try:
-            with console.status(name):
-                yield
-            ok = True
-        finally:
-            seconds = round(time.monotonic() - started, 2)
-            self.steps.append(Step(name, ok, seconds))
-            mark = "[green]ok[/]" if ok else "[red]failed[/]"
-            console.print(f"{mark}  {name} [dim]{seconds:.1f} s[/]")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
-    """How the demo reaches the stack that it starts.
-
-    Attributes:
-        variables: as `pmpctl local env` prints them.
-        env: of the `pmpctl local` processes; names a state folder of the demo's own.
-        feeds: asks which feeds there are to collect; a recorded series has only one.
-        landed: makes the view on the stack's BigQuery.
-    """
-
-    variables: Mapping[str, str]
-    env: Mapping[str, str]
-    feeds: Callable[[], Collection[str]]
-    landed: Callable[[], Landed]
-
-
-def run(feed: str, stack: Stack, report_file: Path, console: Console) -> bool:
+def run(feed: str, stack: LocalStack, report_file: Path, console: Console) -> bool:
     """Drives the demo; returns whether every step succeeded and nothing was lost."""
     report = Report(feed=feed)
+    demo = Demo(stack, report, console)
     started = time.monotonic()
     try:
-        report.ok = _attempt(console, lambda: _drive(feed, stack, report, console)) and report.lost == 0
-    finally:  # also where the demo itself is ended
-        report.ok = _attempt(console, lambda: _stop(stack, report, console)) and report.ok
+        report.ok = demo.attempt(demo.drive) and report.lost == 0
+    finally:  # after a signal, too
+        report.ok = demo.attempt(demo.stop) and report.ok
         report.seconds = round(time.monotonic() - started, 1)
         report_file.parent.mkdir(parents=True, exist_ok=True)
         report_file.write_text(json.dumps(asdict(report), indent=2) + "\n")
@@ -113,102 +86,118 @@ def run(feed: str, stack: Stack, report_file: Path, console: Console) -> bool:
     return report.ok
 
 
-def feeds_to_collect(feed_server: str | None) -> Collection[str]:
-    """The feeds that the feed server lists; both for the live system, which has no feed server here."""
-    if feed_server is None:
-        return FEED_TABLES.keys()
-    response = httpx.get(f"{feed_server}/gbfs.json", timeout=REQUEST_TIMEOUT_S, trust_env=False)
-    return gbfs.feed_urls(gbfs.decode(response.raise_for_status().content)).keys()
+class Demo:
+    """The steps of one demo."""
+
+    def __init__(self, stack: LocalStack, report: Report, console: Console) -> None:
+        self._stack, self._report, self._console = stack, report, console
+        self._variables = stack.variables
+        self._published = Published()
+
+    def attempt(self, work: Callable[[], None]) -> bool:
+        """Does a part of the demo; an expected failure is one line."""
+        try:
+            work()
+        except (CommandError, RetryableError, httpx.HTTPError) as error:
+            self._console.print(f"[red]failed[/]  {error}")
+            return False
+        return True
+
+    def stop(self) -> None:
+        with self._step("stop the stack"):
+            background.stop(self._stack.state)
+
+    def drive(self) -> None:
+        with self._step("start the stack"):
+            start(self._options(), self._stack, quiet=True)
+        with self._client("COLLECTOR_URL", REQUEST_TIMEOUT_S) as collector:
+            self.collect(collector, self._feeds())
+            with self._step(f"simulate {SENSORS['events']} sensor events"):
+                simulated = answer(collector.post("/simulate", json=SENSORS), "collector")
+                self._published.sensor_run = simulated["run"]
+                self._published.sensor_events = simulated["published"]
+        self._report.published = self._published.total
+        self._await_rows()
+
+    def collect(self, collector: httpx.Client, feeds: Collection[str]) -> None:
+        """Polls each feed once, and the status feed of a simulated or recorded city some times more."""
+        for name, table in FEED_TABLES.items():
+            if name not in feeds:
+                self._console.print(f"ok  {name} is not part of this recording")
+                continue
+            with self._step(f"collect {name}"):
+                result = _poll(collector, name, {"published"})
+                self._published.messages[table] = [result["message_id"]]
+        if "station_status" not in feeds or self._report.feed == LIVE:  # the live system is polled only once
+            return
+        with self._step(f"collect station_status {MORE_POLLS} times more"):
+            for _ in range(MORE_POLLS):
+                time.sleep(1)
+                result = _poll(collector, "station_status", {"published", "unchanged"})
+                self._published.messages["feed_snapshots"] += filter(None, [result["message_id"]])
+
+    def _options(self) -> StackOptions:
+        feed = feed_source(self._report.feed)
+        clock: dict[str, Any] = {} if feed == LIVE else {"speed": SPEED, "hours_ago": HOURS_AGO}
+        return StackOptions(feed=feed, ephemeral=True, without=frozenset({"scheduler"}), **clock)
+
+    def _feeds(self) -> Collection[str]:
+        """The feeds that the feed server lists; a recorded series has only one."""
+        if self._report.feed == LIVE:
+            return FEED_TABLES.keys()
+        url = f"{self._stack.ports.url('feed')}/gbfs.json"
+        response = httpx.get(url, timeout=REQUEST_TIMEOUT_S, trust_env=False)
+        return gbfs.feed_urls(gbfs.decode(response.raise_for_status().content)).keys()
+
+    def _await_rows(self) -> None:
+        report, published, variables = self._report, self._published, self._variables
+        landed = Landed(query_client(variables["PROJECT_ID"], variables["BIGQUERY_EMULATOR_HOST"]))
+        with self._step("wait for the rows"):
+            report.lost = _wait(lambda: landed.missing(published))
+        with self._step("wait for the curation"):
+            report.lost += _wait(lambda: landed.uncurated(published) + landed.missing_rides())
+        with self._step("compute station features"):
+            self._compute_features()
+            report.lost += _wait(landed.missing_runs)
+        with self._step("query tables and marts"):
+            counts = {tables.table(name).id: count for name, count in landed.counts().items()}
+            report.tables = {table: rows for table, (rows, _) in counts.items()}
+            shown = [exhibit_table(title, landed.sample(name)) for name, title in EXHIBITS.items()]
+        for table in (*shown, counts_table(counts)):
+            self._console.print(table)
+
+    def _compute_features(self) -> None:
+        """Computes the features of now; provisional, because the demo's events are younger than a minute."""
+        now = format_timestamp(datetime.now(UTC))
+        wanted = {"as_of": now, "known_at": now, "provisional": True, "wait": True}
+        with self._client("LAUNCHER_URL", FEATURES_TIMEOUT_S) as launcher:
+            run = answer(launcher.post("/runs", json=wanted), "launcher")
+        if run["status"] != "succeeded":
+            raise CommandError(f"feature run {run['run_id']}: {run['status']}: {run.get('error')}")
+
+    def _client(self, variable: str, timeout_s: float) -> httpx.Client:
+        return httpx.Client(base_url=self._variables[variable], timeout=timeout_s, trust_env=False)
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        ok = False
+        try:
+            with self._console.status(name):
+                yield
+            ok = True
+        finally:
+            seconds = round(time.monotonic() - started, 2)
+            self._report.steps.append(Step(name, ok, seconds))
+            mark = "[green]ok[/]" if ok else "[red]failed[/]"
+            self._console.print(f"{mark}  {name} [dim]{seconds:.1f} s[/]")
 
 
-def _attempt(console: Console, work: Callable[[], None]) -> bool:
-    """Does a part of the demo; what a person can mend is one line."""
-    try:
-        work()
-    except (CommandError, RetryableError, httpx.HTTPError, subprocess.TimeoutExpired) as error:
-        console.print(f"[red]failed[/]  {error}")
-        return False
-    return True
-
-
-def _stop(stack: Stack, report: Report, console: Console) -> None:
-    with report.step(console, "stop the stack"):
-        _pmpctl(stack, "down")
-
-
-def _drive(feed: str, stack: Stack, report: Report, console: Console) -> None:
-    with report.step(console, "start the stack"):
-        clock = ("--speed", str(SPEED), "--hours-ago", str(HOURS_AGO)) if feed != LIVE else ()
-        _pmpctl(stack, "up", "--detach", "--ephemeral", "--without", "scheduler", "--feed", feed, *clock)
-    published = Published()
-    with httpx.Client(
-        base_url=stack.variables["COLLECTOR_URL"], timeout=REQUEST_TIMEOUT_S, trust_env=False
-    ) as collector:
-        _collect(feed, collector, stack.feeds(), published, report, console)
-        with report.step(console, f"simulate {SENSOR_EVENTS} sensor events"):
-            wanted = {
-                "events": SENSOR_EVENTS,
-                "rate_per_s": SENSOR_RATE_PER_S,
-                "stations": 20,
-                "city_id": "paris",
-            }
-            told = answer(collector.post("/simulate", json=wanted), "collector")
-            published.sensor_run, published.sensor_events = told["run"], told["published"]
-    report.published = published.total
-    landed = stack.landed()
-    with report.step(console, "wait for the rows"):
-        report.lost = _wait(lambda: landed.missing(published))
-    with report.step(console, "wait for the curation"):
-        report.lost += _wait(lambda: landed.uncurated(published) + landed.missing_rides())
-    with report.step(console, "compute station features"):
-        _compute_features(stack)
-        report.lost += _wait(landed.untold_runs)
-    with report.step(console, "query tables and marts"):
-        counts = {tables.table(name).id: count for name, count in landed.counts().items()}
-        report.tables = {table: rows for table, (rows, _) in counts.items()}
-        shown = [exhibit_table(title, landed.sample(name)) for name, title in EXHIBITS.items()]
-    for table in (*shown, counts_table(counts)):
-        console.print(table)
-
-
-def _collect(
-    feed: str,
-    collector: httpx.Client,
-    feeds: Collection[str],
-    published: Published,
-    report: Report,
-    console: Console,
-) -> None:
-    for name, table in FEED_TABLES.items():
-        if name not in feeds:
-            console.print(f"ok  {name} is not part of this recording")
-            continue
-        with report.step(console, f"collect {name}"):
-            (result,) = results(collector.post(f"/collect/{name}"))
-            if result["outcome"] != "published":
-                raise CommandError(f"collect {name}: {result['outcome']}: {result['detail']}")
-            published.messages[table] = [result["message_id"]]
-    if "station_status" not in feeds or feed == LIVE:  # one look at the live system is enough
-        return
-    with report.step(console, f"collect station_status {MORE_POLLS} times more"):
-        for _ in range(MORE_POLLS):
-            time.sleep(1)
-            (result,) = results(collector.post("/collect/station_status"))
-            if result["outcome"] == "failed":
-                raise CommandError(f"collect station_status: {result['detail']}")
-            published.messages["feed_snapshots"] += [result["message_id"]] if result["message_id"] else []
-
-
-def _compute_features(stack: Stack) -> None:
-    """Asks for the features of now; provisional, because the demo's events are younger than a minute."""
-    now = format_timestamp(datetime.now(UTC))
-    wanted = {"as_of": now, "known_at": now, "provisional": True, "wait": True}
-    with httpx.Client(
-        base_url=stack.variables["LAUNCHER_URL"], timeout=FEATURES_TIMEOUT_S, trust_env=False
-    ) as launcher:
-        run = answer(launcher.post("/runs", json=wanted), "launcher")
-    if run["status"] != "succeeded":
-        raise CommandError(f"feature run {run['run_id']}: {run['status']}: {run.get('error')}")
+def _poll(collector: httpx.Client, feed: str, good: Collection[str]) -> dict[str, Any]:
+    (result,) = results(collector.post(f"/collect/{feed}"))
+    if result["outcome"] not in good:
+        raise CommandError(f"collect {feed}: {result['outcome']}: {result['detail']}")
+    return result
 
 
 def _wait(missing: Callable[[], int]) -> int:
@@ -217,13 +206,3 @@ def _wait(missing: Callable[[], int]) -> int:
     while (lost := missing()) and time.monotonic() < deadline:
         time.sleep(0.3)
     return lost
-
-
-def _pmpctl(stack: Stack, *arguments: str) -> None:
-    command = [sys.executable, "-m", "pmpctl", "local", *arguments]
-    done = subprocess.run(
-        command, env=dict(stack.env), capture_output=True, text=True, timeout=180, check=False
-    )
-    if done.returncode != 0:
-        said = done.stderr.strip() or done.stdout.strip() or f"{arguments[0]} failed"
-        raise CommandError(said.removeprefix("pmpctl: "))

@@ -28,7 +28,7 @@ class Ports:
 
     @classmethod
     def parse(cls, base: str | None) -> "Ports":
-        """From the value of `PMP_PORT_BASE`; unset and empty mean the default.
+        """Reads the value of `PMP_PORT_BASE`; unset and empty mean the default.
 
         Raises:
             CommandError: not a number, or ports outside 1024 to 65535.
@@ -55,7 +55,7 @@ class Ports:
 
 
 def require_answer(address: str) -> None:
-    """Asks an emulator of someone else's whether it listens.
+    """Checks that the Pub/Sub emulator of the shell listens.
 
     Raises:
         CommandError: it does not.
@@ -78,7 +78,7 @@ def require_free(wanted: Iterable[tuple[str, int]]) -> None:
     """Checks `(process, port)` pairs before anything is started.
 
     Raises:
-        CommandError: a port is in use; names it, what wanted it and the way out.
+        CommandError: a port is in use; the message names it, its process and the way out.
     """
     for name, port in wanted:
         if not _free(port):
@@ -90,7 +90,7 @@ def require_free(wanted: Iterable[tuple[str, int]]) -> None:
 
 def _free(port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do: a port in TIME_WAIT is free, a port that listens is not.
+        # Servers set this too: a port in TIME_WAIT is free, a port that listens is not.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))

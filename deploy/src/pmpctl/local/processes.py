@@ -1,15 +1,16 @@
-"""The process table of the local stack."""
+"""The processes of the local stack."""
 
-import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
-from pmpctl.local.environment import LIVE
 from pmpctl.local.ports import Ports
+from pmpctl.local.variables import LIVE
 
 NAMES: Final = (
     "pubsub",
@@ -21,9 +22,17 @@ NAMES: Final = (
     "launcher",
     "dashboard",
     "curation",
+    "ingestion",
     "scheduler",
 )
 _GUNICORN: Final = ("-m", "gunicorn", "-c", "python:pmp_runtime.http.gunicorn_settings")
+
+
+class Ingestion(StrEnum):
+    """What takes the sensor events to BigQuery: pushes to the writer, or Beam's `ingest_events`, which pulls."""
+
+    PUSH = "push"
+    PULL = "pull"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +41,11 @@ class ProcessSpec:
 
     Attributes:
         name: also of its log file.
-        argv: the command.
-        env: variables beside those that all share.
-        ports: that it listens on.
-        health: URL that answers below 400 as soon as the process serves; None is ready at once.
-        stops_last: ended only after all others have ended.
-        after: a file that must exist before it is started.
+        env: variables in addition to those that all processes share.
+        ports: on which it listens.
+        health: URL that answers below 400 while the process serves; None if it serves nothing.
+        is_emulator: it ends last, and the stack ends with it.
+        when_ready: started only when the stack is ready, because it needs topics and tables.
     """
 
     name: str
@@ -45,19 +53,13 @@ class ProcessSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[int, ...] = ()
     health: str | None = None
-    stops_last: bool = False
-    after: Path | None = None
-
-    @property
-    def command(self) -> str:
-        """For a shell; `exec` makes the process the shell's successor, so that signals reach it."""
-        wait = f"until test -e {shlex.quote(str(self.after))}; do sleep 0.1; done; " if self.after else ""
-        return f"{wait}exec {shlex.join(self.argv)}"
+    is_emulator: bool = False
+    when_ready: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackOptions:
-    """What `pmpctl local up` was asked for.
+    """The options of `pmpctl up`.
 
     Attributes:
         feed: `simulated`, `live` or the path of a capture.
@@ -68,15 +70,16 @@ class StackOptions:
         without: processes to leave out.
 
     Raises:
-        CommandError: a process to leave out does not exist.
+        CommandError: there is no feed or process of that name.
     """
 
     feed: str
-    speed: float
-    hours_ago: float
-    seed: int
-    ephemeral: bool
-    without: frozenset[str]
+    speed: float = 1.0
+    hours_ago: float = 0.0
+    seed: int = 1
+    ephemeral: bool = False
+    without: frozenset[str] = frozenset()
+    ingestion: Ingestion = Ingestion.PUSH
 
     def __post_init__(self) -> None:
         unknown = self.without - set(NAMES)
@@ -85,77 +88,61 @@ class StackOptions:
 
 
 def process_table(
-    options: StackOptions,
-    ports: Ports,
-    *,
-    state: Path,
-    python: Path,
-    pubsub: tuple[str, ...] | None,
-    ready_file: Path,
+    options: StackOptions, ports: Ports, *, state: Path, pubsub: tuple[str, ...] | None
 ) -> tuple[ProcessSpec, ...]:
     """The processes to start, in order.
 
     Args:
-        options: what was asked for.
-        ports: of the stack.
-        state: its state folder.
-        python: interpreter of the environment that holds the services.
-        pubsub: command of the Pub/Sub emulator; None where one runs already.
-        ready_file: exists once the stack is ready; what needs topics and tables waits for it, and what would only
-            take the processor from the others.
+        state: the stack's state folder.
+        pubsub: command of the Pub/Sub emulator; None if one runs already.
     """
+    executor = {"LAUNCHER_EXECUTOR": "local", "LAUNCHER_STATE_DIR": str(state / "features")}
+    services = (f"--service={key}={ports.url(key)}" for key in TOPOLOGY.services)
     table = [
-        _bigquery(options, ports, state, python),
-        _service("collector", ports, python, "pmp_collector"),
-        _service("writer", ports, python, "pmp_writer"),
-        _service("replayer", ports, python, "pmp_replayer"),
-        _service(
-            "launcher",
-            ports,
-            python,
-            "pmp_launcher",
-            {"LAUNCHER_EXECUTOR": "local", "LAUNCHER_STATE_DIR": str(state / "features")},
-        ),
-        _service("dashboard", ports, python, "pmp_dashboard"),
-        ProcessSpec(name="curation", argv=(str(python), "-m", "pmp_beam", "curate_status"), after=ready_file),
-        _scheduler(ports, python, ready_file),
+        _bigquery(options, ports, state),
+        _service("collector", ports, "pmp_collector"),
+        _service("writer", ports, "pmp_writer"),
+        _service("replayer", ports, "pmp_replayer"),
+        _service("launcher", ports, "pmp_launcher", executor),
+        _service("dashboard", ports, "pmp_dashboard"),
+        _worker("curation", "pmp_beam", "curate_status"),
+        _worker("scheduler", "pmpctl", "scheduler", *services),
     ]
+    if options.ingestion is Ingestion.PULL:
+        table.insert(-1, _worker("ingestion", "pmp_beam", "ingest_events"))
     if options.feed != LIVE:
-        table.insert(1, _feed(options, ports, python))
+        table.insert(1, _feed(options, ports))
     if pubsub is not None:
-        health = f"{ports.url('pubsub')}/"
         own = (ports.of("pubsub"),)
-        table.insert(0, ProcessSpec(name="pubsub", argv=pubsub, ports=own, health=health, stops_last=True))
+        health = f"{ports.url('pubsub')}/"
+        table.insert(0, ProcessSpec(name="pubsub", argv=pubsub, ports=own, health=health, is_emulator=True))
     return tuple(spec for spec in table if spec.name not in options.without)
 
 
-def _bigquery(options: StackOptions, ports: Ports, state: Path, python: Path) -> ProcessSpec:
+def _bigquery(options: StackOptions, ports: Ports, state: Path) -> ProcessSpec:
     rest, grpc = ports.of("bigquery"), ports.of("bigquery-grpc")
-    argv: tuple[str, ...] = (
-        str(python),
+    argv = (
+        sys.executable,
         "-m",
-        "pmpctl.local.bigquery",
+        "pmpctl.local.bigquery_emulator",
         f"--rest-port={rest}",
         f"--grpc-port={grpc}",
     )
-    argv += (f"--project={TOPOLOGY.local_project}",)
-    if not options.ephemeral:
-        argv += (f"--data-dir={state / 'bigquery'}",)
     return ProcessSpec(
         name="bigquery",
-        argv=argv,
+        argv=argv if options.ephemeral else (*argv, f"--data-dir={state / 'bigquery'}"),
         ports=(rest, grpc),
         health=f"{ports.url('bigquery')}/healthz",
-        stops_last=True,
+        is_emulator=True,
     )
 
 
-def _feed(options: StackOptions, ports: Ports, python: Path) -> ProcessSpec:
+def _feed(options: StackOptions, ports: Ports) -> ProcessSpec:
     port = ports.of("feed")
     return ProcessSpec(
         name="feed",
         argv=(
-            str(python.with_name("pmp-simulator")),
+            str(Path(sys.executable).with_name("pmp-simulator")),
             f"--port={port}",
             f"--feed={options.feed}",
             f"--speed={options.speed:g}",
@@ -167,23 +154,16 @@ def _feed(options: StackOptions, ports: Ports, python: Path) -> ProcessSpec:
     )
 
 
-def _service(
-    name: str, ports: Ports, python: Path, package: str, env: Mapping[str, str] | None = None
-) -> ProcessSpec:
+def _service(name: str, ports: Ports, package: str, env: Mapping[str, str] | None = None) -> ProcessSpec:
     port = ports.of(name)
     return ProcessSpec(
         name=name,
-        argv=(str(python), *_GUNICORN, f"{package}.wsgi:app"),
+        argv=(sys.executable, *_GUNICORN, f"{package}.wsgi:app"),
         env={"PORT": str(port), **(env or {})},
         ports=(port,),
         health=f"{ports.url(name)}/health",
     )
 
 
-def _scheduler(ports: Ports, python: Path, ready_file: Path) -> ProcessSpec:
-    services = (f"--service={key}={ports.url(key)}" for key in TOPOLOGY.services)
-    return ProcessSpec(
-        name="scheduler",
-        argv=(str(python), "-m", "pmpctl", "scheduler", *services),
-        after=ready_file,
-    )
+def _worker(name: str, package: str, *arguments: str) -> ProcessSpec:
+    return ProcessSpec(name=name, argv=(sys.executable, "-m", package, *arguments), when_ready=True)

@@ -13,16 +13,15 @@ import httpx
 
 from pmp_runtime.processes import ProcessId
 from pmpctl.errors import CommandError
+from pmpctl.local.combined_log import CombinedLog
 from pmpctl.local.ports import require_free
 from pmpctl.local.processes import ProcessSpec
-from pmpctl.local.record import ProcessRecord, Record, StateFolder
-from pmpctl.local.supervisor import LogPrinter, Supervisor
+from pmpctl.local.state_folder import ProcessRecord, Record, StateFolder
+from pmpctl.local.supervisor import StackFailed, Supervisor
 
 READY_TIMEOUT_S: Final = 90.0
 _POLL_S: Final = 0.1
 _PROBE_TIMEOUT_S: Final = 2.0
-# For a probe that is under way; a set-up call in progress is not waited for.
-_JOIN_S: Final = 2.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +29,12 @@ class StackPlan:
     """A stack to run.
 
     Attributes:
-        specs: its processes; set-up starts when those that stop last answer.
         env: variables that all processes share.
         cwd: folder in which they run.
         files: written before anything is started, once the state folder is this stack's.
-        set_up: prepares the emulators and tells what it did, a line each; raises CommandError. It is given a
-            function that waits until they answer, so that it may load its clients meanwhile.
-        urls: name and address of what a person may open, told once everything is ready.
+        set_up: prepares the emulators and returns what it did, a line each; raises CommandError. It is given a
+            function that waits until they answer, so that it can import its clients meanwhile.
+        urls: name and address of what a person may open.
     """
 
     specs: tuple[ProcessSpec, ...]
@@ -45,14 +43,6 @@ class StackPlan:
     files: Mapping[Path, str]
     set_up: Callable[[Callable[[], None]], Iterable[str]]
     urls: Mapping[str, str]
-
-
-class StackFailed(CommandError):
-    """A stack ended by itself; the message names the log that tells more."""
-
-    def __init__(self, what: str, log: Path) -> None:
-        super().__init__(f"{what}; read {log}")
-        self.log = log
 
 
 def healthy(url: str) -> bool:
@@ -65,114 +55,104 @@ def healthy(url: str) -> bool:
 
 @cache
 def _prober() -> httpx.Client:
-    # One client, because making one costs more than a probe. No kept connection delays a service's end, and an
-    # environment's proxy has no part in loopback traffic.
+    # One client, because making one costs more than a probe. A kept connection would delay a service's end.
     limits = httpx.Limits(max_keepalive_connections=0)
     return httpx.Client(timeout=_PROBE_TIMEOUT_S, limits=limits, trust_env=False)
 
 
-def run(plan: StackPlan, state: StateFolder, console: BinaryIO | None, *, colour: bool) -> int:
-    """Runs until a signal, a failure or the end of one process.
+def run(plan: StackPlan, state: StateFolder, console: BinaryIO | None, *, colour: bool = False) -> int:
+    """Runs until a signal or a failure.
 
     Args:
-        plan: the stack.
-        state: holds its logs and its record.
         console: unbuffered; gets the shortened lines of all processes.
         colour: whether the console shows colours.
 
     Returns:
-        The exit code: 130 and 143 after SIGINT and SIGTERM, 1 after a failure.
+        The exit code: 130 after SIGINT, 143 after SIGTERM.
 
     Raises:
-        CommandError: the state folder or a port is taken; nothing was started.
+        StackFailed: the stack ended by itself.
+        CommandError: the state folder or a port is in use; nothing was started.
     """
     with state.exclusive():
         require_free((spec.name, port) for spec in plan.specs for port in spec.ports)
-        state.ready.unlink(missing_ok=True)
         for path, text in plan.files.items():
             path.write_text(text, "utf-8")
-        return _Run(plan, state, console, colour=colour).run()
+        log = CombinedLog(state, [spec.name for spec in plan.specs], console, colour=colour)
+        return _Run(plan, state, log).run()
 
 
 class _Run:
-    def __init__(
-        self, plan: StackPlan, state: StateFolder, console: BinaryIO | None, *, colour: bool
-    ) -> None:
+    def __init__(self, plan: StackPlan, state: StateFolder, log: CombinedLog) -> None:
         supervisor = ProcessId.of(os.getpid())
         if supervisor is None:
-            raise CommandError("this system does not tell when a process started")
-        self._plan = plan
-        self._state = state
-        self._console = console
-        self._failure: StackFailed | None = None
-        self._ending = threading.Event()
+            raise CommandError("this system does not report when a process started")
+        self._plan, self._state, self._log = plan, state, log
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._guarded_bring_up, name="set-up", daemon=True)
+        self._ended = False
+        processes = tuple(ProcessRecord(name=s.name, ports=s.ports, health=s.health) for s in plan.specs)
         self._record = Record(
-            status="starting",
-            supervisor=supervisor,
-            processes=tuple(ProcessRecord(name=s.name, ports=s.ports, health=s.health) for s in plan.specs),
-            urls=dict(plan.urls),
+            status="starting", supervisor=supervisor, processes=processes, urls=dict(plan.urls)
         )
         self._supervisor = Supervisor(
-            plan.specs,
-            dict(plan.env),
-            plan.cwd,
-            LogPrinter(state.logs, console, colour=colour),
-            on_forked=self._thread.start,
-            on_started=self._started,
+            plan.specs, plan.env, plan.cwd, log, on_start=self._started, on_crash=self._crashed
         )
 
     def run(self) -> int:
         self._update()
-        try:
-            code = self._supervisor.run()
-        finally:
-            self._ending.set()
-            if self._thread.is_alive():
-                self._thread.join(_JOIN_S)
-            self._state.ready.unlink(missing_ok=True)
-        return self._conclude(code)
+        threading.Thread(target=self._bring_up, name="set-up", daemon=True).start()
+        number = self._supervisor.run()
+        failure = self._supervisor.failure
+        if number is None and failure is not None:
+            self._update(status="failed", detail=str(failure), log=str(failure.log), ended=True)
+            raise failure
+        self._update(status="stopped", detail="", ended=True)
+        return 128 + (number or 0)
+
+    def _update(self, *, ended: bool = False, **changes: Any) -> None:
+        with self._lock:
+            if not self._ended:  # the set-up thread may still be at work
+                self._ended = ended
+                self._record = replace(self._record, **changes)
+                self._state.write(self._record)
+
+    def _update_process(self, name: str, change: Callable[[ProcessRecord], ProcessRecord]) -> None:
+        self._update(processes=tuple(change(p) if p.name == name else p for p in self._record.processes))
 
     def _started(self, name: str, pid: int) -> None:
         identity = ProcessId.of(pid)
-        with self._lock:
-            processes = tuple(
-                replace(p, identity=identity) if p.name == name else p for p in self._record.processes
-            )
-            self._record = replace(self._record, processes=processes)
-            self._state.write(self._record)
+        self._update_process(name, lambda process: replace(process, identity=identity))
 
-    def _update(self, **changes: Any) -> None:
-        with self._lock:
-            self._record = replace(self._record, **changes)
-            self._state.write(self._record)
-
-    def _guarded_bring_up(self) -> None:
-        # Stands where anything unforeseen ends this thread; its traceback is on standard error.
-        self._failure = StackFailed("set-up crashed", self._state.log("console"))
-        try:
-            self._bring_up()
-            self._failure = None
-        except StackFailed as error:
-            self._failure = error
-        except CommandError as error:
-            self._failure = StackFailed(str(error), self._state.log("stack"))
-        finally:
-            if self._failure is not None:
-                self._supervisor.fail()
+    def _crashed(self, name: str, code: int) -> None:
+        now = time.time()
+        self._update_process(
+            name, lambda p: replace(p, crashes=p.crashes + 1, exit_code=code, crashed_at=now)
+        )
 
     def _bring_up(self) -> None:
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        done = self._plan.set_up(lambda: self._emulators(deadline))
-        self._state.log("setup").write_text("".join(f"{line}\n" for line in done), "utf-8")
-        self._await([s for s in self._plan.specs if not s.stops_last], deadline)
-        self._update(status="ready", detail="")
-        self._state.ready.touch()
-        self._tell([f"{name:10} {url}" for name, url in self._plan.urls.items()])
+        # If anything unforeseen ends this thread, its traceback is on standard error.
+        failure: StackFailed | None = StackFailed("set-up crashed", self._state.log("console"))
+        try:
+            self._set_up(time.monotonic() + READY_TIMEOUT_S)
+            failure = None
+        except StackFailed as error:
+            failure = error
+        except CommandError as error:
+            failure = StackFailed(str(error), self._state.log("stack"))
+        finally:
+            self._supervisor.failure = self._supervisor.failure or failure
 
-    def _emulators(self, deadline: float) -> None:
-        self._await([s for s in self._plan.specs if s.stops_last], deadline)
+    def _set_up(self, deadline: float) -> None:
+        done = self._plan.set_up(lambda: self._await_emulators(deadline))
+        self._state.log("setup").write_text("".join(f"{line}\n" for line in done), "utf-8")
+        self._await([s for s in self._plan.specs if not s.is_emulator and not s.when_ready], deadline)
+        self._update(status="ready", detail="")
+        self._supervisor.ready = True
+        for line in ("ready", *(f"{name:10} {url}" for name, url in self._plan.urls.items())):
+            self._log.write("stack", line)
+
+    def _await_emulators(self, deadline: float) -> None:
+        self._await([s for s in self._plan.specs if s.is_emulator], deadline)
         self._update(detail="setting up topics and tables")
 
     def _await(self, specs: list[ProcessSpec], deadline: float) -> None:
@@ -185,20 +165,6 @@ class _Run:
                     raise StackFailed(
                         f"{spec.name} does not answer at {spec.health}", self._state.log(spec.name)
                     )
-                if self._ending.wait(_POLL_S):
+                if self._ended:
                     raise CommandError("stopped before it was ready")
-
-    def _tell(self, lines: list[str]) -> None:
-        if self._console is not None:
-            self._console.write("".join(f"{line}\n" for line in ["ready", *lines]).encode())
-
-    def _conclude(self, code: int) -> int:
-        ended = self._supervisor.first_stopped
-        if ended is not None:
-            name, status = ended
-            self._failure = StackFailed(f"{name} ended with exit code {status}", self._state.log(name))
-        if self._failure is not None and (ended is not None or self._supervisor.failed):
-            self._update(status="failed", detail=str(self._failure), log=str(self._failure.log))
-            raise self._failure
-        self._update(status="stopped", detail="")
-        return code
+                time.sleep(_POLL_S)

@@ -1,158 +1,168 @@
-"""Runs the processes of a stack until one of them ends, on honcho; leaves none behind."""
+"""Runs the processes of a stack: restarts services that end, and ends all processes in order."""
 
 import os
 import signal
-from collections.abc import Callable
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from types import FrameType
+from typing import Final
 
-import honcho.manager
-from honcho.printer import Message, Printer
-
+from pmpctl.errors import CommandError
+from pmpctl.local.combined_log import CombinedLog
 from pmpctl.local.processes import ProcessSpec
 
-# Longer than gunicorn's graceful time-out, so that requests in hand are finished before anything is killed.
-honcho.manager.KILL_WAIT = 12
-_CONSOLE_WIDTH: Final = 160
-_ALL: Final = "stack"
+_TURN_S: Final = 0.1
+# Longer than gunicorn's graceful time-out: requests in hand are finished before anything is killed.
+_GRACE_S: Final = 12.0
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 30.0
+# A process that ran for this long starts again after the first pause.
+STABLE_S: Final = 60.0
 
 
-class LogPrinter(Printer):  # type: ignore[misc]
-    """Writes each process's lines to its own log file, and all of them, shortened, to the console.
+class StackFailed(CommandError):
+    """A stack ended by itself; the message names the log that explains it."""
 
-    Files are unbuffered: honcho prints in signal handlers too, where a buffered file refuses to be re-entered.
-    """
-
-    def __init__(self, logs: Path, console: BinaryIO | None, *, colour: bool) -> None:
-        super().__init__(output=None, colour=colour)
-        self._colours_supported = colour
-        self._logs = logs
-        self._console = console
-        self._files: dict[str, BinaryIO] = {}
-
-    def write(self, message: Message) -> None:
-        data = message.data
-        text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
-        for line in text.splitlines():
-            prefix = f"{message.time:%H:%M:%S} {message.name.ljust(self.width)} | "
-            self._to_file(message.name, line)
-            self._to_file(_ALL, prefix + line)
-            if self._console is not None:
-                short = line if len(line) <= _CONSOLE_WIDTH else f"{line[:_CONSOLE_WIDTH]}..."
-                self._console.write(f"{self._coloured(message.colour, prefix)}{short}\n".encode())
-
-    def _coloured(self, colour: str | None, prefix: str) -> str:
-        return f"\033[{colour}m{prefix}\033[0m" if colour and self.colour else prefix
-
-    def _to_file(self, name: str, line: str) -> None:
-        file = self._files.get(name)
-        if file is None:
-            file = self._files[name] = (self._logs / f"{name}.log").open("wb", buffering=0)
-        file.write(f"{line}\n".encode())
+    def __init__(self, what: str, log: Path) -> None:
+        super().__init__(f"{what}; read {log}")
+        self.log = log
 
 
-class Supervisor(honcho.manager.Manager):  # type: ignore[misc]
-    """honcho's manager, with four differences.
+@dataclass(slots=True)
+class _Child:
+    spec: ProcessSpec
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    start_at: float = 0.0
+    pause_s: float = _FIRST_PAUSE_S
 
-    Work of its own begins only after the processes are forked; a signal that arrives before all processes
-    have started is kept until they have; some processes are ended last; and what still lives in a process
-    group at the end is killed.
+
+class Supervisor:
+    """Args:
+    specs: the processes, in the order of their start.
+    on_start: takes the name and pid of a process that was started.
+    on_crash: takes the name and exit code of a process that ended by itself.
     """
 
     def __init__(
         self,
-        specs: tuple[ProcessSpec, ...],
-        env: dict[str, str],
+        specs: Sequence[ProcessSpec],
+        env: Mapping[str, str],
         cwd: Path,
-        printer: Printer,
+        log: CombinedLog,
         *,
-        on_forked: Callable[[], None],
-        on_started: Callable[[str, int], None],
+        on_start: Callable[[str, int], None],
+        on_crash: Callable[[str, int], None],
     ) -> None:
-        super().__init__(printer)
-        self._last = {spec.name for spec in specs if spec.stops_last}
-        self._on_forked = on_forked
-        self._on_started = on_started
-        self._announced: set[str] = set()
-        self._requested = False
-        self._rest_ended = False
-        self.failed = False
-        self.first_stopped: tuple[str, int] | None = None
-        for spec in specs:
-            self.add_process(spec.name, spec.command, env={**env, **spec.env}, cwd=str(cwd))
+        self._children = [_Child(spec) for spec in specs]
+        self._env, self._cwd, self._log = env, cwd, log
+        self._on_start, self._on_crash = on_start, on_crash
+        self._signal: int | None = None
+        self.failure: StackFailed | None = None
+        self.ready = False
 
-    def run(self) -> int:
-        """Blocks until every process has ended; all end with the first.
+    def run(self) -> int | None:
+        """Blocks until a signal or a failure, then ends every process.
+
+        Until `ready` is set, and for emulators, the end of one process is a failure.
 
         Returns:
-            130 or 143 after SIGINT or SIGTERM, else the code of the process that ended first.
+            The signal; None after a failure.
         """
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._receive)
         try:
-            self.loop()
+            while self._signal is None and self.failure is None:
+                self._turn()
+                time.sleep(_TURN_S)
         finally:
-            self._sweep()
-        return int(self.returncode or 0)
+            self._end_all()
+        return self._signal
 
-    def fail(self) -> None:
-        """Ends the stack from another thread, unless a signal or a process has ended it already."""
-        if not self._requested:
-            self.failed = True
-            self.returncode = 1
-            self.terminate()
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        self._signal = number
 
-    def terminate(self) -> None:
-        # Called by signal handlers and other threads too: the loop's next turn does the work.
-        self._requested = True
+    def _turn(self) -> None:
+        for child in self._children:
+            code = None if child.process is None else child.process.poll()
+            if code is not None:
+                self._crashed(child, code)
+            elif child.process is None and self._is_due(child):
+                self._start(child)
+            if self.failure is not None:
+                break
+        self._log.forward()
 
-    def _start(self) -> None:
-        super()._start()
-        self._on_forked()
+    def _is_due(self, child: _Child) -> bool:
+        return time.monotonic() >= child.start_at and (self.ready or not child.spec.when_ready)
 
-    def _all_started(self) -> bool:
-        for name, process in self._processes.items():
-            if process.get("pid") is not None and name not in self._announced:
-                self._announced.add(name)
-                self._on_started(name, process["pid"])
-        started = bool(super()._all_started())
-        if started and self._requested and not self._terminating:
-            super().terminate()
-        return started
-
-    def _any_stopped(self) -> bool:
-        stopped = {n: p["returncode"] for n, p in self._processes.items() if p.get("returncode") is not None}
-        if stopped and not self._requested:
-            self.first_stopped = next(iter(stopped.items()))
-        # While terminating, the kill clock runs even if nothing has stopped yet.
-        return bool(stopped) or self._terminating
-
-    def _all_stopped(self) -> bool:
-        running = {n for n, p in self._processes.items() if p.get("returncode") is None}
-        if self._terminating and not self._rest_ended and running <= self._last:
-            self._rest_ended = True
-            self._signal(running, signal.SIGTERM)
-        return not running
-
-    def _killall(self, force: bool = False) -> None:
-        if force:
-            self._signal(set(self._processes), signal.SIGKILL)
+    def _start(self, child: _Child) -> None:
+        name = child.spec.name
+        try:
+            with self._log.open(name) as output:
+                child.process = subprocess.Popen(
+                    child.spec.argv,
+                    env={**self._env, **child.spec.env},
+                    cwd=self._cwd,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            self.failure = StackFailed(f"{name} cannot be started: {error}", self._log.path(name))
             return
-        rest = set(self._processes) - self._last
-        self._signal(rest, signal.SIGTERM)
+        child.started_at = time.monotonic()
+        self._log.write("stack", f"{name} started (pid {child.process.pid})")
+        self._on_start(name, child.process.pid)
 
-    def _signal(self, names: set[str], number: signal.Signals) -> None:
-        for name, process in self._processes.items():
-            if name in names and process.get("pid") is not None and process.get("returncode") is None:
-                self._system_print(f"{number.name} to {name}\n")
-                _signal_group(process["pid"], number)
+    def _crashed(self, child: _Child, code: int) -> None:
+        name = child.spec.name
+        _signal_group(child, signal.SIGKILL)  # what it started itself still has its port
+        child.process = None
+        self._on_crash(name, code)
+        if child.spec.is_emulator or not self.ready:
+            self.failure = StackFailed(f"{name} ended with exit code {code}", self._log.path(name))
+            return
+        now = time.monotonic()
+        if now - child.started_at >= STABLE_S:
+            child.pause_s = _FIRST_PAUSE_S
+        self._log.write("stack", f"{name} ended with exit code {code}; starts again in {child.pause_s:g} s")
+        child.start_at = now + child.pause_s
+        child.pause_s = min(2 * child.pause_s, _LONGEST_PAUSE_S)
 
-    def _sweep(self) -> None:
-        for process in self._processes.values():
-            if process.get("pid") is not None:
-                _signal_group(process["pid"], signal.SIGKILL)
+    def _end_all(self) -> None:
+        """Emulators end last, so that services can finish their work."""
+        for emulators in (False, True):
+            group = [c for c in self._children if c.process and c.spec.is_emulator is emulators]
+            self._signal_all(group, signal.SIGTERM)
+            self._await_end(group)
+            self._signal_all([child for child in group if not _has_ended(child)], signal.SIGKILL)
+            for child in group:
+                _signal_group(child, signal.SIGKILL)
+        self._log.forward(rest=True)
+
+    def _signal_all(self, children: Iterable[_Child], number: signal.Signals) -> None:
+        for child in children:
+            self._log.write("stack", f"{number.name} to {child.spec.name}")
+            _signal_group(child, number)
+
+    def _await_end(self, children: Sequence[_Child]) -> None:
+        deadline = time.monotonic() + _GRACE_S
+        while not all(_has_ended(child) for child in children) and time.monotonic() < deadline:
+            time.sleep(_TURN_S)
+            self._log.forward()
 
 
-def _signal_group(group: int, number: signal.Signals) -> None:
-    # A group that is gone has nothing left to end.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
+def _has_ended(child: _Child) -> bool:
+    return child.process is None or child.process.poll() is not None
+
+
+def _signal_group(child: _Child, number: signal.Signals) -> None:
+    if child.process is not None:
+        with suppress(ProcessLookupError, PermissionError):  # the whole group has ended
+            os.killpg(child.process.pid, number)

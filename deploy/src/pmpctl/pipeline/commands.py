@@ -1,20 +1,17 @@
-"""Commands that start, end and watch the pipeline: up, down, status, logs."""
+"""Commands that start, stop and watch the pipeline: up, down, status."""
 
-import sys
 from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stdout
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from pmp_schema.topology import TOPOLOGY
-from pmpctl.ages import begin
-from pmpctl.calls import Call, Command, Step
-from pmpctl.errors import CommandError
+from pmpctl.calls import Call, Step
+from pmpctl.local import commands as local
+from pmpctl.local.processes import Ingestion, StackOptions
+from pmpctl.local.variables import SIMULATED
 from pmpctl.session import Session, open_session
-from pmpctl.target import Target, TargetOption, local_stack
+from pmpctl.target import CLOUD_PANEL, LOCAL_PANEL, Target, TargetOption, local_stack
 from pmpctl.terminal import (
     DryRunOption,
     Engine,
@@ -30,34 +27,35 @@ from pmpctl.terminal import (
 if TYPE_CHECKING:
     from pmpctl.pipeline.state import State
 
-
-# What the cloud calls by another name than the process of the local stack.
-LOCAL_PROCESSES: Final = {
-    "curate_status": "curation",
-    TOPOLOGY.jobs["curate_status"]: "curation",
-    **{service.id: key for key, service in TOPOLOGY.services.items()},
-}
-
-
-class Severity(StrEnum):
-    DEBUG = "DEBUG"
-    INFO = "INFO"
-    WARNING = "WARNING"
-    ERROR = "ERROR"
-    CRITICAL = "CRITICAL"
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the commands to `pmpctl`."""
-    for command in (up, down, status, logs):
-        app.command()(command)
+_LOCAL: Final[Any] = {"rich_help_panel": LOCAL_PANEL}
+_CLOUD: Final[Any] = {"rich_help_panel": CLOUD_PANEL}
 
 
 def up(
     context: typer.Context,
+    feed: Annotated[
+        str,
+        typer.Option(help="simulated, live (Vélib itself), or the path of captured feeds.", **_LOCAL),
+    ] = SIMULATED,
+    speed: Annotated[float, typer.Option(min=0.01, help="Feed seconds per real second.", **_LOCAL)] = 1.0,
+    hours_ago: Annotated[
+        float, typer.Option(min=0, help="Hours before now at which the simulated city begins.", **_LOCAL)
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated city.", **_LOCAL)] = 1,
+    ingestion: Annotated[
+        Ingestion,
+        typer.Option(help="How sensor events reach BigQuery: by the writer, or by Beam.", **_LOCAL),
+    ] = Ingestion.PUSH,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A process to leave out; repeatable.", **_LOCAL)
+    ] = None,
+    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep no tables on disk.", **_LOCAL)] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Run in the background; return once ready.", **_LOCAL)
+    ] = False,
     engine: Annotated[
         Engine | None,
-        typer.Option(help="Whose feature schedule runs; not needed where only one is deployed."),
+        typer.Option(help="The feature schedule to run; needed only if both are deployed.", **_CLOUD),
     ] = None,
     no_wait: NoWaitOption = False,
     yes: YesOption = False,
@@ -65,15 +63,22 @@ def up(
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
-    """Starts what is not running: streaming jobs and schedules in the cloud, the stack on this machine."""
+    """Starts the stack on this machine, until Ctrl-C; in the cloud, what does not run of jobs and schedules."""
     session = open_session(context, target)
     if not session.local:
         wanted = engine.value if engine else None
         _start_project(session, wanted, wait=not no_wait, yes=yes, dry_run=dry_run, as_json=as_json)
-    elif engine:
-        raise CommandError("--engine is for --target cloud")
-    else:
-        _start_stack(session, dry_run=dry_run, as_json=as_json)
+        return
+    options = StackOptions(
+        feed=feed,
+        speed=speed,
+        hours_ago=hours_ago,
+        seed=seed,
+        ephemeral=ephemeral,
+        without=frozenset(without or ()),
+        ingestion=ingestion,
+    )
+    local.up(options, detach=detach, dry_run=dry_run, as_json=as_json)
 
 
 def down(
@@ -81,7 +86,7 @@ def down(
     cancel: Annotated[
         bool,
         typer.Option(
-            "--cancel", help="End jobs at once; they lose what they have acknowledged and not written."
+            "--cancel", help="End jobs at once; they lose what they acknowledged and did not write.", **_CLOUD
         ),
     ] = False,
     no_wait: NoWaitOption = False,
@@ -90,10 +95,13 @@ def down(
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
-    """Ends what costs: pauses schedules, drains Dataflow jobs, waits for them; exits 1 where something is left."""
+    """Stops the stack on this machine; in the cloud, pauses schedules and drains Dataflow jobs.
+
+    Waits until everything has stopped; exits 1 if something still runs.
+    """
     session = open_session(context, target)
     if session.local:
-        _local(session, Command(("down",)), dry_run=dry_run, as_json=as_json)
+        local.down(dry_run=dry_run, as_json=as_json)
         return
     from pmpctl.pipeline import power  # noqa: PLC0415 - Google's clients take a second to import
     from pmpctl.pipeline.state import read_state  # noqa: PLC0415
@@ -142,52 +150,6 @@ def status(context: typer.Context, as_json: JsonOption = False, target: TargetOp
     raise typer.Exit(0 if told["ok"] else 1)
 
 
-def logs(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A service (collector) or a pipeline (curate_status).")],
-    since: Annotated[
-        str | None, typer.Option(help="In the cloud: an age (90m, 24h, 7d) or an RFC 3339 time; 1h.")
-    ] = None,
-    severity: Annotated[
-        Severity | None, typer.Option(help="In the cloud: at least. Plain text of a program has none.")
-    ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
-    as_json: JsonOption = False,
-    target: TargetOption = Target.LOCAL,
-) -> None:
-    """Prints log lines, in the cloud the newest 1,000 of them; locally the whole log of a process."""
-    session = open_session(context, target)
-    if session.local:
-        if since or severity or as_json:
-            raise CommandError("--since, --severity and --json are for --target cloud")
-        process = LOCAL_PROCESSES.get(name, name)
-        raise typer.Exit(session.perform(Command(("logs", process, *(["--follow"] if follow else [])))))
-    from pmpctl.cloud import logs as cloud_logs  # noqa: PLC0415 - Google's clients take a second to import
-
-    source = cloud_logs.source_filter(name)
-
-    def read(at: datetime) -> list[tuple[str, cloud_logs.Line]]:
-        return cloud_logs.read_lines(session.google, source, since=at, severity=severity and severity.value)
-
-    start = begin(since or "1h", datetime.now(UTC))
-    lines = cloud_logs.follow(read, start, session.pause) if follow else (line for _, line in read(start))
-    try:
-        for line in lines:
-            typer.echo(cloud_logs.as_json(line) if as_json else cloud_logs.as_text(line))
-    except KeyboardInterrupt:
-        return
-
-
-def _start_stack(session: Session, *, dry_run: bool, as_json: bool) -> None:
-    record = local_stack().state.running()
-    if record is None or record.status != "ready" or dry_run:
-        _local(session, Command(("up", "--detach")), dry_run=dry_run, as_json=as_json)
-    elif as_json:
-        typer.echo(dump({"dry_run": False, "calls": [], "urls": dict(record.urls)}))
-    else:
-        typer.echo("nothing to do")
-
-
 def _start_project(
     session: Session, engine: str | None, *, wait: bool, yes: bool, dry_run: bool, as_json: bool
 ) -> None:
@@ -217,16 +179,6 @@ def _costs(before: "State", steps: Sequence[Call]) -> list[str]:
     month_usd = load_prices().streaming_job_month_usd
     costs = [f"{starts} streaming job: about {month_usd:.0f} USD a month each"] if starts else []
     return costs + (["a Dataflow batch job at each feature run"] if power.resumes_beam(before, steps) else [])
-
-
-def _local(session: Session, step: Step, *, dry_run: bool, as_json: bool) -> None:
-    if dry_run and not as_json:
-        typer.echo(str(step))
-    with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        code = 0 if dry_run else session.perform(step)
-    if as_json:
-        typer.echo(dump({"dry_run": dry_run, "calls": [str(step)]}))
-    raise typer.Exit(code)
 
 
 def _report(steps: Sequence[Step], state: "State", *, dry_run: bool, as_json: bool) -> None:

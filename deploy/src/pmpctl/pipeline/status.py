@@ -14,8 +14,8 @@ from pmp_schema.topology import TOPOLOGY
 from pmpctl.cloud import metrics
 from pmpctl.cloud.clients import Google
 from pmpctl.errors import CommandError
-from pmpctl.local import control
-from pmpctl.local.record import StateFolder
+from pmpctl.local import background
+from pmpctl.local.state_folder import StateFolder
 from pmpctl.pipeline.power import job_json
 from pmpctl.pipeline.state import ProjectLists
 from pmpctl.terminal import rows_table
@@ -57,15 +57,12 @@ def cloud_sections(google: Google, queries: Callable[[], Queries], now: datetime
 
 def local_sections(state: StateFolder, queries: Callable[[], Queries], now: datetime) -> list[Section]:
     """The processes, and the tables where there are any."""
-    record = control.present(state)
+    record = background.present(state)
     if record is None:
         return [Section("processes", [], error="not running")]
-    processes = [asdict(process) for process in control.inspect(record)]
-    problems = (
-        [] if record.status == "ready" else [f"the stack is {record.status}: {record.detail}".rstrip(": ")]
-    )
-    problems += [f"{p['name']} has ended" for p in processes if not p["running"]]
-    problems += [f"{p['name']} does not answer" for p in processes if p["running"] and p["healthy"] is False]
+    inspected = background.inspect(record)
+    processes = [asdict(process) for process in inspected]
+    problems = background.problems(record, inspected, now.timestamp())
     return [Section("processes", processes, problems), *warehouse_sections(queries, now)]
 
 

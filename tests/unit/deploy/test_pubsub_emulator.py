@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pmpctl.errors import CommandError
-from pmpctl.local.emulators import newest_jar, pubsub_command
+from pmpctl.local.pubsub_emulator import newest_jar, pubsub_command
 
 
 def sdk(root: Path, *versions: str) -> Path:

@@ -1,4 +1,4 @@
-"""Serves the BigQuery emulator without any download: `python -m pmpctl.local.bigquery --rest-port N --grpc-port M`."""
+"""Serves the BigQuery emulator without any download: `python -m pmpctl.local.bigquery_emulator`."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Finds a Pub/Sub emulator: one that runs, the Cloud SDK's jar with Java, or a container."""
+"""Finds a Pub/Sub emulator to start: the Cloud SDK's jar with Java, or a container."""
 
 import re
 import subprocess
@@ -32,13 +32,12 @@ def pubsub_command(
 
     Args:
         env: may hold JAVA_HOME and CLOUDSDK_ROOT or CLOUDSDK_ROOT_DIR.
-        port: to listen on.
         which: finds a program on the path.
         home: of the user.
-        docker_answers: asked only where there is no jar or no Java.
+        docker_answers: called only if there is no jar or no Java.
 
     Raises:
-        CommandError: there is no way; names the three.
+        CommandError: neither is there; the message says what to install.
     """
     java = _java(env, which)
     jar = newest_jar(sdk_roots(env, which, home))
@@ -76,7 +75,7 @@ def newest_jar(roots: Iterable[Path]) -> Path | None:
 
 
 def docker_answers() -> bool:
-    """Whether an engine stands behind the `docker` command; waits five seconds at most."""
+    """Whether the `docker` command reaches an engine; waits five seconds at most."""
     try:
         done = subprocess.run(["docker", "info"], capture_output=True, timeout=5, check=False)  # noqa: S607
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Starts a stack in the background, ends it and looks at it, from another process."""
+"""Starts a stack in the background, stops it and inspects it, from another process."""
 
 import os
 import signal
@@ -12,52 +12,57 @@ from typing import Final
 
 from pmp_runtime.processes import ProcessId
 from pmpctl.errors import CommandError
-from pmpctl.local.record import Record, StateFolder
 from pmpctl.local.stack import healthy
+from pmpctl.local.state_folder import ProcessRecord, Record, StateFolder, already_running
+from pmpctl.local.supervisor import STABLE_S
 
 _POLL_S: Final = 0.1
-# Longer than the supervisor gives its processes before it kills them.
-STOP_TIMEOUT_S: Final = 25.0
+# Longer than the supervisor waits before it kills its processes: services, then emulators.
+STOP_TIMEOUT_S: Final = 30.0
 _GRACE_S: Final = 5.0
 _TAIL_LINES: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessStatus:
-    """One line of `pmpctl local status`; `healthy` is None for a process without a health URL."""
+    """One line of `pmpctl status`.
+
+    Attributes:
+        healthy: None for a process without a health URL.
+        crashes: how often it ended by itself since the stack was ready.
+        exit_code: of its last crash.
+    """
 
     name: str
     pid: int | None
     ports: tuple[int, ...]
     running: bool
     healthy: bool | None
+    crashes: int
+    exit_code: int | None
 
 
 def start(
-    command: Sequence[str],
-    env: Mapping[str, str],
-    state: StateFolder,
-    *,
-    tell: Callable[[str], None],
+    command: Sequence[str], env: Mapping[str, str], state: StateFolder, *, show: Callable[[str], None]
 ) -> Record:
     """Starts a stack in a session of its own and waits until it is ready.
 
     Args:
         command: runs the stack in the foreground.
-        env: its variables.
-        state: where it keeps its record.
-        tell: takes what it is waiting for.
+        show: takes what the stack is waiting for.
 
     Raises:
-        CommandError: it ended before it was ready; says why, with the tail of the log.
+        CommandError: one runs already, or it ended before it was ready; the message has the tail of the log.
     """
     running = state.running()
     if running is not None:
-        raise CommandError(
-            f"already running (pid {running.supervisor.pid}); stop it with `pmpctl local down`"
-        )
-    state.logs.mkdir(parents=True, exist_ok=True)
-    with state.log("console").open("wb") as console:
+        raise CommandError(already_running(running))
+    try:
+        state.logs.mkdir(parents=True, exist_ok=True)
+        console = state.log("console").open("wb")
+    except OSError as error:
+        raise CommandError(f"the state folder {state.path} cannot be used: {error.strerror}") from error
+    with console:
         child = subprocess.Popen(
             command,
             env=dict(env),
@@ -67,15 +72,15 @@ def start(
             start_new_session=True,
         )
     try:
-        return _until_ready(child, state, tell)
-    except KeyboardInterrupt:
+        return _until_ready(child, state, show)
+    except (KeyboardInterrupt, SystemExit):
         child.terminate()
         child.wait()
         raise
 
 
 def stop(state: StateFolder) -> bool:
-    """Ends a stack and whatever a killed one has left behind; harmless where there is none.
+    """Ends a stack, and whatever a killed one has left behind.
 
     Returns:
         Whether there was anything to end.
@@ -90,26 +95,25 @@ def stop(state: StateFolder) -> bool:
         if not _gone([record.supervisor], STOP_TIMEOUT_S):
             with suppress(ProcessLookupError):
                 os.kill(record.supervisor.pid, signal.SIGKILL)
-    left = _living(state.read() or record)
+    left = (state.read() or record).living
     for number in (signal.SIGTERM, signal.SIGKILL):
         remaining = [identity for identity in left if identity.alive()]
         for identity in remaining:
             with suppress(ProcessLookupError):  # it may end by itself meanwhile
                 os.killpg(identity.pid, number)
         _gone(remaining, _GRACE_S)
-    state.ready.unlink(missing_ok=True)
     if record.status != "failed":
         state.write(replace(state.read() or record, status="stopped", detail=""))
     return was_alive or bool(left)
 
 
 def present(state: StateFolder) -> Record | None:
-    """The record of a stack of which anything is left, also where its supervisor was killed; None where nothing is."""
+    """The record of a stack that runs, has failed, or was killed and left processes; else None."""
     record = state.read()
     if record is None or record.supervisor.alive():
         return record
-    if _living(record):
-        return replace(record, status="killed", detail="its supervisor was killed: run `make down`")
+    if record.living:
+        return replace(record, status="killed", detail="its supervisor was killed: run `pmpctl down`")
     return record if record.status == "failed" else None
 
 
@@ -122,20 +126,40 @@ def inspect(record: Record) -> tuple[ProcessStatus, ...]:
             ports=process.ports,
             running=process.identity is not None and process.identity.alive(),
             healthy=None if process.health is None else healthy(process.health),
+            crashes=process.crashes,
+            exit_code=process.exit_code,
         )
         for process in record.processes
     )
 
 
-def tail(log: Path, lines: int = _TAIL_LINES) -> str:
-    """The last lines of a log file; empty where there is none."""
-    try:
-        return "\n".join(log.read_text("utf-8", "replace").splitlines()[-lines:])
-    except FileNotFoundError:
-        return ""
+def problems(record: Record, processes: Sequence[ProcessStatus], now: float) -> list[str]:
+    """What is wrong with a stack, a line each. A crash is a problem for a minute, a crash loop as long as it lasts.
+
+    Args:
+        now: Unix time.
+    """
+    if record.status != "ready":
+        return [f"the stack is {record.status}: {record.detail}".rstrip(": ")]
+    found = []
+    for recorded, process in zip(record.processes, processes, strict=True):
+        if _crashed_lately(recorded, now):
+            again = "it runs again" if process.running else "it will be started again"
+            found.append(
+                f"{process.name} has crashed {process.crashes} times, last with exit code {process.exit_code}; {again}"
+            )
+        elif not process.running:
+            found.append(f"{process.name} does not run")
+        elif process.healthy is False:
+            found.append(f"{process.name} does not answer")
+    return found
 
 
-def _until_ready(child: subprocess.Popen[bytes], state: StateFolder, tell: Callable[[str], None]) -> Record:
+def _crashed_lately(process: ProcessRecord, now: float) -> bool:
+    return process.crashed_at is not None and now - process.crashed_at < STABLE_S
+
+
+def _until_ready(child: subprocess.Popen[bytes], state: StateFolder, show: Callable[[str], None]) -> Record:
     while True:
         code = child.poll()
         record = state.read()
@@ -145,20 +169,24 @@ def _until_ready(child: subprocess.Popen[bytes], state: StateFolder, tell: Calla
         if own and record is not None:
             if record.status == "ready":
                 return record
-            tell(record.detail)
+            show(record.detail)
         time.sleep(_POLL_S)
 
 
 def _why(record: Record | None, state: StateFolder) -> str:
     if record is None or not record.log:
-        said = tail(state.log("console"), 1) or "ended without a word"
-        return said.removeprefix("pmpctl: ")
-    return f"{record.detail}\n{tail(Path(record.log))}".rstrip()
+        last = (
+            _tail(state.log("console"), 1) or f"the stack ended without a message; read {state.log('stack')}"
+        )
+        return last.removeprefix("pmpctl: ")
+    return f"{record.detail}\n{_tail(Path(record.log))}".rstrip()
 
 
-def _living(record: Record) -> list[ProcessId]:
-    found = (process.identity for process in record.processes)
-    return [identity for identity in found if identity is not None and identity.alive()]
+def _tail(log: Path, lines: int = _TAIL_LINES) -> str:
+    try:
+        return "\n".join(log.read_text("utf-8", "replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""
 
 
 def _gone(identities: Sequence[ProcessId], timeout_s: float) -> bool:

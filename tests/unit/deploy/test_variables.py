@@ -4,21 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from pmpctl.local.environment import (
+from pmpctl.local.local_stack import LocalStack, project_root
+from pmpctl.local.ports import Ports
+from pmpctl.local.variables import (
     LIVE,
     SIMULATED,
     VELIB_DISCOVERY_URL,
-    LocalStack,
     child_environment,
     export_lines,
-    external_pubsub,
     feeds_toml,
-    project_root,
-    state_folder,
     variables,
 )
-from pmpctl.local.ports import Ports
-from pmpctl.local.record import StateFolder
 
 
 def test_variables_are_those_of_the_contract():
@@ -58,25 +54,25 @@ def test_export_lines_survive_a_shell():
     assert [shlex.split(line) for line in lines] == [["export", "A=it's here"], ["export", "B="]]
 
 
-def test_emulator_of_the_shell_is_used():
-    env = {"PUBSUB_EMULATOR_HOST": "emulators:8085"}
-    assert external_pubsub(env, Ports()) == "emulators:8085"
-    assert variables(Ports(), Path("/s"), "emulators:8085")["PUBSUB_EMULATOR_HOST"] == "emulators:8085"
+def stack(tmp_path, **env):
+    return LocalStack.from_env(env, tmp_path)
+
+
+def test_emulator_of_the_shell_is_used(tmp_path):
+    external = stack(tmp_path, PUBSUB_EMULATOR_HOST="emulators:8085")
+    assert external.variables["PUBSUB_EMULATOR_HOST"] == "emulators:8085"
+    # Also in a shell that evaluated `pmpctl local env`.
+    assert stack(tmp_path, **external.variables).pubsub == "emulators:8085"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8085", "localhost:8085", ""])
-def test_own_address_from_local_env_is_no_external_emulator(host):
-    assert external_pubsub({"PUBSUB_EMULATOR_HOST": host}, Ports()) is None
+def test_own_address_from_local_env_is_no_external_emulator(tmp_path, host):
+    assert stack(tmp_path, PUBSUB_EMULATOR_HOST=host).pubsub is None
 
 
-def test_the_emulator_of_another_stack_is_not_taken_over():
+def test_the_emulator_of_another_stack_is_not_taken_over(tmp_path):
     shell = variables(Ports(9000), Path("/s"))  # `pmpctl local env` of that stack was evaluated
-    assert external_pubsub(shell, Ports()) is None
-
-
-def test_an_external_emulator_stays_external_in_the_shell_of_its_stack():
-    shell = variables(Ports(), Path("/s"), "emulators:8085")
-    assert external_pubsub(shell, Ports()) == "emulators:8085"
+    assert stack(tmp_path, **shell).pubsub is None
 
 
 def test_children_listen_on_loopback_and_bypass_proxies():
@@ -87,40 +83,25 @@ def test_children_listen_on_loopback_and_bypass_proxies():
     assert child["PROJECT_ID"] == "p"
 
 
-def test_feeds_file_points_to_the_local_feed_server():
-    assert tomllib.loads(feeds_toml(SIMULATED, Ports())) == {
-        "systems": [
-            {
-                "id": "velib",
-                "city_id": "paris",
-                "timezone": "Europe/Paris",
-                "discovery_url": "http://127.0.0.1:8086/gbfs.json",
-                "poll_s": 60,
-            }
-        ]
-    }
+@pytest.mark.parametrize(
+    ("feed", "url"), [(SIMULATED, "http://127.0.0.1:8086/gbfs.json"), (LIVE, VELIB_DISCOVERY_URL)]
+)
+def test_feeds_file_points_to_the_local_feed_server_or_to_velib(feed, url):
+    system = {"id": "velib", "city_id": "paris", "timezone": "Europe/Paris", "poll_s": 60}
+    assert tomllib.loads(feeds_toml(feed, Ports())) == {"systems": [system | {"discovery_url": url}]}
 
 
-def test_feeds_file_of_live_is_velib_itself():
-    assert tomllib.loads(feeds_toml(LIVE, Ports()))["systems"][0]["discovery_url"] == VELIB_DISCOVERY_URL
-
-
-def test_state_lies_in_the_project_root(tmp_path):
+@pytest.mark.parametrize(
+    ("env", "folder"),
+    [
+        ({}, ".pmp/local"),
+        ({"PMP_PORT_BASE": "9000"}, ".pmp/local-9000"),
+        ({"PMP_PORT_BASE": "9000", "PMP_STATE_DIR": "/x"}, "/x"),
+    ],
+)
+def test_state_lies_in_the_project_root_or_where_it_is_wanted(tmp_path, env, folder):
     (tmp_path / "compose.yaml").touch()
     inside = tmp_path / "a" / "b"
     inside.mkdir(parents=True)
     assert project_root(inside) == tmp_path
-    assert state_folder({}, Ports(), inside) == tmp_path / ".pmp" / "local"
-    assert state_folder({"PMP_PORT_BASE": "9000"}, Ports(9000), inside) == tmp_path / ".pmp" / "local-9000"
-
-
-def test_state_folder_can_be_named(tmp_path):
-    assert state_folder({"PMP_STATE_DIR": str(tmp_path / "x")}, Ports(), tmp_path) == tmp_path / "x"
-
-
-def test_a_shell_means_one_stack(tmp_path):
-    state = tmp_path / "x"
-    env = {"PMP_PORT_BASE": "9000", "PMP_STATE_DIR": str(state), "PUBSUB_EMULATOR_HOST": "emulators:8085"}
-    stack = LocalStack.from_env(env, tmp_path)
-    assert stack == LocalStack(ports=Ports(9000), state=StateFolder(state), pubsub="emulators:8085")
-    assert stack.variables == variables(Ports(9000), state, "emulators:8085")
+    assert stack(inside, **env).state.path == tmp_path / folder

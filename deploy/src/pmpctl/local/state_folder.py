@@ -1,12 +1,13 @@
-"""What a running stack writes down about itself, so that other commands find, judge and end it."""
+"""The files of one local stack: its logs, and a record by which other commands find, judge and end it."""
 
 import fcntl
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+import msgspec
 
 from pmp_runtime.processes import ProcessId
 from pmpctl.errors import CommandError
@@ -14,12 +15,23 @@ from pmpctl.errors import CommandError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRecord:
-    """A child of the stack; `identity` is None until it has started."""
+    """A process of the stack.
+
+    Attributes:
+        health: URL that answers while the process serves; None if it serves nothing.
+        identity: None until it has started; an ended process keeps its last one.
+        crashes: how often it ended by itself since the stack was ready.
+        exit_code: of its last end; minus the signal's number if a signal ended it.
+        crashed_at: Unix time of its last end.
+    """
 
     name: str
     ports: tuple[int, ...]
     health: str | None
     identity: ProcessId | None = None
+    crashes: int = 0
+    exit_code: int | None = None
+    crashed_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +41,8 @@ class Record:
     Attributes:
         status: `starting` until everything answers; `stopped` after an orderly end.
         supervisor: the process that started the others.
-        detail: why it failed, one line.
-        log: the log file that tells more.
+        detail: what it waits for, or why it failed; one line.
+        log: the log file that explains a failure.
     """
 
     status: Literal["starting", "ready", "failed", "stopped", "killed"]
@@ -40,39 +52,38 @@ class Record:
     detail: str = ""
     log: str = ""
 
+    @property
+    def living(self) -> list[ProcessId]:
+        """The processes that run, the supervisor not among them."""
+        found = (process.identity for process in self.processes)
+        return [identity for identity in found if identity is not None and identity.alive()]
+
 
 @dataclass(frozen=True, slots=True)
 class StateFolder:
-    """The files of one stack."""
-
     path: Path
 
     @property
     def logs(self) -> Path:
         return self.path / "logs"
 
-    @property
-    def ready(self) -> Path:
-        """Exists while the stack is ready."""
-        return self.path / "ready"
-
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
     def write(self, record: Record) -> None:
-        """Replaces the record at once, so that a reader never sees half of it."""
+        """Replaces the record atomically: a reader never sees half of it."""
         new = self.path / "stack.json.new"
-        new.write_text(json.dumps(asdict(record), indent=1), "utf-8")
+        new.write_bytes(msgspec.json.encode(record))
         new.replace(self.path / "stack.json")
 
     def read(self) -> Record | None:
-        """The last record; None where no stack ever ran here."""
+        """The last record; None if no stack ever ran here."""
         file = self.path / "stack.json"
         try:
-            return _record(json.loads(file.read_text("utf-8")))
+            return msgspec.json.decode(file.read_bytes(), type=Record)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, msgspec.MsgspecError) as error:
             raise CommandError(f"{file} cannot be read ({type(error).__name__}): remove it") from error
 
     def running(self) -> Record | None:
@@ -85,10 +96,14 @@ class StateFolder:
         """Holds the folder for one stack.
 
         Raises:
-            CommandError: another one holds it.
+            CommandError: another stack holds it, or the folder cannot be written.
         """
-        self.logs.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("w") as lock:
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / "lock").open("w")
+        except OSError as error:
+            raise CommandError(f"the state folder {self.path} cannot be used: {error.strerror}") from error
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -98,19 +113,9 @@ class StateFolder:
     def _occupied(self) -> str:
         record = self.running()
         if record is None:
-            return "a stack was killed and has left processes behind: run `pmpctl local down`"
-        return f"already running (pid {record.supervisor.pid}); stop it with `pmpctl local down`"
+            return "a stack was killed and has left processes behind: run `pmpctl down`"
+        return already_running(record)
 
 
-def _record(raw: dict[str, Any]) -> Record:
-    processes = tuple(
-        ProcessRecord(
-            name=p["name"],
-            ports=tuple(p["ports"]),
-            health=p["health"],
-            identity=ProcessId(**p["identity"]) if p["identity"] else None,
-        )
-        for p in raw.pop("processes")
-    )
-    supervisor = ProcessId(**raw.pop("supervisor"))
-    return Record(supervisor=supervisor, processes=processes, **raw)
+def already_running(record: Record) -> str:
+    return f"already running (pid {record.supervisor.pid}); `pmpctl down` stops it"

@@ -1,1 +1,0 @@
-"""What the collector is asked to do now."""
