@@ -64,8 +64,8 @@ def test_a_launcher_that_fails_is_told(pmpctl, deployed):
     code, _, err = pmpctl("up", "--yes")
     assert code == 1
     assert err.endswith(
-        "pmpctl: the launcher of curate_status is FAILED: see `pmpctl logs curate_status_launcher "
-        "--target cloud`\n"
+        "pmpctl: the launcher of curate_status is FAILED: see "
+        "`gcloud logging read 'resource.labels.job_name=\"pmp-curate-status-launcher\"'`\n"
     )
 
 
@@ -81,7 +81,8 @@ def test_a_job_that_fails_at_its_start_is_told_with_its_id(pmpctl, deployed, mon
     code, _, err = pmpctl("up", "--yes")
     assert code == 1
     assert err.endswith(
-        f"pmpctl: job pmp-curate-status ({JOB}) is FAILED: see `pmpctl logs curate_status --target cloud`\n"
+        f"pmpctl: job pmp-curate-status ({JOB}) is FAILED: see "
+        f"`gcloud logging read 'resource.labels.job_id=\"{JOB}\"'`\n"
     )
 
 

@@ -154,7 +154,8 @@ def _raise_failed(state: State, before: Mapping[str, str | None]) -> None:
     for x in state.launchers:
         failed = x.outcome in {"FAILED", "CANCELLED"} and x.latest != before.get(x.pipeline)
         if failed and x.pipeline in STREAMING:
-            command = f"pmpctl logs {x.pipeline}_launcher --target cloud"
+            job = TOPOLOGY.launchers[x.pipeline]
+            command = f"gcloud logging read 'resource.labels.job_name=\"{job}\"'"
             raise CommandError(f"the launcher of {x.pipeline} is {x.outcome}: see `{command}`")
 
 
@@ -167,7 +168,7 @@ def _raise_ended(google: Google, state: State, known: Collection[str]) -> None:
             continue
         for job in _all_jobs(google):
             if job.name == name and not job.active and job.id not in known:
-                command = f"pmpctl logs {x.pipeline} --target cloud"
+                command = f"gcloud logging read 'resource.labels.job_id=\"{job.id}\"'"
                 raise CommandError(f"job {job.name} ({job.id}) is {job.state}: see `{command}`")
 
 
