@@ -1,4 +1,4 @@
-"""The bounded pipeline that curates what was ingested and never curated: history from before the first job."""
+"""The bounded pipeline that curates old snapshots, for example those from before the first job."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ def build(
     project: str,
     storage_emulator: str | None,
 ) -> None:
-    """Builds the pipeline; systems are worked on side by side, each one's snapshots in the feed's order.
+    """Builds the pipeline. Systems are processed in parallel, the snapshots of one system by feed time.
 
     Args:
         since: time of ingestion, aware.
@@ -32,7 +32,7 @@ def build(
         | "Systems" >> beam.FlatMap(_systems, history, since)
         | "Spread" >> beam.Reshuffle()
         | "Curate" >> beam.ParDo(Backfill(history, since)).with_output_types(Outcome)
-        # Kept before any of it is written: a write that is repeated must not ask the history again.
+        # Stored before anything is written: a repeated write must not query the history again.
         | "Kept" >> beam.Reshuffle()
     )
     deliver(outcomes, project=project, storage_emulator=storage_emulator)

@@ -35,10 +35,10 @@ def build(
 
     Args:
         messages: of `pmp-events`.
-        history: makes the history, where elements are processed.
+        history: makes the history on the worker.
         storage_emulator: `host:port` of the Storage API's emulator, or None for Google.
-        catch_up_every: look so often, and at the start, for snapshots that were acknowledged and never curated.
-            For runners that may lose what they have in hand.
+        catch_up_every: how often, besides the start, to look for snapshots that were acknowledged and never curated.
+            For runners that may lose elements.
     """
     keyed = messages | "Key by system" >> (
         beam.ParDo(KeyBySystem()).with_output_types(tuple[str, bytes]).with_outputs(REJECTED, main="keyed")
@@ -59,7 +59,7 @@ def build(
 def deliver(outcomes: PCollection[Outcome], *, project: str, storage_emulator: str | None) -> None:
     """Makes outcomes durable, part by part.
 
-    Each step passes an outcome on when its own part is durable; the poll row comes last and vouches for the rest.
+    Each step passes an outcome on when its part is durable. The poll row comes last: it says that the rest is durable.
     """
 
     def write(table: str, part: str) -> WriteRows:
@@ -89,7 +89,7 @@ def _give_up(letters: PCollection[Outgoing], step: str, project: str) -> None:
 
 
 def row_letter(rejected: RejectedRow) -> Outgoing:
-    """A row that BigQuery refuses, as JSON, in a dead letter of the message that it was made from."""
+    """A row that BigQuery rejected, as JSON, in a dead letter of its message."""
     data = msgspec.json.encode(rejected.row)
     return dead_letter(rejected.element.message, data, rejected.reason, rejected.detail, _now())
 
@@ -129,7 +129,7 @@ def _named_system(message: Message) -> str | None:
 
 
 class ListSystems(beam.PTransform[Any, PCollection[tuple[str, bytes]]]):
-    """PBegin -> (system id, NO_MESSAGE) of the systems that were polled lately, once."""
+    """PBegin -> (system id, NO_MESSAGE), once for each system that was polled recently."""
 
     def __init__(self, history: MakeHistory) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The stateful step of `curate_status`: one system's messages, and what is remembered between them."""
+"""The stateful step of `curate_status`: curates the messages of one system and keeps its state between them."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ from pmp_schema.snapshots import ReceivedSnapshot, receive_snapshot
 logger = logging.getLogger(__name__)
 
 NO_MESSAGE: Final = b""
-"""Stands for a message where a system is only to catch up."""
+"""In place of a message: the system should only catch up."""
 
 MakeHistory = Callable[[], History]
 
@@ -35,12 +35,12 @@ def _now() -> datetime:
 
 
 class Curate(beam.DoFn):
-    """(system id, message) -> Outcome; what is remembered of a system is one value of state.
+    """(system id, message) -> Outcome; the state of a system is one value.
 
-    Nothing waits for a watermark: at one message a minute Pub/Sub's stands still (apache/beam#19518).
+    Nothing waits for a watermark: at one message a minute, Pub/Sub's watermark stands still (apache/beam#19518).
 
     Args:
-        catch_up_every: how often to look for snapshots that were never curated; None is never.
+        catch_up_every: how often to look for snapshots that were never curated; None means never.
     """
 
     STATE = ReadModifyWriteStateSpec("system", BytesCoder())
@@ -113,8 +113,8 @@ class Curate(beam.DoFn):
             self._snapshots.inc(len(outcome.polls))
             self._status_rows.inc(len(outcome.status_rows))
             for poll in outcome.polls:
-                told = {name: poll[name] for name in ("system_id", "verdict", "stations", "changed")}
-                logger.info("snapshot.curated", extra={**told, "derived": len(outcome.rides)})
+                fields = {name: poll[name] for name in ("system_id", "verdict", "stations", "changed")}
+                logger.info("snapshot.curated", extra={**fields, "derived": len(outcome.rides)})
             yield outcome
 
 
@@ -139,7 +139,7 @@ def _decode(data: bytes | None) -> SystemState | None:
     try:
         return SystemState.decode(data)
     except StateVersionError:
-        logger.warning("state.dropped", extra={"bytes": len(data)})  # the history has it too
+        logger.warning("state.dropped", extra={"bytes": len(data)})  # it is rebuilt from the history
         return None
 
 

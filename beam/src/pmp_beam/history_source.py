@@ -1,4 +1,4 @@
-"""The history of the curation, made where elements are processed."""
+"""Makes the history of the curation on a worker."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from pmp_runtime.bigquery.queries import Queries, query_client
 
 @dataclass(frozen=True, slots=True)
 class HistorySource:
-    """Makes the history where elements are processed: a client cannot travel, and costs a connection.
+    """Makes the history on a worker: a client cannot be pickled, and it costs a connection.
 
     Attributes:
         project: Google Cloud project id.

@@ -21,7 +21,7 @@ BEFORE = START - timedelta(days=1)
 
 @pytest.fixture
 def history(project):
-    return BigQueryHistory(Queries(project.bigquery, "pmp_beam", timeout_s=20))
+    return BigQueryHistory(Queries(project.bigquery, "pmp_curation", timeout_s=20))
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def _bare(given):
 
 
 def test_more_snapshots_than_one_question_takes_all_come_back(project, tables, system):
-    history = BigQueryHistory(Queries(project.bigquery, "pmp_beam", timeout_s=20), bodies=3)
+    history = BigQueryHistory(Queries(project.bigquery, "pmp_curation", timeout_s=20), bodies=3)
     given = [poll(system, minute, a=minute) for minute in range(8)]
     tables.insert("feed_snapshots", *(raw(one) for one in given))
     found = history.messages(system, history.missing(system, since=BEFORE))
@@ -163,7 +163,7 @@ def test_the_state_is_that_of_the_job_that_wrote_the_rows(history, tables, syste
 def test_of_a_system_that_was_polled_lately_only_the_last_days_are_read(project, tables, system):
     old, new = curated(poll(system, -8 * 24 * 60, a=5), poll(system, 0, a=4))
     keep(tables, old, new)
-    queries = Queries(project.bigquery, "pmp_beam", timeout_s=20)
+    queries = Queries(project.bigquery, "pmp_curation", timeout_s=20)
     for age, remembered in ((1, 1), (30, 2)):
         found = BigQueryHistory(queries, now=lambda age=age: START + timedelta(days=age)).state(system)
         assert found.accepted_us == new.state.accepted_us
@@ -173,7 +173,7 @@ def test_of_a_system_that_was_polled_lately_only_the_last_days_are_read(project,
 def test_what_may_come_again_is_remembered(project, tables, system):
     done = curated(poll(system, -5 * 24 * 60, a=5), poll(system, 0, a=4))
     keep(tables, *done)
-    queries = Queries(project.bigquery, "pmp_beam", timeout_s=20)
+    queries = Queries(project.bigquery, "pmp_curation", timeout_s=20)
     found = BigQueryHistory(queries, now=lambda: START + timedelta(days=1)).state(system)
     assert set(found.events) == set(done[-1].state.events)
 

@@ -1,1 +1,1 @@
-"""Curation: snapshots of a system become history. Imports no Beam and no Flask; `core` is pure."""
+"""Curation: the snapshots of a system become history. Without Beam and Flask; `core` has no Google client either."""

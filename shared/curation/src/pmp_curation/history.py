@@ -1,4 +1,4 @@
-"""What BigQuery knows of a system's snapshots: where the curation stands, and what it has not seen."""
+"""What the tables say about a system: the state of its curation, and the snapshots that are missing in it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ END: Final = datetime(9999, 1, 1, tzinfo=UTC)
 BEGIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE_SNAPSHOTS: Final = 20  # of about half a megabyte each
 _PAGE_ROWS: Final = 5000
-# As long as Pub/Sub keeps a message: what comes again is known to a state that was built again as well.
+# As long as Pub/Sub keeps a message, so that a rebuilt state also recognises redelivered snapshots.
 _LATELY: Final = timedelta(seconds=TOPOLOGY.pull_subscription("snapshots").retention_s)
-# A poll has its snapshot's feed time; where a message has none it may be that of another delivery.
+# A poll has the feed time of its snapshot. Without one in the message, it is the publish time, which may differ.
 _FEED_TIMES_DIFFER: Final = timedelta(days=1)
 _ACCEPTED: Final = frozenset({"ok", "unchanged"})
-_FETCHED: Final = "fetch-finished"  # the collector's attribute; the row has the time of its append
-# Reasons of letters that hold a part of a snapshot; the snapshot itself may still have to be curated.
+_FETCHED: Final = "fetch-finished"  # set by the collector; the row has only the time of its append
+# Reasons of dead letters with a part of a snapshot; the snapshot itself may still have to be curated.
 _OF_PARTS: Final = (Reason.STATION_INVALID, Reason.ROW_REJECTED, Reason.SCHEMA_DRIFT)
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A snapshot that the raw table has and nobody has curated.
+    """A snapshot in the raw table that was not curated.
 
     Attributes:
-        feed_ts: the feed's time, by which it is curated.
+        feed_ts: feed time; snapshots are curated in this order.
         ingest_ts: when its row was appended.
     """
 
@@ -47,14 +47,14 @@ class Missing:
 
 class History(Protocol):
     """Raises:
-    RetryableError: from each method, where BigQuery does not answer.
+    RetryableError: from each method, if BigQuery is unavailable.
     """
 
     def systems(self, since: datetime) -> list[str]:
-        """Systems of which snapshots were ingested."""
+        """Systems with snapshots that were ingested since then."""
 
     def state(self, system_id: str) -> SystemState | None:
-        """Where the curation stands; None where nothing was ever accepted."""
+        """The state after the last accepted snapshot; None if there is none."""
 
     def began(self, system_id: str) -> datetime | None:
         """Feed time of the first accepted snapshot."""
@@ -62,7 +62,7 @@ class History(Protocol):
     def missing(
         self, system_id: str, *, since: datetime, after: datetime = BEGIN, until: datetime = END
     ) -> list[Missing]:
-        """Snapshots without a poll row and without a dead letter of their own, in the feed's order.
+        """Snapshots without a poll row and without a dead letter of their own, by feed time.
 
         Args:
             since: time of ingestion.
@@ -71,14 +71,14 @@ class History(Protocol):
         """
 
     def messages(self, system_id: str, snapshots: Sequence[Missing]) -> Iterator[Message]:
-        """Snapshots as their messages were, in the feed's order."""
+        """The messages of snapshots, by feed time."""
 
 
 class BigQueryHistory:
-    """The history as the tables have it.
+    """The history from the tables in BigQuery.
 
     Args:
-        bodies: of so many snapshots are asked for at a time.
+        bodies: number of snapshots whose bodies one query reads.
         now: aware UTC clock.
     """
 
@@ -99,12 +99,12 @@ class BigQueryHistory:
         return [row["system_id"] for row in self._queries.rows("polled_systems", since=("TIMESTAMP", since))]
 
     def state(self, system_id: str) -> SystemState | None:
-        # All partitions are read only for a system that has been silent, or is a recording of long ago.
+        # All partitions are read only for a silent system, or for an old recording.
         last = self._last_polls(system_id, self._now() - _LATELY) or self._last_polls(system_id, BEGIN)
         if last is None:
             return None
         accepted, polls = last
-        # Poll rows are written last: what a snapshot without one has left behind is made again, with the same ids.
+        # Poll rows are written last. Other rows of a snapshot without one are made again, with the same ids.
         until: datetime = accepted["feed_ts"]
         rows = self._queries.rows(
             "last_station_rows",
@@ -137,7 +137,7 @@ class BigQueryHistory:
         return [one for one in ingested if one.event_id not in curated]
 
     def messages(self, system_id: str, snapshots: Sequence[Missing]) -> Iterator[Message]:
-        # Bodies are asked for by themselves: a day of them is a gigabyte, a day of ids some hundred kilobytes.
+        # Bodies are read separately: a day of them is a gigabyte, a day of ids some hundred kilobytes.
         for first in range(0, len(snapshots), self._bodies):
             asked = snapshots[first : first + self._bodies]
             rows = self._queries.rows(
@@ -151,7 +151,7 @@ class BigQueryHistory:
             yield from (_message(system_id, row) for row in rows)
 
     def _last_polls(self, system_id: str, since: datetime) -> tuple[_Row, list[_Row]] | None:
-        """The last accepted poll, and all of the last ones; None where none was accepted."""
+        """The last accepted poll, and all last polls; None if no poll was accepted."""
         rows = self._queries.rows(
             "last_polls",
             page_rows=_PAGE_ROWS,
@@ -164,10 +164,9 @@ class BigQueryHistory:
         return None if accepted is None else (accepted, polls)
 
     def _curated(self, system_id: str, feed_times: Sequence[datetime]) -> set[str]:
-        """Of the snapshots at these times those with a poll row.
+        """Ids of the snapshots near these times that have a poll row.
 
-        Asked for by itself, because only bounds that are known before a query keep it from reading the polls of
-        all time.
+        A query of its own, because only constant bounds prevent it from reading all partitions.
         """
         if not feed_times:
             return set()
@@ -182,7 +181,7 @@ class BigQueryHistory:
 
 
 def _message(system_id: str, row: Mapping[str, Any]) -> Message:
-    """A row of `feed_snapshots` as the message that it came from; BigQuery may have spelled the payload anew."""
+    """The message of a row of `feed_snapshots`; BigQuery may have reformatted the payload."""
     attributes: dict[str, str] = msgspec.json.decode(row["attributes"] or b"{}", type=dict[str, str])
     attributes.pop("content-encoding", None)
     envelope = {

@@ -1,4 +1,4 @@
-"""A dead letter as a row of `dead_letters`, from whatever there is: what is given up must not be given up again."""
+"""A dead letter as a row of `dead_letters`. Every message becomes a row: a dead letter must not fail again."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +13,7 @@ from pmp_schema.tables import Row
 from pmp_schema.timestamps import has_partition, try_parse_timestamp
 from pmp_schema.topology import TOPOLOGY
 
-# Data and attributes; the other columns need some of an append's 10 MB.
+# Data and attributes; the other columns need the rest of an append's 10 MB.
 MAX_BYTES: Final = 9_900_000
 
 
@@ -69,10 +69,10 @@ def _lenient_int(text: str | None) -> int | None:
 
 
 def _topic_of(subscription: str | None) -> str | None:
-    """A message that Pub/Sub itself forwarded names only its subscription."""
+    """The topic of a subscription: a message that Pub/Sub itself forwarded names only the subscription."""
     return next((s.topic.id for s in TOPOLOGY.subscriptions if s.id == subscription), None)
 
 
 def _system(attributes: Mapping[str, str]) -> str | None:
-    """The source of a snapshot is its system; the sources of other messages are services."""
+    """The system of a snapshot is its source; the source of any other message is a service."""
     return attributes.get("ce-source") if attributes.get("ce-type") in events.EVENT_TYPES else None

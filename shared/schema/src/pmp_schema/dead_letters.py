@@ -17,7 +17,7 @@ MAX_ATTRIBUTES: Final = 100
 MAX_KEY_BYTES: Final = 256
 MAX_VALUE_BYTES: Final = 1024
 MAX_MESSAGE_BYTES: Final = 9_990_000
-"""Data and attributes; what frames them and the request has the rest of Pub/Sub's 10 MB."""
+"""Data and attributes; the framing of the request needs the rest of Pub/Sub's 10 MB."""
 
 REASON: Final = "pmp-reason"
 DETAIL: Final = "pmp-detail"
@@ -49,7 +49,7 @@ OURS: Final = frozenset(
         DATA_CUT,
     }
 )
-PUBSUB_PREFIX: Final = "CloudPubSubDeadLetter"  # what Pub/Sub itself adds when it forwards
+PUBSUB_PREFIX: Final = "CloudPubSubDeadLetter"  # of the attributes that Pub/Sub adds when it forwards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class DeadLetter:
 
     Attributes:
         data: the original bytes, or the unusable part of them in the original envelope.
-        stage: who gave it up, for example `writer/sensor-events`.
+        stage: the consumer that gave it up, for example `writer/sensor-events`.
         source_topic: topic id.
     """
 
@@ -83,15 +83,15 @@ class DeadLetter:
     def attributes(self, now: datetime) -> dict[str, str]:
         """The attributes to publish with: at most 100, within Pub/Sub's limits, valid UTF-8.
 
-        A message of Pub/Sub's own keeps all of its attributes as they are, but for a few where it had near to 100.
+        The original attributes are kept, except for a few where there are nearly 100.
         """
         return self._attributes(now, self.detail)
 
     def published(self, now: datetime) -> tuple[bytes, dict[str, str]]:
-        """Data and attributes as Pub/Sub takes them.
+        """Data and attributes within Pub/Sub's limits.
 
-        A message of nearly 10 MB leaves no room for our attributes. Of its data only a beginning is published; the
-        detail then tells length and hash of the whole.
+        A message of nearly 10 MB leaves no room for our attributes. Its data is then cut, and the detail has the
+        length and the hash of all of it.
         """
         attributes = self.attributes(now)
         if len(self.data) + _size_bytes(attributes) <= MAX_MESSAGE_BYTES:
@@ -138,7 +138,7 @@ def _is_key(name: str) -> bool:
 
 
 def original_attributes(attributes: Mapping[str, str]) -> dict[str, str]:
-    """The attributes that the message had before anyone dead-lettered it."""
+    """The attributes of the message before it became a dead letter."""
     return {
         name: value
         for name, value in attributes.items()

@@ -1,19 +1,19 @@
 """Two failure families, one decision: redeliver or quarantine.
 
 PipelineError
-  + RetryableError   the world was wrong: answer 503, Pub/Sub delivers again with backoff
-      - QueueFull        the writer has as much in hand as it may hold
+  + RetryableError   a dependency failed: answer 503, Pub/Sub redelivers with backoff
+      - QueueFull        the writer holds as many rows as it may
       - SinkUnavailable  BigQuery cannot take rows now
       - PublishFailed    Pub/Sub did not confirm a publish
-  + PoisonMessage    the bytes are wrong: dead-letter now, with a reason, and acknowledge
-  + MalformedPush    the HTTP body is no Pub/Sub message: answer 400
+  + PoisonMessage    the message is unusable: dead-letter it now, with a reason, and acknowledge
+  + MalformedPush    the HTTP body is not a Pub/Sub message: answer 400
 """
 
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a message is a dead letter. Stable: attribute, log field, metric label and table column alike."""
+    """Why a message is a dead letter. Stable: the attribute, log field, metric label and table column are the same."""
 
     EMPTY = "empty"
     NOT_UTF8 = "not_utf8"
@@ -35,7 +35,7 @@ class Reason(StrEnum):
 
 
 class PipelineError(Exception):
-    """Base of every failure that the edge decides on."""
+    """Base of all failures that the edge of a service handles."""
 
 
 class RetryableError(PipelineError):
@@ -43,7 +43,7 @@ class RetryableError(PipelineError):
 
 
 class QueueFull(RetryableError):
-    """The bounded queue has no room; answered at once."""
+    """The bounded queue is full; the request is answered at once."""
 
 
 class SinkUnavailable(RetryableError):

@@ -1,7 +1,7 @@
-"""The messages of the topics: snapshot envelope, sensor event, operational event.
+"""The messages of the topics: snapshot envelope, sensor event, ops event.
 
-Decoding is strict (msgspec; nothing is coerced) and every failure is a PoisonMessage with its reason. Where a JSON
-object repeats a key, the last value counts, as in nearly every JSON parser.
+Decoding is strict (msgspec, without coercion). Every failure is a PoisonMessage with its reason. Where a JSON object
+repeats a key, the last value counts, as in nearly every JSON parser.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ class SnapshotEnvelope(msgspec.Struct, frozen=True, kw_only=True):
         ingest_ts: when the collector fetched it, RFC 3339.
         event_ts: the feed's own time, RFC 3339.
         source: system id.
-        payload: the body's bytes, unchanged.
+        payload: the bytes of the body, unchanged.
     """
 
     source: Text
@@ -91,7 +91,7 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
     if not data:
         raise PoisonMessage(Reason.EMPTY)
     try:
-        data.decode("utf-8")  # parts that stay raw are not looked into by the decoder
+        data.decode("utf-8")  # the decoder does not check raw parts
         return decoder.decode(data)
     except UnicodeDecodeError as error:
         raise PoisonMessage(Reason.NOT_UTF8, f"byte {error.start}") from error
@@ -136,13 +136,13 @@ def decode_snapshot(data: bytes) -> SnapshotEnvelope:
 
 
 def decode_ops_event(data: bytes) -> OpsEvent:
-    """An operational event.
+    """An ops event.
 
     Raises:
         PoisonMessage: see `decode`.
     """
     event = decode(_OPS, data)
-    decode_json(bytes(event.data))  # raw so far: found wanting here rather than by BigQuery
+    decode_json(bytes(event.data))  # raw so far: checked here, before BigQuery would refuse it
     return event
 
 
@@ -163,7 +163,7 @@ def encode_snapshot(
 
 
 def snapshot_event_id(*, source: str, event_type: str, event_ts: datetime | None, payload: bytes) -> str:
-    """The id of a snapshot: the same body of the same system, feed and feed time always has the same id."""
+    """The id of a snapshot: the same body of the same system, feed and feed time has the same id."""
     at = event_ts.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ") if event_ts else "unknown"
     return f"{source}:{event_type}:{at}:{hashlib.sha256(payload).hexdigest()[:16]}"
 
@@ -180,7 +180,7 @@ def cloudevent_attributes(*, event_id: str, event_type: str, source: str, time: 
 
 
 def gunzip(data: bytes, limit_bytes: int = MAX_MESSAGE_BYTES) -> bytes:
-    """Inflates gzip data up to a limit; a bomb is never inflated further than that.
+    """Inflates gzip data; a bomb is not inflated beyond the limit.
 
     Raises:
         PoisonMessage: bad_gzip, too_large.

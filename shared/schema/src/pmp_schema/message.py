@@ -1,4 +1,4 @@
-"""A Pub/Sub message, however it was received: pushed, pulled or read back from a table."""
+"""A Pub/Sub message: pushed, pulled or read back from a table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,8 +13,8 @@ class Message:
     """One Pub/Sub message.
 
     Attributes:
-        data: the message's bytes, still gzip where an attribute says so.
-        publish_ts: aware UTC, or None where the request does not say.
+        data: the bytes as published; gzip where the attribute `content-encoding` says so.
+        publish_ts: aware UTC; None where unknown.
         subscription: id without project, or None.
         delivery_attempt: counted by Pub/Sub where a dead-letter policy exists, else None.
     """

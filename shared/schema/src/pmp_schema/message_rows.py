@@ -1,6 +1,6 @@
-"""One message as the rows of its table: which column comes from where.
+"""Makes the rows of a message: where each column comes from.
 
-Rows lack `ingest_ts` where the table has one: it is set just before the append, at every attempt.
+The rows lack `ingest_ts`: it is set just before each attempt to append.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from pmp_schema.tables import Row
 from pmp_schema.timestamps import live_timestamp
 
 LARGE_BYTES: Final = 1_000_000
-MAX_STATIONS: Final = 50_000  # the largest systems have some thousands; a row takes far more than its JSON
+MAX_STATIONS: Final = 50_000  # the largest systems have some thousands; a row is far larger than its JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class RowSet:
 
     Attributes:
         table: table id without dataset.
-        rejected: what becomes dead letters of its own; one per reason, however many parts are bad.
+        rejected: parts that become dead letters of their own, one for each reason.
         part: the message data that holds only the rows of the given indexes.
     """
 
@@ -67,10 +67,10 @@ def sensor_event_rows(message: Message, now: datetime) -> RowSet:
 
 
 def snapshot_rows(message: Message, now: datetime) -> RowSet:
-    """A row of `feed_snapshots`; the payload stays as it is, with or without stations.
+    """A row of `feed_snapshots`; the payload is kept as it is, with or without stations.
 
     Raises:
-        PoisonMessage: no envelope, above the row limit, or a payload that BigQuery could not take as JSON.
+        PoisonMessage: the envelope is missing or too large, or BigQuery could not store the payload as JSON.
     """
     received = receive_snapshot(message, now)
     envelope = received.envelope
@@ -92,10 +92,10 @@ def snapshot_rows(message: Message, now: datetime) -> RowSet:
 
 
 def station_information_rows(message: Message, now: datetime) -> RowSet:
-    """Rows of `station_information`, one per station; a bad station is a reject, never the snapshot.
+    """Rows of `station_information`, one per station; a bad station is rejected alone.
 
     Raises:
-        PoisonMessage: no envelope; no list of stations, an empty one, or an absurdly long one.
+        PoisonMessage: the envelope is missing, or the list of stations is missing, empty or absurdly long.
     """
     received = receive_snapshot(message, now)
     event_type = received.envelope.event_type
@@ -104,7 +104,7 @@ def station_information_rows(message: Message, now: datetime) -> RowSet:
     document = gbfs.decode(received.payload)
     entries = gbfs.station_count(document)
     if entries == 0:
-        raise PoisonMessage(Reason.NO_STATIONS)  # no row would be left of the message
+        raise PoisonMessage(Reason.NO_STATIONS)  # the message would leave no row
     if entries is not None and entries > MAX_STATIONS:
         raise PoisonMessage(Reason.TOO_LARGE, f"{entries} stations")
     flat = gbfs.flatten_information(document)
@@ -139,7 +139,7 @@ def ops_event_rows(message: Message, now: datetime) -> RowSet:
     """A row of `events`.
 
     Raises:
-        PoisonMessage: not a CloudEvent in its JSON format.
+        PoisonMessage: it is not a CloudEvent in JSON format.
     """
     event = events.decode_ops_event(message.body())
     row: Row = {
@@ -156,7 +156,7 @@ def ops_event_rows(message: Message, now: datetime) -> RowSet:
 
 
 def dead_letter_rows(message: Message, now: datetime) -> RowSet:
-    """A row of `dead_letters`, from whatever there is: this never raises."""
+    """A row of `dead_letters`; never raises."""
     return RowSet("dead_letters", [dead_letter_row(message, now)], part=lambda _: message.data)
 
 
@@ -176,7 +176,7 @@ BY_ROUTE: Final[Mapping[str, Callable[[Message, datetime], RowSet]]] = {
     "dead-letters": dead_letter_rows,
 }
 
-# A megabyte of hostile JSON becomes thirty of Python objects: only so many such messages are decoded at a time.
+# A megabyte of hostile JSON becomes 30 MB of Python objects, so few large messages are decoded at a time.
 _LARGE: Final = BoundedSemaphore(2)
 
 
@@ -185,11 +185,10 @@ def build(route: str, message: Message, now: datetime) -> RowSet:
 
     Args:
         route: a key of BY_ROUTE.
-        message: as it was pushed.
         now: aware UTC.
 
     Raises:
-        PoisonMessage: the message can never be rows.
+        PoisonMessage: the message cannot become rows.
     """
     with _LARGE if _is_large(message) else nullcontext():
         return BY_ROUTE[route](message, now)

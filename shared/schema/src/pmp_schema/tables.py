@@ -11,7 +11,7 @@ from pmp_schema.sql import render
 from pmp_schema.topology import TOPOLOGY
 
 Row = Mapping[str, object]
-"""Column to str, int, float, bool, aware datetime, date, bytes or list of str; JSON as text."""
+"""Column name to str, int, float, bool, aware datetime, date, bytes or list of str; JSON is text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Table:
         """The table's resource name.
 
         Args:
-            moved_to: `project.dataset.table`, where the table is not in its own place.
+            moved_to: `project.dataset.table`, where the table is not in the place that the topology names.
         """
         parts = moved_to.split(".") if moved_to else [project, self.dataset, self.name]
         return "projects/{}/datasets/{}/tables/{}".format(*parts)

@@ -1,4 +1,4 @@
-"""Names: every topic, subscription, dataset, table, service and schedule, typed from topology.json."""
+"""The names of all topics, subscriptions, datasets, tables, services and schedules, from topology.json."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class Topic:
     """A topic.
 
     Attributes:
-        key: what flows through it; also the last part of the writer's route.
+        key: what it carries; also the last part of the writer's route.
         id: its name in a project.
     """
 
@@ -37,7 +37,7 @@ class Subscription:
         topic: the topic it reads.
         push_path: path on the writer, or None for a pull subscription.
         dead_letter: whether Pub/Sub itself forwards to the dead-letter topic after the policy's attempts.
-        mode: `always`, or the mode of operation in which it exists.
+        mode: `always`, or the mode of operation in which the subscription exists.
         retention_s: seconds that unacknowledged messages are kept.
     """
 
@@ -54,7 +54,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class PushPolicy:
-    """How push subscriptions redeliver. All `_s` are seconds."""
+    """How push subscriptions redeliver; `_s` is seconds."""
 
     ack_deadline_s: int
     handler_budget_s: int
@@ -68,8 +68,8 @@ class Materialized:
     """How BigQuery stores a materialized view.
 
     Attributes:
-        partition_field: column of the daily partition: the base table's own, or the day of it. Without, whatever
-            expires in the base table would invalidate the whole view.
+        partition_field: column of the daily partition: that of the base table, or its day. Without it, a partition
+            that expires in the base table would invalidate the whole view.
         cluster: clustering columns, in order.
     """
 
@@ -82,8 +82,8 @@ class Dataset:
     """A dataset.
 
     Attributes:
-        views: in an order in which each comes after what it reads, which may be in an earlier dataset.
-        materialized: which of the views are materialized ones.
+        views: each comes after the views that it reads; these may be in an earlier dataset.
+        materialized: the views that are materialized.
     """
 
     id: str
@@ -95,7 +95,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A deployable HTTP service; `local_port` with the default port base."""
+    """A deployable HTTP service; `local_port` is its port with the default port base."""
 
     key: str
     id: str
@@ -107,8 +107,8 @@ class Schedule:
     """A timed HTTP request: every `every_s` seconds, or daily at `daily_at` in `time_zone`.
 
     Attributes:
-        timeout_s: seconds that an answer is waited for.
-        body: JSON; where it names an `engine`, the schedule is an alternative to those of the other engines.
+        timeout_s: seconds to wait for the response.
+        body: JSON; a schedule whose body names an `engine` exists only where that engine is used.
     """
 
     id: str
@@ -124,11 +124,11 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """All of it.
+    """All names.
 
     Attributes:
         jobs: Dataflow job by pipeline.
-        launchers: Cloud Run job that submits it, by pipeline.
+        launchers: submitter job (Cloud Run) by pipeline.
     """
 
     local_project: str
@@ -154,18 +154,18 @@ class Topology:
         raise KeyError(table)
 
     def schedules_of(self, engine: str) -> tuple[Schedule, ...]:
-        """The schedules where features are computed by an engine; of alternatives, that engine's."""
+        """The schedules of an installation whose features are computed by this engine."""
         return tuple(s for s in self.schedules if (s.body or {}).get("engine", engine) == engine)
 
     def push_subscription(self, topic: str) -> Subscription:
-        """The push subscription that feeds the writer's route of the same name as the topic's key."""
+        """The push subscription of the writer's route that has the name of the topic's key."""
         return next(s for s in self.subscriptions if s.topic.key == topic and s.push_path is not None)
 
     def pull_subscription(self, topic: str) -> Subscription:
-        """The subscription that a Beam pipeline reads; the one for looking into a topic is not it.
+        """The subscription that a Beam pipeline reads, not the one for debugging.
 
         Raises:
-            StopIteration: nothing pulls the topic.
+            StopIteration: the topic has no pull subscription.
         """
         pulled = (s for s in self.subscriptions if s.topic.key == topic and s.push_path is None)
         return next(s for s in pulled if s.mode != "debug")

@@ -1,4 +1,4 @@
-"""Which stations get a row, and why: counts and flags decide, never `last_reported`."""
+"""Changes: which stations get a row, and why. Counts and flags decide, never `last_reported`."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Change:
     """A station that gets a row.
 
     Attributes:
-        before: as it was last remembered; None where it is new.
+        before: the remembered station; None where it is new.
     """
 
     station_id: str
@@ -38,10 +38,10 @@ class Change:
 
 
 def find_changes(remembered: Mapping[str, Station], observed: Observed, *, due_us: int) -> list[Change]:
-    """Compare what is remembered with what is observed.
+    """Compares the remembered stations with the observed ones.
 
     Args:
-        due_us: stations whose last row is not younger than this get a heartbeat.
+        due_us: stations whose last row is not later than this get a heartbeat.
     """
     changes = []
     for station_id, observation in observed.stations.items():

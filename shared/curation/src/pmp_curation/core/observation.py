@@ -1,9 +1,9 @@
-"""From a body to what it says of each station, fast where its entries are plain.
+"""Observation: reads a body into the readings of its stations, fast if the body is plain.
 
-Plain is a list of stations with distinct ids, counts written as integers or texts, and any flags and types: every
-feed that was captured. It is read past what no rule needs, and a combination of values that was seen before is not
-flattened again. Any other body, and any that is wrong, goes through `pmp_schema.gbfs.flatten_status`. Both ways
-give the same; the fast one does not see a number beyond a double in a part that it passes over.
+A plain body lists stations with distinct ids and counts written as integers or strings, as all captured feeds do. Only
+the needed keys are decoded, and a combination of values that was seen before is not read again. Any other body goes
+through `pmp_schema.gbfs.flatten_status`. Both ways give the same result, except that the fast one does not notice a
+number beyond a double in a part that it skips.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from pmp_curation.core.readings import Reading, read
 from pmp_schema import gbfs
 
 Observation = tuple[Reading, object]
-"""A station's reading and its `last_reported`: as the feed wrote it, or as a datetime where already read."""
+"""A station's reading and its `last_reported`, raw or, if it was read already, as a datetime."""
 
 _NOTHING: Final = msgspec.Raw(b"")
 _Count = int | str | None
@@ -25,7 +25,7 @@ _Flag = bool | int | str | None
 
 
 class _Entry(msgspec.Struct, gc=False):
-    """A plain entry: first what identifies and dates it, then `readings.SCALARS`, then `readings.BREAKDOWNS`."""
+    """A plain entry: id and report time, then `readings.SCALARS`, then `readings.BREAKDOWNS`."""
 
     station_id: Any
     last_reported: Any = None
@@ -58,13 +58,13 @@ _decoder: Final = msgspec.json.Decoder(_Body)
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a snapshot says.
+    """The stations of a snapshot.
 
     Attributes:
         stations: by station id, in the order of the list.
-        rejected: entries that are no station.
-        duplicates: entries dropped because their id came again.
-        conflicts: how many of those differed from what was kept.
+        rejected: entries that cannot be used as a station.
+        duplicates: entries dropped because their id was repeated.
+        conflicts: how many of them differed from the kept entry.
     """
 
     stations: dict[str, Observation]
@@ -74,27 +74,27 @@ class Observed:
 
     @property
     def reports(self) -> int:
-        """A fingerprint of all stations' `last_reported`: it differs as long as a feed is alive."""
-        told = repr([(station_id, value) for station_id, (_, value) in self.stations.items()])
-        return int.from_bytes(hashlib.blake2b(told.encode(), digest_size=8).digest())
+        """A fingerprint of all stations' `last_reported`: it changes as long as a feed is alive."""
+        reports = repr([(station_id, value) for station_id, (_, value) in self.stations.items()])
+        return int.from_bytes(hashlib.blake2b(reports.encode(), digest_size=8).digest())
 
 
 def observe(body: bytes, ingest_at: datetime) -> Observed:
-    """Read a station_status.
+    """Reads a station_status.
 
     Raises:
-        PoisonMessage: the body is no JSON object with a list of stations.
+        PoisonMessage: the body is not a JSON object with a list of stations.
     """
     plain = observe_plain(body)
     return observe_any(body, ingest_at) if plain is None else plain
 
 
 def observe_plain(body: bytes) -> Observed | None:
-    """Read a plain body; None for any other."""
+    """Reads a plain body; None for any other."""
     if gbfs.may_exceed_depth(body):
         return None
     try:
-        body.decode()  # parts that are passed over are not looked into by the decoder
+        body.decode()  # the decoder does not check skipped parts
         entries = _decoder.decode(body).data.stations
         stations = {}
         for parts in map(msgspec.structs.astuple, entries):
@@ -115,7 +115,7 @@ def observe_plain(body: bytes) -> Observed | None:
 
 
 def observe_any(body: bytes, ingest_at: datetime) -> Observed:
-    """Read any body."""
+    """Reads any body."""
     flat = gbfs.flatten_status(gbfs.decode(body), ingest_at=ingest_at)
     return Observed(
         {status.station_id: (Reading.of(status), status.reported_ts) for status in flat.stations},

@@ -1,4 +1,4 @@
-"""The values of a station that are compared from poll to poll: everything but `last_reported`."""
+"""Readings: the values of a station that are compared between polls, all except `last_reported`."""
 
 from functools import lru_cache
 from typing import Any, Final, Self
@@ -28,13 +28,13 @@ class Values(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
-    """What a station's entry says, without its `last_reported`.
+    """The entry of a station, without its `last_reported`.
 
     Attributes:
         quality: findings, see `pmp_schema.gbfs.quality`.
-        is_closed: known not to be installed or not to rent.
-        is_empty: open, without a bike.
-        is_full: open, without a free dock.
+        is_closed: known to be not installed or not renting.
+        is_empty: open and without bikes.
+        is_full: open and without free docks.
     """
 
     values: Values
@@ -73,22 +73,22 @@ SCALARS: Final = (
     *("num_ebikes_available", "num_scooters_available", "is_installed", "is_renting", "is_returning"),
 )
 BREAKDOWNS: Final = ("vehicle_types_available", "num_bikes_available_types")
-"""Together all keys of an entry that decide about its `Values`."""
+"""With `SCALARS` all keys of an entry that its `Values` depend on."""
 
-_reader: Final = StatusReader(EPOCH)  # it reads no times here
+_reader: Final = StatusReader(EPOCH)  # not used to read times
 
 
 @lru_cache(maxsize=1 << 14)
 def read(scalars: tuple[object, ...], *breakdowns: bytes) -> Reading:
-    """The reading of an entry: a pure function of these parts, remembered for the combinations seen last.
+    """The reading of an entry: a pure function of these parts, cached.
 
     Args:
-        scalars: values of `SCALARS`, None where absent. Integers and texts, so that no two with different
-            meanings are equal (a count of `true` is not 1).
+        scalars: values of `SCALARS`, None where absent. Integers and strings only, because the cache would confuse
+            values such as `true` and 1.
         breakdowns: JSON of `BREAKDOWNS`, empty where absent.
 
     Raises:
-        msgspec.DecodeError: a breakdown holds a number beyond a double.
+        msgspec.DecodeError: a breakdown has a number beyond a double.
     """
     entry: dict[str, Any] = dict(zip(SCALARS, scalars, strict=True))
     for key, text in zip(BREAKDOWNS, breakdowns, strict=True):

@@ -1,4 +1,4 @@
-"""What is remembered of one system between two snapshots, as small bytes and back."""
+"""The state of one system between two snapshots, and its encoding."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -15,14 +15,14 @@ VERSION: Final = 1
 
 
 class StateVersionError(ValueError):
-    """The bytes are a state of an unknown version; start again from the last curated rows."""
+    """The state has an unknown version; rebuild it from the last curated rows."""
 
 
 class Station(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A station as its last row of `station_status` has it.
 
     Attributes:
-        known_bikes: the last count that was not unknown.
+        known_bikes: the last known count.
         emitted_us: feed time of the row.
     """
 
@@ -36,18 +36,18 @@ class Station(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class SystemState(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """One system, after all snapshots so far. Never changed; `curate` makes the next one.
+    """One system, after all snapshots so far. It is immutable; `curate` makes the next one.
 
     The encoding is a version byte and a MessagePack array. Fields may be appended with defaults; any other change
     needs a new version.
 
     Attributes:
-        stations: every station that is remembered, by id.
-        absent: those that the last accepted snapshot did not list.
+        stations: all remembered stations by id.
+        absent: the remembered stations that the last accepted snapshot did not list.
         accepted_us: feed time of the last accepted snapshot.
         is_suspect: the last snapshot was suspect.
-        shrunk_since_us: feed time of the first of an unbroken row of non-empty suspect snapshots.
-        events: fingerprints of the snapshots seen last, oldest first.
+        shrunk_since_us: feed time of the first of an unbroken series of non-empty suspect snapshots.
+        events: fingerprints of the last snapshots, oldest first.
         reports: `Observed.reports` of the last accepted snapshot; None after a warm start.
     """
 
@@ -65,13 +65,13 @@ class SystemState(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """Read what `encode` wrote.
+        """The inverse of `encode`.
 
         Raises:
-            StateVersionError: it was another version's.
+            StateVersionError: the version is unknown.
         """
         if data[:1] != bytes((VERSION,)):
-            raise StateVersionError(f"a state of version {data[0] if data else None}, not {VERSION}")
+            raise StateVersionError(f"version {data[0] if data else None}, not {VERSION}")
         return msgspec.msgpack.decode(data[1:], type=cls)
 
     @classmethod
@@ -84,19 +84,18 @@ class SystemState(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         polls: Iterable[Mapping[str, Any]] = (),
         rules: Rules = DEFAULT_RULES,
     ) -> Self:
-        """The state before a snapshot, from curated rows with a `feed_ts` before that snapshot's.
+        """Rebuilds the state before a snapshot from curated rows with an earlier `feed_ts`.
 
         Args:
-            status_rows: of `station_status`: of each station its latest row within `rules.forget_after` of the
-                snapshot, and its latest one with known `bikes` where that is another. More rows, in any
-                order, do no harm.
+            status_rows: of `station_status`: the latest row of each station within `rules.forget_after` of the
+                snapshot, and its latest one with known `bikes`. More rows, in any order, do no harm.
             last_poll: the latest row of `feed_polls` with verdict `ok` or `unchanged`.
-            polls: recent rows of `feed_polls` of any verdict: their snapshots are recognised when they come
-                again, and suspect ones after `last_poll` go on being counted.
+            polls: recent rows of `feed_polls` with any verdict, to recognise repeated snapshots and to go on
+                counting suspect ones after `last_poll`.
         """
         accepted_us = None if last_poll is None else to_micros(last_poll["feed_ts"])
         stations = _latest(status_rows)
-        # A station that was listed then has a row that was not due for a heartbeat.
+        # A station that was listed by the last accepted snapshot has a row within the heartbeat before it.
         due_us = None if accepted_us is None else accepted_us - duration_micros(rules.heartbeat)
         recent = sorted(polls, key=_feed_ts)
         is_suspect, shrunk_since_us = _suspicion(recent, accepted_us)

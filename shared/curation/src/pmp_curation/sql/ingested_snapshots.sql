@@ -1,5 +1,5 @@
--- The snapshots of a system that are no dead letters as a whole, in the feed's order. Bodies, by far the most of a row,
--- are not read here.
+-- The snapshots of a system by feed time, without those that are dead letters as a whole. Bodies are not read here:
+-- they are most of a row.
 WITH
 snapshots AS (
   SELECT event_id, ingest_ts, message_id, COALESCE(event_ts, publish_ts, ingest_ts) AS feed_ts

@@ -1,4 +1,4 @@
--- Of each station its last row, and its last one with a known count where that is another.
+-- The last row of each station, and its last one with a known count if that is another row.
 SELECT
   station_id, feed_ts, bikes, docks, mechanical, ebikes, other_vehicles, bikes_disabled, is_installed, is_renting,
   is_returning

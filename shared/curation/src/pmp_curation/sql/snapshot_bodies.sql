@@ -1,4 +1,4 @@
--- Snapshots of a system with all that their messages had, in the feed's order.
+-- Snapshots of a system by feed time, with all parts of their messages.
 SELECT
   event_id, key, event_ts, ingest_ts, message_id, publish_ts,
   TO_JSON_STRING(payload) AS payload,

@@ -1,6 +1,6 @@
 """How features count: each aggregation in words and with the time slots that it reads.
 
-Its SQL is `sql/aggregations/<name>.sql`. Counts count events; only what is called bikes adds up `delta`.
+Its SQL is `sql/aggregations/<name>.sql`. Counts are numbers of events; only `bikes` and `net_bikes` add up `delta`.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Final
 HOUR: Final = timedelta(hours=1)
 WEEK: Final = timedelta(weeks=1)
 
-# A rider takes one bike, a family or a trailer some; five at once are a van's.
+# A rider takes one bike, a family takes some; five at once are probably moved by a van.
 LARGE_DELTA: Final = 5
 PEAK_MIN_EVENTS: Final = 10
 BASELINE_WEEKS: Final = 4
@@ -27,7 +27,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Where an aggregation looks.
+    """The slots that an aggregation reads.
 
     Attributes:
         current: slots that are counted as they are.
@@ -45,11 +45,11 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """One way of counting.
+    """One way to count.
 
     Attributes:
-        definition: what it gives for a window w, for people.
-        reach: the slots of a window of some length; None where it counts all time.
+        definition: the result for a window w, in words.
+        reach: the slots of a window by its length; None where it counts all time.
     """
 
     name: str

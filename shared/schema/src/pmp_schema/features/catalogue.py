@@ -24,7 +24,7 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
 
 class CatalogueError(ValueError):
-    """The catalogue does not define features; the message names the entry and what is wrong."""
+    """The catalogue is invalid; the message names the entry and the fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Feature:
         window: `window_len` of its rows, for example 2h or all_time.
         length: the window's; None for all_time.
         kind: the events it reads.
-        source: where the definition comes from.
+        source: origin of the definition.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Feature:
 
     @property
     def column(self) -> str:
-        """Its column where rows are pivoted."""
+        """Its column in wide rows."""
         return f"{self.name}_{self.window}"
 
     @property
     def reach(self) -> Reach:
-        """The slots that it reads; none for all_time."""
+        """The slots that it reads; empty for all_time."""
         if self.aggregation.reach is None or self.length is None:
             return Reach()
         return self.aggregation.reach(self.length)
@@ -80,11 +80,11 @@ def catalogue() -> tuple[Feature, ...]:
 
 
 def parse_catalogue(text: str) -> tuple[Feature, ...]:
-    """Features of a TOML text.
+    """Reads features from a TOML text.
 
     Raises:
-        CatalogueError: not TOML, an unknown field or aggregation, a window that is none or does not suit the
-            aggregation, or the same feature twice.
+        CatalogueError: the text is not TOML, has an unknown field or aggregation, a window that is invalid or does
+            not suit the aggregation, or the same feature twice.
     """
     try:
         entries = msgspec.convert(tomllib.loads(text), _File).features

@@ -1,4 +1,4 @@
-"""What a run asks the tables before it reads them; both engines begin here."""
+"""What a feature run queries first: how far the daily counts are, and which partitions it must read."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -11,7 +11,7 @@ from pmp_schema.features.statements import FeatureTables, Statement
 
 
 class StatementRunner(Protocol):
-    """Runs a statement to its end and gives its rows, by column name; none for DML."""
+    """Runs a statement to its end and returns its rows by column name; an empty sequence for DML."""
 
     def query(self, statement: Statement) -> Sequence[Mapping[str, Any]]: ...
 
@@ -24,7 +24,7 @@ def read_scope(
     as_of: datetime,
     known_at: datetime,
 ) -> Scope:
-    """What the run for (as_of, known_at) reads; the same rows follow however far the daily counts are."""
+    """What the run for (as_of, known_at) reads. Its rows do not depend on how far the daily counts are."""
     closed = _closed_through(runner, tables, before=known_at.astimezone(UTC).date())
     first_date = (as_of.astimezone(UTC) - look_back(features)).date()
     late = statements.open_dates(tables, before=first_date, closed_through=closed, known_at=known_at)
@@ -40,8 +40,8 @@ def read_scope(
 def close_days(runner: StatementRunner, tables: FeatureTables, *, through: date) -> tuple[date, ...]:
     """Brings station_daily_counts up to an ingest date, at most `last_closed_date(now)`.
 
-    Safe to repeat, because a day's counts never change, and to run twice at once: who ends last sees to it that they
-    are there once. Until then, and where it is killed before, they may be there twice, with the same numbers.
+    It can be repeated, because the counts of a day never change. Two calls at once may insert the counts twice, with
+    the same numbers; the one that ends last removes the duplicates. They stay only if that one is killed.
 
     Returns:
         The event dates whose counts were written.

@@ -1,21 +1,21 @@
-"""Which events a run may see, and which parts of the tables it reads for that."""
+"""Which events a feature run may use, and which parts of the tables it reads."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-# Longer than the writer's time-out of one append: nothing with an earlier ingest_ts can become visible any more.
+# Longer than the writer's time-out of one append: rows with an earlier ingest_ts are all visible by then.
 SETTLED_AFTER: Final = timedelta(minutes=1)
 ONE_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What one run reads.
+    """What one feature run reads.
 
     Attributes:
         as_of: end of every window, UTC.
-        known_at: events ingested later do not exist.
+        known_at: events ingested later are ignored.
         open_from: first ingest date that is read from raw_events and not from station_daily_counts.
         late_dates: event dates before `first_date` that have rows ingested on `open_from` or later.
         first_date: oldest event date that is read for the bounded windows.
@@ -34,7 +34,7 @@ def default_known_at(now: datetime) -> datetime:
 
 
 def last_closed_date(now: datetime) -> date:
-    """The last ingest date (UTC) that station_daily_counts may take: no event can join it any more."""
+    """The last ingest date (UTC) that station_daily_counts may take: it is complete."""
     return default_known_at(now).astimezone(UTC).date() - ONE_DAY
 
 

@@ -1,8 +1,8 @@
 """The SQL of the features: statements with their parameters, rendered from the catalogue and the files in sql/.
 
-A run: `plan.read_scope` asks what there is to read, `feature_rows` gives the rows, `stage_features` puts them into a
-staging table, and `merge_station_features` makes them the rows of their as_of. Once a day, or before a run,
-`plan.close_days` takes the ingest dates that are over into the daily counts.
+A feature run: `plan.read_scope` finds out what to read, `feature_rows` computes the rows, `stage_features` stores them
+in a staging table, and `merge_station_features` makes them the rows of their as_of. Once a day, or before a run,
+`plan.close_days` adds the ingest dates that are over to the daily counts.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from pmp_schema.timestamps import duration_micros
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A query parameter; `type` as BigQuery's API spells it, a tuple is an array of that type."""
+    """A query parameter; `type` is a name of BigQuery's API, and a tuple is an array of that type."""
 
     name: str
     type: str
@@ -34,7 +34,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureTables:
-    """Full names, `project.dataset.table`, of what is read and written."""
+    """Full names (`project.dataset.table`) of the tables."""
 
     raw_events: str
     station_daily_counts: str
@@ -42,7 +42,7 @@ class FeatureTables:
 
     @classmethod
     def of(cls, project: str, *, raw_events: str | None = None, station_features: str | None = None) -> Self:
-        """The topology's tables in a project, where they are not overridden."""
+        """The tables of the topology in a project, unless overridden."""
         return cls(
             raw_events=raw_events or full_name("raw_events", project),
             station_daily_counts=full_name("station_daily_counts", project),
@@ -93,25 +93,25 @@ def feature_rows(tables: FeatureTables, features: Sequence[Feature], scope: Scop
 
 
 def stage_features(rows: Statement, *, staging: str) -> Statement:
-    """Puts the rows of a `feature_rows` statement into a staging table of that run; it expires after a day."""
+    """Stores the rows of a `feature_rows` statement in the staging table of a run, which expires after a day."""
     return Statement(_fill("stage_features", staging=staging, feature_rows=rows.sql), rows.parameters)
 
 
 def merge_station_features(tables: FeatureTables, *, staging: str, as_of: datetime) -> Statement:
     """Replaces the rows of an as_of by those of a staging table with the same columns.
 
-    Two at once may leave both sets where there was none: see `count_station_features`.
+    Two merges at once may insert both sets of rows: see `count_station_features`.
     """
     sql = _fill("merge_station_features", station_features=tables.station_features, staging=staging)
     return Statement(sql, (Parameter("as_of", "TIMESTAMP", as_of),))
 
 
 def count_station_features(tables: FeatureTables, *, as_of: datetime) -> Statement:
-    """One row, `row_count`: the rows of an as_of; after a merge more than were staged, where another went with it.
+    """One row, `row_count`: the rows of an as_of. More than were staged means that two merges ran at once.
 
-    BigQuery lets merges that delete nothing pass side by side
+    BigQuery does not serialize merges that delete nothing
     (https://cloud.google.com/bigquery/docs/data-manipulation-language#dml_statement_conflicts). The one that ends last
-    finds both sets, and merges again: that deletes rows, so that of two only one can do it at a time.
+    finds both sets and merges again. This merge deletes rows, so BigQuery runs only one at a time.
     """
     sql = _fill("count_station_features", station_features=tables.station_features)
     return Statement(sql, (Parameter("as_of", "TIMESTAMP", as_of),))
@@ -120,12 +120,12 @@ def count_station_features(tables: FeatureTables, *, as_of: datetime) -> Stateme
 def merge_daily_counts(
     tables: FeatureTables, *, closed_through: date | None, through: date, event_dates: Sequence[date]
 ) -> Statement:
-    """Takes the ingest dates after `closed_through` up to `through` into station_daily_counts.
+    """Adds the ingest dates after `closed_through` up to `through` to station_daily_counts.
 
     Args:
-        closed_through: what the table says, because no date may be left out.
+        closed_through: read from the table, because no date may be left out.
         through: at most `last_closed_date(now)`.
-        event_dates: the partitions with rows ingested on those dates.
+        event_dates: the partitions with rows ingested on these dates.
     """
     sql = _fill(
         "merge_daily_counts",
@@ -138,7 +138,7 @@ def merge_daily_counts(
 def doubled_daily_counts(
     tables: FeatureTables, *, closed_through: date | None, through: date, event_dates: Sequence[date]
 ) -> Statement:
-    """A row where a merge of the same dates went side by side with another one, as `count_station_features` tells."""
+    """One row if two merges of these dates ran at once (see `count_station_features`)."""
     sql = _fill("doubled_daily_counts", station_daily_counts=tables.station_daily_counts)
     return Statement(sql, _closing(closed_through, through, event_dates))
 

@@ -1,4 +1,4 @@
-"""Which feeds a system offers: gbfs.json of every version, read into names and URLs."""
+"""Reads gbfs.json of any version: which feeds a system offers, by name and URL."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,16 +11,15 @@ from pmp_schema.gbfs.values import choose_language
 def feed_urls(document: Document, *, language: str | None = None) -> dict[str, str]:
     """Feed name to URL.
 
-    GBFS 3 lists `data.feeds`; 1 and 2 list `data.<language>.feeds`: the configured language is taken, else
-    English, else the first. A URL need not end in `.json`. Entries without a name or an http URL are
-    left out.
+    GBFS 3 lists `data.feeds`; 1 and 2 list `data.<language>.feeds`, of which the wanted language is taken, else
+    English, else the first. Entries without a name or an http URL are ignored.
 
     Args:
         document: a gbfs.json.
         language: for example `fr`; also matches `fr-CA`.
 
     Raises:
-        PoisonMessage: `schema`; no feed is listed.
+        PoisonMessage: `schema`; it lists no feeds.
     """
     found = _named(_entries(document.data, language))
     if not found:

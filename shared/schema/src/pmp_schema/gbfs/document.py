@@ -1,17 +1,17 @@
-"""A feed body as a document: bytes to a JSON object, its time and its stations, whatever version it declares.
+"""A feed body of any version: from bytes to a JSON object, its time and its stations.
 
-How each odd body ends:
+The result of unusual bodies:
 
 | body | result |
 |---|---|
-| nothing, or only white space | `empty` |
+| empty, or only white space | `empty` |
 | not UTF-8, UTF-16 | `not_utf8` |
-| HTML, cut off, NaN, Infinity, lone surrogates, numbers beyond a double | `not_json` |
+| HTML, a cut body, NaN, Infinity, lone surrogates, numbers beyond a double | `not_json` |
 | nested deeper than `MAX_DEPTH` | `too_deep` |
 | an array, a string, a number, null | `schema` |
-| a byte order mark in front | accepted |
+| a byte order mark at the start | accepted |
 | a key twice in one object | the last value counts |
-| an integer of 2^70 | kept as it is; no count and no instant is that large |
+| an integer of 2^70 | kept; it is neither a count nor a time |
 """
 
 from codecs import BOM_UTF8
@@ -47,18 +47,18 @@ class Document:
 
     @property
     def data(self) -> dict[str, Any]:
-        """The `data` object; the root itself where a producer left that level out."""
+        """The `data` object; the root where a producer left out this level."""
         data = self.root.get("data")
         return data if isinstance(data, dict) else self.root
 
 
 @dataclass(frozen=True, slots=True)
 class FeedTime:
-    """When a feed says its values were true.
+    """The time at which a feed's values were true.
 
     Attributes:
         at: aware UTC.
-        source: which of the four candidates it is.
+        source: the field that it comes from.
     """
 
     at: datetime
@@ -66,7 +66,7 @@ class FeedTime:
 
 
 def decode(body: bytes | msgspec.Raw) -> Document:
-    """Read a feed body.
+    """Reads a feed body.
 
     Raises:
         PoisonMessage: `empty`, `not_utf8`, `not_json`, `too_deep` or `schema`; see the module's table.
@@ -78,7 +78,7 @@ def decode(body: bytes | msgspec.Raw) -> Document:
 
 
 def decode_json(body: bytes) -> Any:
-    """Read any JSON value with the limits of the module's table.
+    """Reads any JSON value, with the results of the module's table.
 
     Raises:
         PoisonMessage: `empty`, `not_utf8`, `not_json` or `too_deep`.
@@ -94,8 +94,8 @@ def decode_json(body: bytes) -> Any:
         raise PoisonMessage(Reason.TOO_DEEP, f"more than {MAX_DEPTH} levels") from error
     except msgspec.DecodeError as error:
         raise _why_not_json(body, error) from error
-    # The interpreter's own recursion limit differs between versions (about 1,000 levels in 3.11, 9,000 in
-    # 3.13) and with the caller's stack, so that the same body would pass in one place and fail in another.
+    # The interpreter's recursion limit depends on its version (about 1,000 levels in 3.11, 9,000 in 3.13) and on
+    # the caller's stack. With a limit of our own, a body has the same result everywhere.
     if may_exceed_depth(body) and _is_deeper(value, MAX_DEPTH):
         raise PoisonMessage(Reason.TOO_DEEP, f"more than {MAX_DEPTH} levels")
     return value
@@ -104,12 +104,12 @@ def decode_json(body: bytes) -> Any:
 def feed_time(document: Document, *, fetched_at: datetime, date_header: str | None = None) -> FeedTime:
     """The feed's own time: `last_updated`, else `lastUpdatedOther` (Vélib), else HTTP Date, else the fetch.
 
-    A candidate that cannot be read or lies outside of [2000-01-01, fetch + 1 day] counts as absent.
+    A value that cannot be read or lies outside [2000-01-01, fetch + 1 day] is ignored.
 
     Args:
         document: any GBFS file.
         fetched_at: when the body was received, aware.
-        date_header: the answer's `Date` header.
+        date_header: the `Date` header of the response.
     """
     for key in ("last_updated", "lastUpdatedOther"):
         at = try_parse_timestamp(document.root.get(key))
@@ -122,13 +122,13 @@ def feed_time(document: Document, *, fetched_at: datetime, date_header: str | No
 
 
 def stations(document: Document) -> list[Any] | None:
-    """The raw entries of `data.stations`, not yet checked; None where the document has no such list."""
+    """The raw, unchecked entries of `data.stations`; None where this list is missing."""
     found = document.data.get("stations")
     return found if isinstance(found, list) else None
 
 
 def station_count(document: Document) -> int | None:
-    """How many entries the snapshot lists, rejected and duplicate ones included; None where it has no list."""
+    """The number of listed entries, including rejected and duplicate ones; None where the list is missing."""
     found = stations(document)
     return None if found is None else len(found)
 
@@ -136,7 +136,7 @@ def station_count(document: Document) -> int | None:
 def may_exceed_depth(body: bytes) -> bool:
     """Whether a body could be nested deeper than `MAX_DEPTH`.
 
-    A cheap first look that peels off innermost pairs. Brackets inside strings can only cause a second look.
+    A cheap check that removes innermost pairs. Brackets in strings can only make it answer yes without need.
     """
     left = body.translate(None, _NOT_BRACKETS)
     for _ in range(MAX_DEPTH):

@@ -1,4 +1,4 @@
-"""station_information of GBFS 1.0 to 3.1, by field presence, as rows of `station_information`."""
+"""Reads a station_information of GBFS 1.0 to 3.1 into rows of `station_information`."""
 
 from typing import Any, Final
 
@@ -11,12 +11,12 @@ _CAPACITY: Final = CountField("capacity", "capacity")
 
 
 class StationInformation(FlatStation, frozen=True, kw_only=True, gc=False):
-    """Where a station is and what it is called.
+    """The place and the name of a station.
 
     Attributes:
-        station_code: the printed id: Vélib's `stationCode`, elsewhere `short_name`.
+        station_code: the printed id: `stationCode` of Vélib, else `short_name`.
         lat: degrees, WGS 84; None together with `lon` where either is unusable or both are 0.
-        capacity: docks as stated, 0 included; None where absent. Capacities by vehicle type are not summed,
+        capacity: docks as stated, which may be 0; None where absent. Capacities by vehicle type are not summed,
             because one dock may serve several types.
     """
 

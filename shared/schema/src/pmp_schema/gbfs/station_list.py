@@ -1,4 +1,4 @@
-"""From a snapshot's station list to rows: a bad station is rejected alone, never with the whole snapshot."""
+"""From a list of stations to rows: a bad station is rejected alone, never with its snapshot."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from pmp_schema.gbfs.quality import DUPLICATE_DIFFERS
 
 
 class FlatStation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What every flattened station has.
+    """A flattened station.
 
     Attributes:
-        station_id: the feed's id as text, trimmed, never empty; integers become their digits.
+        station_id: the id as trimmed text, never empty; an integer becomes its digits.
         quality: findings, see `pmp_schema.gbfs.quality`.
     """
 
@@ -31,7 +31,7 @@ class RejectedStation:
     """A list entry that cannot be used as a station.
 
     Attributes:
-        raw: the entry as decoded.
+        raw: the decoded entry.
         reason: always `station_invalid`.
         detail: one line for a person.
     """
@@ -48,8 +48,8 @@ class Flattened(Generic[Station]):
     Attributes:
         stations: one per station id, in the order of first appearance.
         rejected: entries without a usable id.
-        duplicates: entries dropped because their id came again, identical or not.
-        conflicts: how many of those differed from what was kept; the station carries `duplicate_differs`.
+        duplicates: entries dropped because their id was repeated, identical or not.
+        conflicts: how many of them differed from the kept entry; the station has the finding `duplicate_differs`.
     """
 
     stations: list[Station]
@@ -59,11 +59,11 @@ class Flattened(Generic[Station]):
 
 
 def flatten(document: Document, build: Callable[[str, dict[str, Any]], Station]) -> Flattened[Station]:
-    """Build one row per station.
+    """Builds one row per station.
 
     Args:
         document: a station_status or station_information.
-        build: makes a row of a station's id and its raw object; must not raise.
+        build: makes a row from a station's id and its raw object; must not raise.
 
     Raises:
         PoisonMessage: `schema`; the document has no list of stations.
@@ -96,7 +96,7 @@ def flatten(document: Document, build: Callable[[str, dict[str, Any]], Station])
 
 
 def _unwrap(entry: Any) -> Any:
-    """CommonsBooking up to 2.10 wraps each station as {"data", "headers", "status"} (commonsbooking#2249)."""
+    """CommonsBooking up to 2.10 wraps each station in {"data", "headers", "status"} (commonsbooking#2249)."""
     if isinstance(entry, dict) and isinstance(entry.get("data"), dict):
         return entry["data"]
     return entry
@@ -104,12 +104,14 @@ def _unwrap(entry: Any) -> Any:
 
 def _station_id(station: Any) -> str:
     if not isinstance(station, dict):
-        raise PoisonMessage(Reason.STATION_INVALID, "the entry is no JSON object")
+        raise PoisonMessage(Reason.STATION_INVALID, "the entry is not a JSON object")
     value = station.get("station_id")
     if type(value) is int:
         return str(value)
     if not isinstance(value, str):
-        raise PoisonMessage(Reason.STATION_INVALID, "station_id is absent or no text or integer")
+        raise PoisonMessage(
+            Reason.STATION_INVALID, "station_id is missing, or neither a string nor an integer"
+        )
     station_id = value.strip()
     if not station_id:
         raise PoisonMessage(Reason.STATION_INVALID, "station_id is empty")

@@ -1,4 +1,4 @@
-"""station_status of GBFS 1.0 to 3.1, by field presence, as rows of `station_status`."""
+"""Reads a station_status of GBFS 1.0 to 3.1 into rows of `station_status`."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,10 +12,10 @@ from pmp_schema.gbfs.vehicles import split_by_kind
 from pmp_schema.timestamps import try_parse_timestamp
 
 FIRST_REPORTED_AT: Final = datetime(2015, 12, 15, tzinfo=UTC)
-"""GBFS began then; its schemas allow nothing earlier. Lyft writes 0, 18001 and 86400 for planned stations."""
+"""GBFS began then; its schemas allow no earlier time. Lyft writes 0, 18001 and 86400 for planned stations."""
 
 REPORTED_SLACK: Final = timedelta(minutes=5)
-"""Oslo and Rouen report seconds ahead of their own feed time; producers' clocks drift by minutes."""
+"""Oslo and Rouen report times seconds after their own feed time; producers' clocks drift by minutes."""
 
 _BIKES: Final = CountField("bikes", "num_bikes_available", ("num_vehicles_available", "numBikesAvailable"))
 _DOCKS: Final = CountField("docks", "num_docks_available", ("numDocksAvailable",))
@@ -27,9 +27,9 @@ class StationStatus(FlatStation, frozen=True, kw_only=True, gc=False):
     """One station at one feed time. Counts are None where unknown; a negative count is unknown.
 
     Attributes:
-        reported_ts: `last_reported` where plausible, aware UTC. A heartbeat in some systems: it neither dates
-            the counts nor orders them.
-        bikes: all vehicles available, as the feed states them.
+        reported_ts: `last_reported` where plausible, aware UTC. In some systems it is a heartbeat, so it neither
+            dates nor orders the counts.
+        bikes: all available vehicles, as stated.
         docks: free docks; None also where unlimited.
         other_vehicles: scooters and types that are not known.
     """
@@ -94,7 +94,7 @@ class StatusReader:
         )
 
     def reported(self, value: object, findings: list[str]) -> datetime | None:
-        """`last_reported` where plausible; its finding is always the last of a station's own."""
+        """`last_reported` where plausible. Its finding is the last one, because it is read after all others."""
         if type(value) is int and _FIRST_REPORTED_S <= value <= self._latest_s:
             return datetime.fromtimestamp(value, UTC)
         if value is None:

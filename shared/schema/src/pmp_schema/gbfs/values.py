@@ -1,4 +1,4 @@
-"""Single values as producers write them: counts, switches, texts, degrees, languages."""
+"""Reads single values as producers write them: counts, booleans, texts, degrees, languages."""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import Any, Final
 from pmp_schema.gbfs.quality import FLAG_INVALID, note
 
 FIRST_IMPLAUSIBLE: Final = 99_999
-"""Placeholders for "unlimited" start here (Lime writes 999999); no station holds as many vehicles."""
+"""Placeholders for "unlimited" start here (Lime writes 999999); stations are never that large."""
 
 _WHOLE: Final = re.compile(r"[+-]?\d{1,18}(\.0*)?", re.ASCII)
 _DECIMAL: Final = re.compile(r"[+-]?\d{1,18}(\.\d*)?", re.ASCII)
@@ -20,12 +20,12 @@ _FLAGS: Final[dict[object, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class CountField:
-    """A number of things at a station.
+    """A count of a station.
 
     Attributes:
         column: its name in the tables and the first part of its findings.
-        key: where most producers put it.
-        alternates: where others put it; the first that is present counts.
+        key: the key that most producers use.
+        alternates: other keys; the first present one counts.
     """
 
     column: str
@@ -33,7 +33,7 @@ class CountField:
     alternates: tuple[str, ...] = ()
 
     def read(self, station: dict[str, Any], findings: list[str]) -> int | None:
-        """The value of the first key that is present and not null; None if it is not usable."""
+        """The value of the first present key that is not null; None if it is unusable."""
         value = station.get(self.key)
         if type(value) is int and 0 <= value < FIRST_IMPLAUSIBLE:
             for key in self.alternates:
@@ -65,7 +65,7 @@ class CountField:
 
 
 def read_count(value: object) -> int | None:
-    """A single count without findings; None where it is negative, a placeholder or no whole number."""
+    """A count without findings; None where it is negative, a placeholder or not a whole number."""
     return _read_count(value)[0]
 
 
@@ -86,7 +86,7 @@ def _read_count(value: object) -> tuple[int | None, str | None]:
 
 
 def read_flag(value: object, findings: list[str]) -> bool | None:
-    """A boolean written as true/false, 1/0, "1"/"0" or the French export's "OUI"/"NON"."""
+    """A boolean written as true/false, 1/0, "1"/"0" or, in the French export, "OUI"/"NON"."""
     if value is None or value is True or value is False:
         return value
     if type(value) is int and 0 <= value <= 1:
@@ -100,9 +100,9 @@ def read_flag(value: object, findings: list[str]) -> bool | None:
 
 
 def read_text(value: object) -> str | None:
-    """A trimmed text, or one of the texts of GBFS 3's `[{"text", "language"}]`; None where empty.
+    """A trimmed text, or one of the texts of `[{"text", "language"}]` (GBFS 3); None where empty.
 
-    A number becomes its digits, because ids and codes are written as either.
+    An integer becomes its digits, because ids and codes are written in both ways.
     """
     if isinstance(value, str):
         return value.strip() or None

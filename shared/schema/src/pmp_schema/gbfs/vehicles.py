@@ -1,8 +1,8 @@
-"""Vehicles at a station by kind: mechanical bikes, electric bikes, everything else.
+"""Vehicles at a station by kind: mechanical bikes, electric bikes, all others.
 
-Producers count by type in four ways: `vehicle_types_available` (GBFS 2.1 on), `num_bikes_available_types` as
-a list of one-key objects (Vélib) or as one object (Bicing, BCycle), and `num_ebikes_available` beside the
-total (Lyft). None of them replaces the total: Divvy counts scooters by type only.
+Producers count by type in four ways: `vehicle_types_available` (since GBFS 2.1), `num_bikes_available_types` as a list
+of one-key objects (Vélib) or as one object (Bicing, BCycle), and `num_ebikes_available` besides the total (Lyft). The
+total stays authoritative: Divvy counts scooters by type only.
 """
 
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ def split_by_kind(station: dict[str, Any], bikes: int | None, findings: list[str
     if not known and station.get("num_ebikes_available") is not None:
         return _beside_total(station, bikes, findings)
     if not listed:
-        # GBFS 3 may omit types with a count of 0: an empty list at an empty station is a statement.
+        # GBFS 3 may omit types with a count of 0, so an empty list of an empty station means zeros.
         return (0, 0, 0) if bikes == 0 and breakdown in ([], {}) else UNKNOWN
     mechanical, ebikes, other = counts
     if bikes is not None and mechanical + ebikes + other + opaque != bikes:
@@ -81,7 +81,7 @@ def split_by_kind(station: dict[str, Any], bikes: int | None, findings: list[str
 
 
 def _pairs(breakdown: object, findings: list[str]) -> list[tuple[str, Any]]:
-    """(type id, raw count) of any of the three shapes."""
+    """(type id, raw count) from any of the three shapes."""
     if isinstance(breakdown, dict):
         return list(breakdown.items())
     pairs: list[tuple[str, Any]] = []

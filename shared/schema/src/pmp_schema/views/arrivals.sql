@@ -1,7 +1,7 @@
--- One row per message that became rows or a dead letter, for the topics whose publishers count. A message is known by its
--- id and its time of publishing: the ids of an emulator begin again where its tables go on. `event` is what the
--- message carries: two messages of one event are one publish repeated. A dead letter keeps no message id of its own;
--- its id and the time at which it was given up are the same in every delivery and differ between two publishes.
+-- One row per message that became rows or a dead letter, for the topics whose publishers count. A message is identified
+-- by its id and publish time, because the ids of a restarted emulator begin again. `event` is the id of the event in
+-- the message: two messages with one event are a repeated publish. A dead letter has no message id here; its id and the
+-- time at which it was given up are the same in all deliveries and differ between two publishes.
 WITH
 stored AS (
   SELECT 'pmp-events' AS topic, message_id, publish_ts, event_id AS event, '' AS part

@@ -1,5 +1,5 @@
--- One row per feature run. Its status is the last thing that was said of it, except that a success is final: a run that
--- was killed may be started again under the same id, and a deadline may be reported after the rows are there.
+-- One row per feature run. Its status is that of its last event, except that a success is final: a killed run may be
+-- started again under the same id, and a missed deadline may be reported after the rows are written.
 WITH
 told AS (
   SELECT

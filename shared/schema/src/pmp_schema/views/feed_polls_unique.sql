@@ -1,5 +1,5 @@
--- Materialized. One row per system and feed time whose snapshot was accepted, however often it was curated. All
--- curations of one snapshot count the same; only aggregates and columns of the base table, as BigQuery demands.
+-- Materialized. One row per system and feed time of an accepted snapshot, even if it was curated more than once: all
+-- its poll rows have the same counts. BigQuery allows only aggregates and columns of the base table here.
 SELECT
   system_id,
   feed_ts,

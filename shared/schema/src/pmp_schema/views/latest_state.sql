@@ -1,7 +1,7 @@
 -- One row per station: its newest row of the last 3 days of feed time (the bound prunes partitions). Rows are written
--- on change and once an hour: the counts hold from feed_ts until newest_feed_ts, the feed time of the system's
--- newest poll with verdict ok, as long as the station is_reporting, that is has a row of the 2 hours before. All ages
--- are seconds.
+-- on change and once an hour. newest_feed_ts is the feed time of the system's newest poll with verdict ok; is_reporting
+-- means that the station has a row in the 2 hours before it, and then its counts hold from feed_ts until
+-- newest_feed_ts. Ages are in seconds.
 WITH
 newest AS (
   SELECT system_id, MAX(feed_ts) AS newest_feed_ts

@@ -1,7 +1,7 @@
--- latest_state with what is known of the station and its system; a station without information keeps its row.
--- occupancy: bikes per bikes and free docks; occupancy_by_capacity: bikes per dock, above 1 where bikes stand outside.
--- Closed, empty and full as in feed_polls: a closed station is neither empty nor full. coverage_ratio, the same for a
--- whole system: stations that report per station that its newest station information lists.
+-- latest_state with the information about the station and its system; a station without information keeps its row.
+-- occupancy: bikes / (bikes + free docks); occupancy_by_capacity: bikes / docks, above 1 where bikes stand outside.
+-- Closed, empty and full as in feed_polls: a closed station is neither empty nor full. coverage_ratio is the same for
+-- all stations of a system: reporting stations / stations in its newest station information.
 SELECT
   state.*,
   COALESCE(systems.city_id, 'unknown') AS city_id,

@@ -1,8 +1,8 @@
--- One row per system (scope 'system') and per topic that has been reconciled or has dead letters (scope 'topic');
--- columns that a scope has no answer for are null. Ages are seconds; the 24 hours are those of processing, not of feed
--- time. A dead letter is counted for its system, where it names one, and for its topic: add up within one scope.
--- Messages are missing (or in surplus) by the topic's last reconciliation, of the closed hours until reconciled_until;
--- pmp_ops.reconciliation itself reads whole tables.
+-- One row per system (scope 'system') and per topic that was reconciled or has dead letters (scope 'topic'); columns of
+-- the other scope are null. Ages are in seconds; the 24 hours are hours of processing, not of feed time. A dead letter
+-- is counted for its topic and, where known, for its system: add up within one scope only. Missing and surplus messages
+-- are those of the topic's last reconciliation, which covers the hours until reconciled_until. The view
+-- pmp_ops.reconciliation is not read here, because it reads whole tables.
 WITH
 accepted AS (
   SELECT system_id, feed_ts AS newest_feed_ts, stations AS stations_reporting

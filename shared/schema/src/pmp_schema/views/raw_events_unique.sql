@@ -1,5 +1,5 @@
--- One row per event: the first one ingested. An id is unique only together with its station and date, because
--- sensors restart their numbering; event_date is in the partition clause so that the filter on it prunes.
+-- One row per event: the one that was ingested first. An id is unique only together with its station and date, because
+-- sensors restart their numbering. event_date is in the PARTITION BY clause so that a filter on it prunes partitions.
 SELECT *
 FROM `{project}.pmp_raw.raw_events`
 WHERE TRUE

@@ -1,6 +1,6 @@
--- Per topic and hour of publishing: what the publishers counted, and what of it became rows or dead letters.
--- A publisher counts when a publish is confirmed: the messages of an hour's last 15 seconds (`edge`) may be counted
--- in the next hour. `missing` and `surplus` are those of the hour alone.
+-- One row per topic and hour of publishing: how many messages the publishers counted, and how many became rows or dead
+-- letters. A publisher counts a message when its publish is confirmed, so the messages of an hour's last 15 seconds
+-- (`edge`) may be counted in the next hour. `missing` and `surplus` are those of this hour alone.
 WITH
 counts AS (
   SELECT

@@ -1,4 +1,4 @@
--- One row per replay: what was asked for, and how it ended (null while it runs, or where it was killed).
+-- One row per replay: its request and its result (null while it runs, or if it was killed).
 WITH told AS (
   SELECT
     event_id,

@@ -1,6 +1,6 @@
--- One row per station, feature and window: the newest as_of that has it. A mean or a maximum of nothing has no row, so
--- that its newest one may be older than that of the station's counts. Not bounded in time, because a station that has
--- fallen silent keeps its last row; so all partitions are read, and a filter on event_date prunes none.
+-- One row per station, feature and window: that of the newest as_of. A mean or a maximum without events has no row, so
+-- its newest row may be older than that of the station's counts. The view has no bound in time, because a silent
+-- station keeps its last row; so it reads all partitions, and a filter on event_date prunes none.
 SELECT *
 FROM `{project}.pmp_features.station_features`
 WHERE TRUE

@@ -1,4 +1,4 @@
--- One row per station and feed time, whatever was redelivered or curated again.
+-- One row per station and feed time, without the duplicates of redelivered or repeatedly curated snapshots.
 SELECT *
 FROM `{project}.pmp_curated.station_status`
 WHERE TRUE

@@ -1,6 +1,6 @@
--- One row per system: the city and the zone that were named last ('unknown' and 'UTC' where none was, or where
--- BigQuery does not know the zone), and how many stations its newest station information lists (null where none has
--- come for 90 days; a feed that does not change is not published again).
+-- One row per system: the newest city and time zone of its snapshots ('unknown' and 'UTC' where absent, or where
+-- BigQuery does not know the zone), and the number of stations in its newest station information. That number is null
+-- if the station information is older than 90 days: an unchanged feed is not published again.
 WITH
 named AS (
   SELECT

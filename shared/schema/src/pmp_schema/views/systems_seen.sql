@@ -1,6 +1,6 @@
--- Materialized. One row per day, system, city and zone that its snapshots have named (the attributes ce-cityid and
--- ce-timezone; null where a message has none): so small that history need not be cut off. By day because an expired
--- partition of the base table then takes one partition of this with it, not all that is stored.
+-- Materialized. One row per day, system, city and time zone of its snapshots (the attributes ce-cityid and ce-timezone;
+-- null where absent). It is small enough to keep all of history. It is partitioned by day, so that an expired partition
+-- of the base table invalidates one partition and not the whole view.
 SELECT
   TIMESTAMP_TRUNC(ingest_ts, DAY) AS seen_day,
   system_id,

@@ -1,6 +1,6 @@
--- One row per system and UTC hour of feed time, over accepted snapshots, each with the same weight. A late snapshot
--- counts in the hour of its feed time. A filter on utc_date prunes partitions. coverage_ratio: stations reporting
--- per station that the newest station information lists; null without information.
+-- One row per system and UTC hour of feed time, over its accepted snapshots, each with the same weight. A late snapshot
+-- counts in the hour of its feed time. A filter on utc_date prunes partitions. coverage_ratio: average number of
+-- stations in the snapshots / stations in the newest station information; null without station information.
 WITH hours AS (
   SELECT
     system_id,

@@ -1,7 +1,7 @@
--- totals_hourly by the hours of each system's own zone (UTC where none is known). `hour` is the instant at which the
--- local hour began: the two hours of the same name in autumn are two rows, the one that spring leaves out is none,
--- and in zones of half hours it is 30 minutes past a UTC hour. Counted from the snapshots, because such hours are
--- not made of UTC hours.
+-- totals_hourly by the local hours of each system (UTC where its time zone is unknown). `hour` is the UTC time at which
+-- the local hour began. In autumn, the repeated hour is two rows; in spring, the skipped hour has no row; in zones with
+-- half hours, `hour` is 30 minutes past a UTC hour. The totals are counted from the snapshots, because such hours are
+-- not sums of UTC hours.
 WITH
 zoned AS (
   SELECT polls.*, COALESCE(systems.timezone, 'UTC') AS timezone, systems.stations_known

@@ -1,4 +1,4 @@
--- The rows of as_of, each as often as it is there.
+-- The number of rows of as_of, including duplicates.
 SELECT COUNT(*) AS row_count
 FROM `{station_features}`
 WHERE event_date = DATE(@as_of) AND as_of = @as_of

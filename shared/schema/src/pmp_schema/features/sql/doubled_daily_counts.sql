@@ -1,4 +1,4 @@
--- One row where station_daily_counts has a row twice, of the dates that a closing has merged.
+-- One row if station_daily_counts has duplicates for the dates that were just merged.
 SELECT event_date
 FROM `{station_daily_counts}`
 WHERE event_date IN UNNEST(@event_dates) AND first_ingest_date BETWEEN @open_from AND @through

@@ -1,11 +1,11 @@
--- The rows of station_features for one as_of, from what was known at known_at.
+-- The rows of station_features for one as_of, from the events ingested until known_at.
 WITH
 events AS (
   SELECT
     city_id,
     station_id,
     kind,
-    -- A broken sensor may say any 64-bit number, and an INT64 sum that overflows would stop the whole statement.
+    -- A broken sensor may send any 64-bit number, and an overflow of an INT64 sum would fail the whole statement.
     CAST(delta AS FLOAT64) AS delta,
     event_date < DATE(@as_of) AND DATE(ingest_ts) < @open_from AS is_in_daily_counts,
     TIMESTAMP_DIFF(@as_of, ts_iso, MICROSECOND) AS age_us
@@ -15,13 +15,13 @@ events AS (
     AND ingest_ts <= @known_at
   QUALIFY ROW_NUMBER() OVER (PARTITION BY event_date, station_id, event_id ORDER BY ingest_ts, message_id) = 1
 ),
--- Events, and closed days without an age: they are in no window and count for all time only.
+-- Events, and closed days. Closed days have no age: they are outside all windows and count for all time only.
 facts AS (
   SELECT city_id, station_id, kind, delta, age_us, IF(is_in_daily_counts, 0, 1) AS all_time_events
   FROM events
   WHERE age_us >= 0
   UNION ALL
-  -- Two closings at once may leave a row twice, until one of them has mended it.
+  -- Two closings at once may leave duplicates for a short time.
   SELECT city_id, station_id, kind, NULL, NULL, MAX(events)
   FROM `{station_daily_counts}`
   WHERE event_date < DATE(@as_of) AND first_ingest_date < @open_from

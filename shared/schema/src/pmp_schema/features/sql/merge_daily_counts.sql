@@ -1,6 +1,6 @@
 -- Makes the counts of the ingest dates from open_from to through those of station_daily_counts, all at once. An event
--- belongs to the date of its first ingestion, which never changes; running it again changes nothing. ON FALSE: only
--- the partitions concerned are read, and what another closing has left of the same dates goes.
+-- belongs to the date of its first ingestion, which never changes, so running it again changes nothing. ON FALSE: only
+-- the partitions concerned are read, and rows that another closing has left for the same dates are deleted.
 MERGE `{station_daily_counts}` AS counts
 USING (
   WITH events AS (
@@ -16,7 +16,7 @@ USING (
     event_date,
     first_ingest_date,
     COUNT(*) AS events,
-    -- NULL where a broken sensor's numbers leave 64 bits; the merge must not fail for ever because of one.
+    -- NULL where the numbers of a broken sensor exceed 64 bits: one sensor must not make the merge fail for ever.
     SAFE_CAST(SUM(CAST(delta AS FLOAT64)) AS INT64) AS bikes
   FROM events
   WHERE first_ingest_date >= @open_from

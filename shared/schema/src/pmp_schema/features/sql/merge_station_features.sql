@@ -1,7 +1,6 @@
--- Makes the staged rows the rows of as_of, all at once: a reader sees the set before or the set after, or for some
--- seconds both, where two attempts merge side by side. The staging table may hold a row twice, because it is appended
--- to at least once. ON FALSE: a join on the key would read the whole table, because it is a full outer one; so only
--- the day of as_of is read.
+-- Makes the staged rows the rows of as_of, all at once: a reader sees the old set or the new one, or for some seconds
+-- both, if two attempts merge at once. The staging table may have duplicates, because it is appended to at least once.
+-- ON FALSE: a join on the key would be a full outer one and read the whole table; so only the day of as_of is read.
 MERGE `{station_features}` AS stored
 USING (
   SELECT event_date, city_id, station_id, feature_name, window_len, as_of, MIN(value) AS value

@@ -1,5 +1,5 @@
--- Event dates before a date with rows ingested from open_from to known_at. Two narrow columns of all partitions are
--- read here, so that the statement that takes these dates as a parameter prunes all others.
+-- Event dates before a date that have rows ingested from open_from to known_at. This reads two narrow columns of all
+-- partitions, so that the statement with these dates as a parameter reads only these partitions.
 SELECT DISTINCT event_date
 FROM `{raw_events}`
 WHERE event_date < @before AND ingest_ts >= TIMESTAMP(@open_from) AND ingest_ts <= @known_at
