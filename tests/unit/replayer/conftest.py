@@ -5,7 +5,7 @@ from pmp_replayer.dead_letter import Letter
 
 @pytest.fixture
 def a_letter():
-    """A letter of a sensor event, but for what a test says."""
+    """A dead letter of a sensor event, with the fields that a test gives."""
 
     def make(letter_id="dl-1", **fields):
         plain = {

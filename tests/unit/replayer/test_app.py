@@ -8,73 +8,8 @@ from pmp_replayer.counts import Counts
 from pmp_replayer.reconciliation import Findings
 from pmp_schema.errors import PublishFailed, RetryableError
 
-
-class RecordingReplays:
-    """Yields counts as told; an exception among them is raised."""
-
-    def __init__(self, steps):
-        self.steps, self.requests, self.closed = steps, [], False
-
-    def __call__(self, request):
-        self.requests.append(request)
-        counts = Counts("r-1")
-        try:
-            for step in self.steps:
-                if isinstance(step, Exception):
-                    raise step
-                counts.examined = counts.matched = counts.replayed = step
-                yield counts
-        finally:
-            self.closed = True
-
-
-class RecordingTable:
-    def __init__(self, rows=(), fail_with=None):
-        self.rows, self.fail_with, self.asked = list(rows), fail_with, []
-
-    def list(self, **asked):
-        self.asked.append(asked)
-        if self.fail_with is not None:
-            raise self.fail_with
-        return self.rows
-
-
 NOW = datetime(2026, 1, 24, 22, 30, tzinfo=UTC)
-
-
-class RecordingReconciliation:
-    def __init__(self, fail_with=None):
-        self.fail_with, self.asked = fail_with, []
-
-    def look(self, since, now, *, ids):
-        return self._find("look", since, now, ids)
-
-    def check(self, since, now, *, ids):
-        return self._find("check", since, now, ids)
-
-    def _find(self, what, since, now, ids):
-        self.asked.append((what, since, now, ids))
-        if self.fail_with is not None:
-            raise self.fail_with
-        return Findings(since=since, until=now, verdicts=[], repeats=[] if ids else None)
-
-
-def client(steps=(0, 1), table=None, announced=None, reconciliation=None):
-    replays = RecordingReplays(steps)
-    seconds = iter(range(1000))
-    app = create_app(
-        replays,
-        table or RecordingTable(),
-        reconciliation or RecordingReconciliation(),
-        lambda: announced.append(replays.closed) if announced is not None else None,
-        project="p",
-        check_ready=lambda: None,
-        now=lambda: NOW,
-        monotonic=lambda: next(seconds),
-    )
-    return app.test_client(), replays
-
-
+LINES = {"Accept": "application/x-ndjson"}
 REPORT = {
     "replay_id": "r-1",
     "examined": 1,
@@ -88,199 +23,211 @@ REPORT = {
 }
 
 
+class Service:
+    """The application on fakes.
+
+    Attributes:
+        steps: counts that a replay yields; an exception among them is raised.
+        fail_with: raised by the table and the reconciliation.
+        asked: what the table and the reconciliation were asked, in order.
+        announced: for each announcement, whether the replay was over.
+    """
+
+    def __init__(self, *steps, fail_with=None, tick_s=1.0):
+        self.steps, self.fail_with = steps or (0, 1), fail_with
+        self.requests, self.asked, self.announced = [], [], []
+        self.is_closed, self._now_s, self._tick_s = False, 0.0, tick_s
+        app = create_app(
+            self.replay,
+            self,
+            self,
+            lambda: self.announced.append(self.is_closed),
+            project="p",
+            check_ready=lambda: None,
+            now=lambda: NOW,
+            monotonic=self.monotonic,
+        )
+        self.http = app.test_client()
+
+    def monotonic(self):
+        self._now_s += self._tick_s
+        return self._now_s
+
+    def replay(self, request):
+        self.requests.append(request)
+        counts = Counts("r-1")
+        try:
+            for step in self.steps:
+                if isinstance(step, Exception):
+                    raise step
+                counts.examined = counts.matched = counts.replayed = step
+                yield counts
+        finally:
+            self.is_closed = True
+
+    def list(self, **query):
+        self._ask("list", query)
+        return [{"dead_letter_id": "dl-1"}]
+
+    def look(self, since, now, *, ids):
+        return self._find("look", since, now, ids)
+
+    def check(self, since, now, *, ids):
+        return self._find("check", since, now, ids)
+
+    def _find(self, what, since, now, ids):
+        self._ask(what, since, now, ids)
+        return Findings(since=since, until=now, verdicts=[], repeats=[] if ids else None)
+
+    def _ask(self, *asked):
+        self.asked.append(asked)
+        if self.fail_with is not None:
+            raise self.fail_with
+
+
+def lines(answer):
+    return [json.loads(line) for line in answer.data.splitlines()]
+
+
 def test_a_replay_answers_with_its_report_and_announces_what_it_published():
-    announced = []
-    http, replays = client(announced=announced)
-    answer = http.post(
-        "/replay", json={"reason": "schema", "from": "table", "published_after": "2026-01-01T00:00:00"}
-    )
+    service = Service()
+    wanted = {"reason": "schema", "from": "table", "published_after": "2026-01-01T00:00:00"}
+    answer = service.http.post("/replay", json=wanted)
     assert (answer.status_code, answer.json) == (200, REPORT)
-    [request] = replays.requests
-    assert (request.reason, request.source, request.limit, request.rate_per_s) == (
-        "schema",
-        "table",
-        1000,
-        100.0,
-    )
-    assert request.published_after.isoformat() == "2026-01-01T00:00:00+00:00"
-    assert announced == [True]
+    [request] = service.requests
+    assert (request.reason, request.source, request.limit) == ("schema", "table", 1000)
+    assert (request.rate_per_s, request.published_after) == (100.0, datetime(2026, 1, 1, tzinfo=UTC))
+    assert service.announced == [True]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"[]",
-        b"{",
-        b"\xff",
-        b'{"form": "hold"}',
-        b'{"source": "hold"}',
-        b'{"from": "elsewhere"}',
-        b'{"limit": 0}',
-        b'{"limit": 100001}',
-        b'{"limit": "10"}',
-        b'{"rate_per_s": 0}',
-        b'{"stop_share": 2}',
-        b'{"max_replays": 0}',
-        b'{"dry_run": 1}',
-        b'{"published_after": "yesterday"}',
-        b'{"fixes": [{"op": "set", "path": "delta", "value": 1}]}',
-        b'{"fixes": [{"op": "explode", "path": "$.delta"}]}',
-    ],
-)
-def test_a_request_that_is_none_starts_nothing(body):
-    http, replays = client()
-    answer = http.post("/replay", data=body)
-    assert (answer.status_code, answer.json["error"]["reason"], replays.requests) == (400, "bad_request", [])
-
-
-def test_a_client_that_wants_lines_sees_progress_and_then_the_report():
-    http, _ = client(steps=(0, 1, 1))
-    answer = http.post("/replay", json={}, headers={"Accept": "application/x-ndjson"})
-    *progress, report = [json.loads(line) for line in answer.data.splitlines()]
+def test_a_client_that_accepts_lines_gets_progress_and_then_the_report():
+    answer = Service(0, 1, 1).http.post("/replay", json={}, headers=LINES)
+    *progress, report = lines(answer)
     assert answer.mimetype == "application/x-ndjson"
     assert [line["examined"] for line in progress] == [0, 1, 1]
     assert not any("replay_id" in line for line in progress)
     assert report == REPORT
 
 
-def test_lines_come_once_a_second_at_most():
-    replays = RecordingReplays(range(10))
-    ticks = iter(n / 4 for n in range(100))
-    app = create_app(
-        replays,
-        RecordingTable(),
-        RecordingReconciliation(),
-        lambda: None,
-        project="p",
-        check_ready=lambda: None,
-        monotonic=lambda: next(ticks),
-    )
-    answer = app.test_client().post("/replay", json={}, headers={"Accept": "application/x-ndjson"})
-    examined = [json.loads(line)["examined"] for line in answer.data.splitlines()]
-    assert examined == [0, 4, 8, 9]
+def test_lines_come_at_most_once_a_second():
+    answer = Service(*range(10), tick_s=0.25).http.post("/replay", json={}, headers=LINES)
+    assert [line["examined"] for line in lines(answer)] == [0, 4, 8, 9]
 
 
-def test_a_client_that_goes_away_ends_the_run():
-    http, replays = client(steps=range(100))
-    answer = http.post("/replay", json={}, headers={"Accept": "application/x-ndjson"}, buffered=False)
+def test_a_client_that_disconnects_ends_the_replay():
+    service = Service(*range(100))
+    answer = service.http.post("/replay", json={}, headers=LINES, buffered=False)
     next(answer.response)
-    assert not replays.closed
+    assert not service.is_closed
     answer.close()
-    assert replays.closed
+    assert service.is_closed
 
 
-@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
-def test_a_run_that_cannot_begin_is_a_503(accept):
-    announced = []
-    http, _ = client(steps=[PublishFailed("down")], announced=announced)
-    answer = http.post("/replay", json={}, headers={"Accept": accept})
+@pytest.mark.parametrize("headers", [{}, LINES])
+def test_a_replay_that_cannot_start_is_a_503(headers):
+    answer = Service(PublishFailed("down")).http.post("/replay", json={}, headers=headers)
     assert (answer.status_code, answer.json["error"]) == (503, {"reason": "unavailable", "message": "down"})
     assert answer.headers["Retry-After"] == "5"
 
 
-def test_a_run_that_cannot_go_on_is_a_503_that_says_how_far_it_came():
-    http, _ = client(steps=[0, 7, PublishFailed("down")])
-    answer = http.post("/replay", json={})
+def test_a_replay_that_cannot_go_on_reports_how_far_it_came():
+    answer = Service(0, 7, PublishFailed("down")).http.post("/replay", json={})
     assert answer.status_code == 503
     assert answer.json["error"]["message"] == "down; replay r-1 had replayed 7 letters"
-
-
-def test_a_run_that_cannot_go_on_ends_its_lines_with_the_error():
-    http, _ = client(steps=[0, 7, PublishFailed("down")])
-    answer = http.post("/replay", json={}, headers={"Accept": "application/x-ndjson"})
-    last = json.loads(answer.data.splitlines()[-1])
+    last = lines(Service(0, 7, PublishFailed("down")).http.post("/replay", json={}, headers=LINES))[-1]
     assert (last["error"], last["replayed"]) == ({"reason": "unavailable", "message": "down"}, 7)
 
 
-def test_dead_letters_are_listed_with_the_filters_of_the_query():
-    table = RecordingTable([{"dead_letter_id": "dl-1"}])
-    http, _ = client(table=table)
-    answer = http.get("/dead-letters?limit=7&reason=schema&source_topic=pmp-events&since=2026-01-01")
-    assert (answer.status_code, answer.json) == (200, {"dead_letters": [{"dead_letter_id": "dl-1"}]})
-    [asked] = table.asked
-    assert asked.pop("since").isoformat() == "2026-01-01T00:00:00+00:00"
-    assert asked == {"limit": 7, "reason": "schema", "source_topic": "pmp-events"}
-
-
-def test_the_letters_of_an_age_are_listed():
-    table = RecordingTable()
-    http, _ = client(table=table)
-    assert http.get("/dead-letters?since=1.5d").status_code == 200
-    assert table.asked[0]["since"] == NOW - timedelta(hours=36)
-
-
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=1001", "limit=many", "since=yesterday", "reasons=schema"]
+    ("query", "asked"),
+    [
+        ("", {"limit": 50, "reason": None, "source_topic": None, "since": None}),
+        (
+            "limit=7&reason=schema&source_topic=pmp-events&since=2026-01-01",
+            {
+                "limit": 7,
+                "reason": "schema",
+                "source_topic": "pmp-events",
+                "since": datetime(2026, 1, 1, tzinfo=UTC),
+            },
+        ),
+        (
+            "since=1.5d",
+            {"limit": 50, "reason": None, "source_topic": None, "since": NOW - timedelta(hours=36)},
+        ),
+    ],
 )
-def test_a_query_that_is_none_is_a_400(query):
-    table = RecordingTable()
-    http, _ = client(table=table)
-    assert (http.get(f"/dead-letters?{query}").status_code, table.asked) == (400, [])
-
-
-def test_a_table_that_does_not_answer_is_a_503():
-    http, _ = client(table=RecordingTable(fail_with=RetryableError("down")))
-    assert http.get("/dead-letters").status_code == 503
+def test_dead_letters_are_listed_with_the_filters_of_the_query(query, asked):
+    service = Service()
+    answer = service.http.get(f"/dead-letters?{query}")
+    assert (answer.status_code, answer.json) == (200, {"dead_letters": [{"dead_letter_id": "dl-1"}]})
+    assert service.asked == [("list", asked)]
 
 
 @pytest.mark.parametrize("body", [b"", b"{}"])
 def test_the_schedules_empty_body_checks_the_last_day(body):
-    reconciliation = RecordingReconciliation()
-    http, _ = client(reconciliation=reconciliation)
-    answer = http.post("/reconcile", data=body)
-    assert (answer.status_code, answer.json) == (
-        200,
-        {"since": "2026-01-23T22:30:00Z", "missing": 0, "hours": []},
-    )
-    assert reconciliation.asked == [("check", NOW - timedelta(hours=24), NOW, False)]
+    service = Service()
+    answer = service.http.post("/reconcile", data=body)
+    found = {"since": "2026-01-23T22:30:00Z", "missing": 0, "hours": []}
+    assert (answer.status_code, answer.json) == (200, found)
+    assert service.asked == [("check", NOW - timedelta(hours=24), NOW, False)]
 
 
 def test_a_look_is_a_get_with_the_same_options():
-    reconciliation = RecordingReconciliation()
-    http, _ = client(reconciliation=reconciliation)
-    answer = http.get("/reconcile?since=2026-01-24T10:00:00Z&ids=true")
+    service = Service()
+    answer = service.http.get("/reconcile?since=2026-01-24T10:00:00Z&ids=true")
     assert (answer.status_code, answer.json["repeats"]) == (200, [])
-    http.post("/reconcile", json={"since": "90m", "ids": True})
-    assert reconciliation.asked == [
+    for since in ("90m", "1.5h", "2026-01-24T22:00:00+01:00"):
+        service.http.post("/reconcile", json={"since": since, "ids": True})
+    ninety = NOW - timedelta(minutes=90)
+    assert service.asked == [
         ("look", datetime(2026, 1, 24, 10, tzinfo=UTC), NOW, True),
-        ("check", NOW - timedelta(minutes=90), NOW, True),
+        *[("check", ninety, NOW, True)] * 3,
     ]
 
 
+NOT_JSON = [b"[]", b"{", b"\xff"]
+REPLAYS = [
+    *(b"", b'{"form": "hold"}', b'{"source": "hold"}', b'{"from": "elsewhere"}', b'{"limit": 0}'),
+    *(b'{"limit": 100001}', b'{"limit": "10"}', b'{"rate_per_s": 0}', b'{"stop_share": 2}'),
+    *(b'{"max_replays": 0}', b'{"dry_run": 1}', b'{"published_after": "yesterday"}'),
+    b'{"fixes": [{"op": "set", "path": "delta", "value": 1}]}',
+    b'{"fixes": [{"op": "explode", "path": "$.delta"}]}',
+]
+CHECKS = [
+    *(b'{"since": %s}' % since for since in (b"24", b'"yesterday"', b'"0h"', b'"2h30"', b'"999999d"')),
+    *(b'{"since": "2026-01-24T22:30:00Z"}', b'{"since": "24h", "until": "1h"}', b'{"ids": "true"}'),
+    b'{"since": ' + b"[" * 100_000,
+]
+
+
 @pytest.mark.parametrize(
-    "body",
+    ("method", "path", "body"),
     [
-        b"[]",
-        b"{",
-        b"\xff",
-        b'{"since": 24}',
-        b'{"since": "yesterday"}',
-        b'{"since": "0h"}',
-        b'{"since": "2026-01-24T22:30:00Z"}',
-        b'{"since": "24h", "until": "1h"}',
-        b'{"ids": "true"}',
-        b'{"since": ' + b"[" * 100_000,
+        *(("POST", "/replay", body) for body in NOT_JSON + REPLAYS),
+        *(("POST", "/reconcile", body) for body in NOT_JSON + CHECKS),
+        *(("GET", f"/reconcile?{query}", b"") for query in ("since=yesterday", "ids=perhaps", "from=1h")),
+        *(("GET", f"/dead-letters?limit={limit}", b"") for limit in ("0", "1001", "many")),
+        *(("GET", f"/dead-letters?{query}", b"") for query in ("since=yesterday", "reasons=schema")),
     ],
 )
-def test_a_check_that_is_none_asks_nothing(body):
-    reconciliation = RecordingReconciliation()
-    http, _ = client(reconciliation=reconciliation)
-    answer = http.post("/reconcile", data=body)
+def test_an_invalid_request_is_a_400_and_starts_nothing(method, path, body):
+    service = Service()
+    answer = service.http.open(path, method=method, data=body)
     assert (answer.status_code, answer.json["error"]["reason"]) == (400, "bad_request")
-    assert reconciliation.asked == []
+    assert (service.requests, service.asked) == ([], [])
 
 
-@pytest.mark.parametrize("query", ["since=yesterday", "ids=perhaps", "from=1h"])
-def test_a_look_that_is_none_is_a_400(query):
-    reconciliation = RecordingReconciliation()
-    http, _ = client(reconciliation=reconciliation)
-    assert (http.get(f"/reconcile?{query}").status_code, reconciliation.asked) == (400, [])
+@pytest.mark.parametrize("since", ["yesterday", "2027-01-01"])
+def test_the_error_says_how_a_start_is_written(since):
+    answer = Service().http.get(f"/reconcile?since={since}")
+    assert answer.json["error"]["message"].startswith(f"since {since}: must be ")
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_reconciliation_without_bigquery_is_a_503(method):
-    http, _ = client(reconciliation=RecordingReconciliation(fail_with=RetryableError("down")))
-    answer = http.open("/reconcile", method=method)
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/dead-letters"), ("GET", "/reconcile"), ("POST", "/reconcile")]
+)
+def test_without_bigquery_the_answer_is_503(method, path):
+    answer = Service(fail_with=RetryableError("down")).http.open(path, method=method)
     assert (answer.status_code, answer.json["error"]) == (503, {"reason": "unavailable", "message": "down"})
     assert answer.headers["Retry-After"] == "5"

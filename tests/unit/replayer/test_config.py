@@ -4,11 +4,8 @@ from pmp_replayer.config import Config
 from pmp_runtime.config import ConfigError
 
 
-def test_the_project_is_all_that_must_be_set():
+def test_every_variable_is_read_and_only_the_project_is_required():
     assert Config.from_env({"PROJECT_ID": "p"}) == Config(project="p")
-
-
-def test_every_variable_is_read():
     env = {
         "PROJECT_ID": "p",
         "BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9050",

@@ -12,6 +12,9 @@ from pmp_schema.errors import PublishFailed, RetryableError
 from tests.fakes.clock import Clock
 from tests.fakes.recording import RecordingPublisher
 
+CAST = {"op": "cast", "path": "$.delta", "to": "integer"}
+CHANGE = {"path": "$.delta", "before": '"1"', "after": "1"}
+
 
 @dataclass
 class RecordingSource:
@@ -32,6 +35,10 @@ class RecordingSource:
         if self.fail_with is not None:
             raise self.fail_with
         self.log.append(("settled", [letter.id for letter in letters]))
+
+    @property
+    def settled(self):
+        return [ids for what, ids in self.log if what == "settled"]
 
     def came_back(self):
         return self.back.pop(0) if len(self.back) > 1 else self.back[0]
@@ -82,29 +89,24 @@ def replay_of(wanted, source, publisher=None, out_of_time=lambda: False):
     )
 
 
-def finished(source, publisher=None, **request):
-    progress, publisher = start(source, publisher, **request)
+def finished(source, **options):
+    """The report and the publisher of a whole replay; the source may be given by its batches alone."""
+    source = RecordingSource(source) if isinstance(source, list) else source
+    progress, publisher = start(source, **options)
     *_, counts = progress
     return counts.report(), publisher
 
 
-def test_bytes_and_attributes_are_the_original_ones_but_for_the_count_and_the_run(a_letter):
-    letter = a_letter(
-        "dl-1", data=b"\x00\xff", replay_count=1, attributes={"ce-id": "e-1", "tenant": "paris"}
-    )
-    _, publisher = finished(RecordingSource([[letter]]))
+def test_bytes_and_attributes_are_the_original_ones_except_for_the_count_and_the_replay(a_letter):
+    letter = a_letter(data=b"\x00\xff", replay_count=1)
+    _, publisher = finished([[letter]])
     [(topic, message)] = publisher.replayed
     assert (topic, message.data) == ("pmp-sensor-events", b"\x00\xff")
-    assert message.attributes == {
-        "ce-id": "e-1",
-        "tenant": "paris",
-        "pmp-replay-count": "2",
-        "pmp-replay-id": "r-1",
-        "pmp-replay-of": "dl-1",
-    }
+    added = {"pmp-replay-count": "2", "pmp-replay-id": "r-1", "pmp-replay-of": "dl-1"}
+    assert message.attributes == {"ce-id": "e-1", "tenant": "paris"} | added
 
 
-def test_a_letter_is_settled_only_after_its_publish_and_noted_after_that(a_letter):
+def test_a_letter_is_settled_only_after_its_publish_and_recorded_after_that(a_letter):
     source = RecordingSource([[a_letter("dl-1"), a_letter("dl-2", source_topic="pmp-events")]])
     finished(source)
     assert source.log == [
@@ -119,7 +121,7 @@ def test_a_letter_is_settled_only_after_its_publish_and_noted_after_that(a_lette
     ]
 
 
-def test_the_report_counts_everything_that_was_looked_at(a_letter):
+def test_the_report_counts_every_examined_letter(a_letter):
     letters = [
         a_letter("dl-1"),
         a_letter("dl-2", reason="not_json"),
@@ -130,7 +132,7 @@ def test_the_report_counts_everything_that_was_looked_at(a_letter):
         a_letter("dl-7", data=None),
         a_letter("dl-8", attributes={str(n): "" for n in range(98)}),
     ]
-    report, publisher = finished(RecordingSource([letters[:3], [], letters[3:]]), reason="schema")
+    report, publisher = finished([letters[:3], [], letters[3:]], reason="schema")
     assert report == {
         "replay_id": "r-1",
         "examined": 8,
@@ -145,136 +147,100 @@ def test_the_report_counts_everything_that_was_looked_at(a_letter):
     assert [message.attributes["pmp-replay-of"] for _, message in publisher.replayed] == ["dl-1"]
 
 
-def test_the_audit_names_the_request_the_letters_their_fixes_and_the_result(a_letter):
-    fix = {"op": "cast", "path": "$.delta", "to": "integer"}
-    source = RecordingSource([[a_letter("dl-1"), a_letter("dl-2", data=b'{"delta":2}')]])
-    report, publisher = finished(source, fixes=[fix], reason="schema")
-    started, letters, end = publisher.events
-    assert [event["type"] for event in publisher.events] == [
-        "replay.started",
-        "replay.letters",
-        "replay.finished",
+def test_the_audit_has_the_request_the_letters_their_fixes_and_the_result(a_letter):
+    letters = [a_letter("dl-1"), a_letter("dl-2", data=b'{"delta":2}'), a_letter("dl-3", data=b"no json")]
+    report, publisher = finished([letters], fixes=[CAST], reason="schema")
+    started, replayed, end = publisher.events
+    assert [(event["type"], event["subject"]) for event in publisher.events] == [
+        ("replay.started", "r-1"),
+        ("replay.letters", "r-1"),
+        ("replay.finished", "r-1"),
     ]
-    assert {event["subject"] for event in publisher.events} == {"r-1"}
-    assert started["data"]["request"]["fixes"] == [fix]
-    assert (started["data"]["request"]["reason"], started["data"]["request"]["from"]) == ("schema", "hold")
-    assert letters["data"] == {
-        "replay_id": "r-1",
-        "dead_letter_ids": ["dl-1", "dl-2"],
-        "fixed": [
-            {"id": "dl-1", "changed": 1, "changes": [{"path": "$.delta", "before": '"1"', "after": "1"}]}
-        ],
-    }
-    assert end["data"] == report
+    request = started["data"]["request"]
+    assert (request["fixes"], request["reason"], request["from"]) == ([CAST], "schema", "hold")
+    fixed = [{"id": "dl-1", "changed": 1, "changes": [CHANGE]}]
+    assert replayed["data"] == {"replay_id": "r-1", "dead_letter_ids": ["dl-1", "dl-2"], "fixed": fixed}
+    assert (end["data"], report["refused_by"]) == (report, {"fix_inapplicable": 1})
     assert [message.data for _, message in publisher.replayed] == [b'{"delta":1}', b'{"delta":2}']
 
 
-def test_a_letter_that_a_fix_does_not_fit_stays_where_it_is(a_letter):
-    letters = [a_letter("dl-1"), a_letter("dl-2", data=b"no json")]
-    report, publisher = finished(RecordingSource([letters]), fixes=[{"op": "remove", "path": "$.delta"}])
-    assert (report["replayed"], report["refused_by"]) == (1, {"fix_inapplicable": 1})
-    assert [message.data for _, message in publisher.replayed] == [b"{}"]
-
-
-def test_the_run_ends_at_its_limit_and_looks_at_no_letter_beyond(a_letter):
+def test_the_replay_ends_at_its_limit_and_examines_no_letter_beyond(a_letter):
     letters = [a_letter(f"dl-{n}", replay_count=3 * (n == 0)) for n in range(10)]
-    report, _ = finished(RecordingSource([letters[:6], letters[6:]]), limit=4)
+    report, _ = finished([letters[:6], letters[6:]], limit=4)
     assert (report["examined"], report["replayed"], report["refused"]) == (5, 4, 1)
     assert "stopped" not in report
 
 
 @pytest.mark.parametrize(("rate", "sizes"), [(1e6, [100, 50]), (100, [50, 50, 50]), (0.1, [1] * 150)])
-def test_a_batch_is_no_more_than_the_rate_gives_in_half_a_second(a_letter, rate, sizes):
+def test_a_batch_is_no_more_than_the_rate_allows_in_half_a_second(a_letter, rate, sizes):
     source = RecordingSource([[a_letter(f"dl-{n}") for n in range(150)]])
     finished(source, rate_per_s=rate)
-    assert [len(ids) for what, ids in source.log if what == "settled"] == sizes
+    assert [len(ids) for ids in source.settled] == sizes
 
 
-def test_the_run_stops_when_too_much_of_it_comes_back(a_letter):
-    source = RecordingSource([[a_letter(f"dl-{n}") for n in range(100)]], back=[4, 4, 6])
-    report, _ = finished(source, rate_per_s=20, stop_share=0.25)
-    assert (report["stopped"], report["replayed"], report["came_back"]) == ("too many came back", 20, 6)
+@pytest.mark.parametrize(
+    ("letters", "back", "request_", "replayed", "stopped"),
+    [
+        (100, [4, 4, 6], {"rate_per_s": 20, "stop_share": 0.25}, 20, "too many came back"),
+        (19, [19], {"rate_per_s": 2}, 19, None),  # too few to mean anything
+    ],
+)
+def test_the_replay_stops_when_too_much_of_it_comes_back(
+    a_letter, letters, back, request_, replayed, stopped
+):
+    source = RecordingSource([[a_letter(f"dl-{n}") for n in range(letters)]], back=list(back))
+    report, _ = finished(source, **request_)
+    assert (report.get("stopped"), report["replayed"], report["came_back"]) == (stopped, replayed, back[-1])
 
 
-def test_what_comes_back_of_less_than_twenty_stops_nothing(a_letter):
-    source = RecordingSource([[a_letter(f"dl-{n}") for n in range(19)]], back=[19])
-    report, _ = finished(source, rate_per_s=2)
-    assert (report["replayed"], report["came_back"], "stopped" in report) == (19, 19, False)
-
-
-def test_a_run_out_of_time_ends_by_itself(a_letter):
-    source = RecordingSource([[a_letter("dl-1")], [a_letter("dl-2")]])
+def test_a_replay_out_of_time_ends_by_itself(a_letter):
     answers = iter([False, True])
-    report, _ = finished(source, out_of_time=lambda: next(answers))
+    report, _ = finished([[a_letter("dl-1")], [a_letter("dl-2")]], out_of_time=lambda: next(answers))
     assert (report["stopped"], report["replayed"]) == ("out of time", 1)
 
 
-def test_a_publish_that_fails_ends_the_run_and_settles_nothing_of_it(a_letter):
+def test_a_publish_that_fails_ends_the_replay_and_settles_none_of_its_letters(a_letter):
     source = RecordingSource([[a_letter("dl-1")], [a_letter("dl-2")]])
-    publisher = LoggingPublisher(source.log, fail_after=1)
-    progress, _ = start(source, publisher)
+    progress, publisher = start(source, LoggingPublisher(source.log, fail_after=1))
     with pytest.raises(PublishFailed):
         list(progress)
-    assert [ids for what, ids in source.log if what == "settled"] == [["dl-1"]]
-    assert publisher.events[-1]["data"]["replayed"] == 1
-    assert publisher.events[-1]["data"]["stopped"] == "unavailable: PublishFailed"
+    assert source.settled == [["dl-1"]]
+    end = publisher.events[-1]["data"]
+    assert (end["replayed"], end["stopped"]) == (1, "unavailable: PublishFailed")
 
 
-def test_a_letter_that_cannot_be_settled_is_not_noted_as_replayed(a_letter):
-    source = RecordingSource([[a_letter("dl-1")]], fail_with=RetryableError("down"))
-    progress, publisher = start(source)
+def test_a_letter_that_cannot_be_settled_is_not_recorded_as_replayed(a_letter):
+    progress, publisher = start(RecordingSource([[a_letter()]], fail_with=RetryableError("down")))
     with pytest.raises(RetryableError):
         list(progress)
     assert [event["type"] for event in publisher.events] == ["replay.started", "replay.finished"]
 
 
-def test_without_its_trace_a_run_does_not_begin(a_letter):
-    source = RecordingSource([[a_letter("dl-1")]])
-    progress, publisher = start(source, RecordingPublisher(fail_with=PublishFailed("pmp-ops-events")))
+def test_a_replay_does_not_start_without_its_audit_trail(a_letter):
+    down = RecordingPublisher(fail_with=PublishFailed("pmp-ops-events"))
+    progress, publisher = start(RecordingSource([[a_letter()]]), down)
     with pytest.raises(PublishFailed):
         next(progress)
     assert publisher.published == []
 
 
-def test_a_run_that_is_given_up_says_so(a_letter):
-    source = RecordingSource([[a_letter("dl-1")], [a_letter("dl-2")]])
-    progress, publisher = start(source)
+def test_a_replay_that_is_closed_early_is_recorded_as_cancelled(a_letter):
+    progress, publisher = start(RecordingSource([[a_letter("dl-1")], [a_letter("dl-2")]]))
     while next(progress).replayed == 0:
         pass
     progress.close()
-    assert (publisher.events[-1]["type"], publisher.events[-1]["data"]["stopped"]) == (
-        "replay.finished",
-        "cancelled",
-    )
+    end = publisher.events[-1]
+    assert (end["type"], end["data"]["stopped"]) == ("replay.finished", "cancelled")
     assert len(publisher.replayed) == 1
 
 
-def test_a_dry_run_says_what_a_run_would_do_and_touches_nothing(a_letter):
-    source = RecordingSource(
-        [[a_letter(f"dl-{n}", replay_count=n) for n in range(5)]], fail_with=AssertionError()
-    )
-    request = msgspec.convert(
-        {"fixes": [{"op": "set", "path": "$.delta", "value": 1}], "limit": 2}, ReplayRequest
-    )
-    *_, counts = replay_of(request, source).dry_run()
+def test_a_dry_run_reports_what_a_replay_would_do_and_touches_nothing(a_letter):
+    source = RecordingSource([[a_letter(f"dl-{n}", replay_count=n) for n in range(5)]])
+    *_, counts = replay_of(msgspec.convert({"fixes": [CAST], "limit": 2}, ReplayRequest), source).dry_run()
     report = counts.report()
-    assert report["fixed"][0] == {
-        "id": "dl-0",
-        "changed": 1,
-        "changes": [{"path": "$.delta", "before": '"1"', "after": "1"}],
-    }
-    assert {
-        name: report[name] for name in ("dry_run", "examined", "replayed", "would_replay", "refused")
-    } == {
-        "dry_run": True,
-        "examined": 2,
-        "replayed": 0,
-        "would_replay": 2,
-        "refused": 0,
-    }
+    assert report["fixed"] == [{"id": f"dl-{n}", "changed": 1, "changes": [CHANGE]} for n in range(2)]
+    numbers = {"dry_run": True, "examined": 2, "replayed": 0, "would_replay": 2, "refused": 0}
+    assert report | numbers == report
     assert source.log == []
-
-
-def test_a_dry_run_without_letters_has_a_result_too():
     [counts] = replay_of(ReplayRequest(), RecordingSource([])).dry_run()
     assert (counts.examined, counts.would_replay) == (0, 0)
