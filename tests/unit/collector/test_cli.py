@@ -32,11 +32,6 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def assert_one_line(done: subprocess.CompletedProcess[str], said: str) -> None:
-    assert (done.returncode, done.stdout) == (1, "")
-    assert re.fullmatch(rf"pmp-collector: {said}\n", done.stderr), done.stderr
-
-
 def test_simulate_prints_what_it_published_and_nothing_else():
     with pubsub_server() as pubsub:
         done = run("simulate", "--events", "2", PROJECT_ID="pmp-local", PUBSUB_EMULATOR_HOST=pubsub.address)
@@ -62,23 +57,29 @@ def test_a_continuous_run_prints_no_event():
     assert [topic for topic, _ in pubsub.published].count("elsewhere") == 500
 
 
-def test_a_missing_project_is_one_line():
-    assert_one_line(run("simulate"), "unset: PROJECT_ID")
-
-
-def test_missing_credentials_are_one_line():
-    done = run("simulate", PROJECT_ID="pmp-local", GOOGLE_APPLICATION_CREDENTIALS="/nonexistent.json")
-    assert_one_line(done, r"no Google credentials: File /nonexistent\.json was not found\.")
-
-
-def test_a_pubsub_that_does_not_answer_is_one_line_in_bounded_time():
-    done = run(
-        "simulate",
-        PROJECT_ID="pmp-local",
-        PUBSUB_EMULATOR_HOST=f"127.0.0.1:{closed_port()}",
-        COLLECTOR_PUBLISH_TIMEOUT_S="0.5",
-    )
-    assert_one_line(done, r"Pub/Sub did not confirm after \d s: pmp-sensor-events: \w+")
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({}, "unset: PROJECT_ID"),
+        (
+            {"PROJECT_ID": "p", "GOOGLE_APPLICATION_CREDENTIALS": "/nonexistent.json"},
+            r"no Google credentials: File /nonexistent\.json was not found\.",
+        ),
+        (
+            {
+                "PROJECT_ID": "p",
+                "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{closed_port()}",
+                "COLLECTOR_PUBLISH_TIMEOUT_S": "0.5",
+            },
+            r"Pub/Sub did not confirm after \d s: pmp-sensor-events: \w+",
+        ),
+    ],
+    ids=["no-project", "no-credentials", "no-pubsub"],
+)
+def test_a_failure_is_one_line(variables, message):
+    done = run("simulate", **variables)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(rf"pmp-collector: {message}\n", done.stderr), done.stderr
 
 
 @pytest.mark.parametrize("command", [[], ["simulate"]])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pmp_collector.config import DEFAULT_SYSTEMS, VELIB_URL, Config, load_systems
+from pmp_collector.config import VELIB_URL, Config, load_systems
 from pmp_runtime.config import ConfigError
 from pmp_schema.topology import TOPOLOGY
 
@@ -17,18 +17,14 @@ def feeds_file(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_project_is_enough_and_means_velib():
+def test_every_variable_is_read_and_only_the_project_is_required():
     config = Config.from_env(PROJECT)
     assert config == Config(project="pmp-local")
     assert [(s.id, s.discovery_url, s.poll_s) for s in config.systems] == [("velib", VELIB_URL, 60)]
-
-
-def test_a_missing_project_is_named():
+    empty = dict.fromkeys(("FEEDS_FILE", "PUBSUB_TOPIC", "COLLECTOR_READ_TIMEOUT_S", "LOG_LEVEL"), "")
+    assert Config.from_env(PROJECT | empty) == config
     with pytest.raises(ConfigError, match=r"^unset: PROJECT_ID$"):
         Config.from_env({})
-
-
-def test_every_variable_is_read():
     env = PROJECT | {
         "COLLECTOR_CONNECT_TIMEOUT_S": "0.5",
         "COLLECTOR_READ_TIMEOUT_S": "1.5",
@@ -46,11 +42,6 @@ def test_every_variable_is_read():
         publish_timeout_s=3.0,
         log_level="DEBUG",
     )
-
-
-def test_empty_variables_are_unset_ones():
-    empty = dict.fromkeys(("FEEDS_FILE", "PUBSUB_TOPIC", "COLLECTOR_READ_TIMEOUT_S", "LOG_LEVEL"), "")
-    assert Config.from_env(PROJECT | empty) == Config(project="pmp-local")
 
 
 @pytest.mark.parametrize(
@@ -152,17 +143,10 @@ def test_a_feeds_file_that_is_not_right_is_one_line(tmp_path, text, said):
     assert "\n" not in str(caught.value)
 
 
-def test_a_feeds_file_that_is_not_there_is_one_line(tmp_path):
-    with pytest.raises(ConfigError, match=r"nowhere\.toml: .*No such file"):
-        load_systems(tmp_path / "nowhere.toml")
-
-
-def test_a_feeds_file_that_is_no_text_is_one_line(tmp_path):
+@pytest.mark.parametrize(("content", "message"), [(None, "No such file"), (b"\xff\xfe\x00", "")])
+def test_a_feeds_file_that_cannot_be_read_is_one_line(tmp_path, content, message):
     path = tmp_path / "feeds.toml"
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match=r"feeds\.toml: "):
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"feeds\.toml: .*{message}"):
         load_systems(path)
-
-
-def test_the_default_system_is_a_valid_feeds_file_entry():
-    assert all(system.discovery_url.startswith("https://") for system in DEFAULT_SYSTEMS)

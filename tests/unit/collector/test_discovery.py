@@ -10,8 +10,8 @@ from pmp_collector.discovery import Discovery
 from pmp_collector.fetch import FetchFailed
 from tests.fakes.clock import Clock
 from tests.fakes.feeds import FakeFeeds, discovery, status
+from tests.unit.collector.conftest import GBFS
 
-GBFS = "https://feeds.test/gbfs.json"
 OLD, NEW = "https://feeds.test/v1/status", "https://feeds.test/v2/status"
 HOUR_S = 3600.0
 
@@ -21,31 +21,19 @@ def feeds() -> FakeFeeds:
     return FakeFeeds({GBFS: [discovery(station_status=OLD)]})
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock(0.0)
-
-
 def of(feeds: FakeFeeds, clock: Clock, **fields) -> Discovery:
     return Discovery(System(**({"id": "a", "discovery_url": GBFS} | fields)), feeds.get, clock)
 
 
 def test_gbfs_json_is_read_once_an_hour(feeds, clock):
-    found = of(feeds, clock)
-    urls = []
-    for now_s in (0.0, HOUR_S - 1, HOUR_S):
-        clock.now_s = now_s
-        urls.append(found.url("station_status"))
-    assert urls == [OLD] * 3
-    assert feeds.asked == [GBFS, GBFS]
-
-
-def test_a_feed_that_moved_is_found_after_an_hour(feeds, clock):
     feeds.give(GBFS, discovery(station_status=OLD), discovery(station_status=NEW))
     found = of(feeds, clock)
-    found.url("station_status")
-    clock.now_s = HOUR_S
-    assert found.url("station_status") == NEW
+    urls = []
+    for after_s in (0.0, HOUR_S - 1, 1.0):
+        clock.now_s += after_s
+        urls.append(found.url("station_status"))
+    assert urls == [OLD, OLD, NEW]
+    assert feeds.asked == [GBFS, GBFS]
 
 
 def test_an_explicit_url_asks_nobody(feeds, clock):
@@ -57,20 +45,23 @@ def test_an_explicit_url_asks_nobody(feeds, clock):
     assert feeds.asked == []
 
 
-@pytest.mark.parametrize(("language", "url"), [("fr", "https://a.test/fr"), ("de", "https://a.test/en")])
-def test_the_configured_language_is_taken_else_english(feeds, clock, language, url):
-    listed = {
-        code: {"feeds": [{"name": "station_status", "url": f"https://a.test/{code}"}]}
-        for code in ("nl", "en", "fr")
-    }
-    feeds.give(GBFS, json.dumps({"data": listed}).encode())
+LISTED = {
+    code: {"feeds": [{"name": "station_status", "url": f"https://a.test/{code}"}]}
+    for code in ("nl", "en", "fr")
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "language", "url"),
+    [
+        (LISTED, "fr", "https://a.test/fr"),
+        (LISTED, "de", "https://a.test/en"),
+        (LISTED["nl"], "en", "https://a.test/nl"),  # version 3 has no languages
+    ],
+)
+def test_the_configured_language_is_preferred_then_english(feeds, clock, data, language, url):
+    feeds.give(GBFS, json.dumps({"data": data}).encode())
     assert of(feeds, clock, language=language).url("station_status") == url
-
-
-def test_version_3_lists_its_feeds_without_a_language(feeds, clock):
-    listed = {"feeds": [{"name": "station_status", "url": NEW}]}
-    feeds.give(GBFS, json.dumps({"version": "3.0", "data": listed}).encode())
-    assert of(feeds, clock).url("station_status") == NEW
 
 
 def test_a_feed_that_is_not_listed_is_looked_for_at_the_next_poll(feeds, clock):
@@ -103,22 +94,18 @@ def test_what_was_known_serves_on_while_gbfs_json_is_broken(feeds, clock, caplog
     feeds.give(GBFS, discovery(station_status=OLD), b"<html>", discovery(station_status=NEW))
     found = of(feeds, clock)
     found.url("station_status")
-    clock.now_s = HOUR_S
+    clock.now_s += HOUR_S
     with caplog.at_level(logging.WARNING):
         assert found.url("station_status") == OLD
-        clock.now_s = 2 * HOUR_S - 1
+        clock.now_s += HOUR_S - 1
         assert found.url("station_status") == OLD
     assert [(r.message, r.system) for r in caplog.records] == [("discovery.failed", "a")]
-    clock.now_s = 2 * HOUR_S
+    clock.now_s += 1
     assert found.url("station_status") == NEW
 
 
-def test_a_feed_that_is_gone_is_looked_up_at_once(feeds, clock):
-    feeds.give(GBFS, discovery(station_status=OLD), discovery(station_status=NEW))
+@pytest.mark.parametrize(("listed", "moved_to"), [(NEW, NEW), (OLD, None)])
+def test_a_feed_that_is_gone_is_looked_up_at_once(feeds, clock, listed, moved_to):
+    feeds.give(GBFS, discovery(station_status=OLD), discovery(station_status=listed))
     found = of(feeds, clock)
-    assert found.url_after(found.url("station_status"), "station_status") == NEW
-
-
-def test_a_feed_that_is_gone_and_still_listed_has_no_other_place(feeds, clock):
-    found = of(feeds, clock)
-    assert found.url_after(found.url("station_status"), "station_status") is None
+    assert found.url_after(found.url("station_status"), "station_status") == moved_to

@@ -1,4 +1,4 @@
-"""What the collector tells about itself."""
+"""The collector's ops events."""
 
 import json
 
@@ -28,14 +28,14 @@ def publisher(client) -> PubSubPublisher:
     return PubSubPublisher(client, "pmp-local", timeout_s=0.05)
 
 
-def told(client: FakePublisherClient, event_type: str) -> list[dict]:
+def events_of(client: FakePublisherClient, event_type: str) -> list[dict]:
     events = [json.loads(message.data) for topic, message in client.published if topic == OPS]
     return [event for event in events if event["type"] == event_type]
 
 
 def test_every_poll_is_an_event_whatever_came_of_it(publisher, client):
     publish_polls(publisher, RESULTS)
-    events = told(client, "feed.polled")
+    events = events_of(client, "feed.polled")
     assert [(event["subject"], event["data"]) for event in events] == [
         (result.system, result.as_json()) for result in RESULTS
     ]
@@ -47,7 +47,7 @@ def test_what_was_published_is_counted_once(publisher, client):
     publisher.publish(TOPOLOGY.topics["snapshots"], [Outgoing(b"1"), Outgoing(b"2")])
     publish_polls(publisher, [])
     publish_polls(publisher, [])
-    (counted,) = told(client, "publisher.counted")
+    (counted,) = events_of(client, "publisher.counted")
     assert (counted["subject"], counted["data"]["messages"]) == ("pmp-events", 2)
 
 
@@ -59,13 +59,13 @@ def test_counts_outlive_an_outage_of_the_ops_topic(publisher, client, caplog):
     client.down.clear()
     publisher.publish(TOPOLOGY.topics["snapshots"], [Outgoing(b"2")])
     publish_polls(publisher, RESULTS[:1])
-    assert sum(event["data"]["messages"] for event in told(client, "publisher.counted")) == 2
-    assert [event["subject"] for event in told(client, "feed.polled")] == ["a"]
+    assert sum(event["data"]["messages"] for event in events_of(client, "publisher.counted")) == 2
+    assert [event["subject"] for event in events_of(client, "feed.polled")] == ["a"]
     # The first call did not try the topic a second time for its counts.
     assert [record.message for record in caplog.records] == ["polls.unannounced", "counts.postponed"]
     assert caplog.records[0].polls == 3
 
 
-def test_nothing_is_told_where_nothing_was_done(publisher, client):
+def test_without_polls_and_messages_nothing_is_published(publisher, client):
     publish_polls(publisher, [])
     assert client.published == []

@@ -1,4 +1,4 @@
-"""Polling many systems: side by side, at their own pace, and none in the way of another."""
+"""Polling many systems: in parallel, at their own pace, without affecting each other."""
 
 import threading
 
@@ -6,49 +6,26 @@ import pytest
 
 from pmp_collector.config import System
 from pmp_collector.poll import Poller, PollResult
-from tests.fakes.clock import Clock
 from tests.fakes.feeds import FakeFeeds, body, status
-from tests.fakes.recording import RecordingPublisher
-
-STATUS, INFORMATION = "https://feeds.test/status", "https://feeds.test/information"
-VELIB = System(id="velib", station_status_url=STATUS, station_information_url=INFORMATION)
-
-
-@pytest.fixture
-def feeds() -> FakeFeeds:
-    return FakeFeeds({STATUS: [body()]})
-
-
-@pytest.fixture
-def publisher() -> RecordingPublisher:
-    return RecordingPublisher()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.unit.collector.conftest import INFORMATION, STATUS, explicit
 
 
 def many(names: str, **fields) -> list[System]:
-    return [
-        System(
-            id=name,
-            station_status_url=f"https://{name}.test/",
-            station_information_url=f"https://{name}.test/i",
-            **fields,
-        )
-        for name in names
-    ]
+    return [explicit(name, f"https://{name}.test/", f"https://{name}.test/i", **fields) for name in names]
+
+
+def served(names: str, *answers) -> FakeFeeds:
+    """The status feeds of these systems, all with the same answers."""
+    return FakeFeeds({f"https://{name}.test/": list(answers or [body()]) for name in names})
 
 
 def test_one_system_alone_can_be_polled(publisher, clock):
-    feeds = FakeFeeds({"https://b.test/": [body()]})
-    (result,) = Poller(many("abc"), feeds.get, publisher, clock).poll("station_status", "b")
+    (result,) = Poller(many("abc"), served("b").get, publisher, clock).poll("station_status", "b")
     assert (result.system, result.outcome) == ("b", "published")
 
 
 def test_a_failing_system_never_disturbs_the_others(publisher, clock):
-    feeds = FakeFeeds({f"https://{name}.test/": [body()] for name in "abcd"})
+    feeds = served("abcd")
     feeds.give("https://b.test/", status(500))
     feeds.give("https://c.test/", b"<html>")
     results = Poller(many("abcd"), feeds.get, publisher, clock).poll("station_status")
@@ -61,20 +38,17 @@ def test_a_failing_system_never_disturbs_the_others(publisher, clock):
 
 
 def test_systems_are_polled_side_by_side(publisher, clock):
-    meeting = threading.Barrier(
-        4, timeout=10
-    )  # breaks, and fails the test, unless all four are there at once
+    meeting = threading.Barrier(4, timeout=10)  # fails the test unless all four meet
 
     def answer() -> bytes:
         meeting.wait()
         return body()
 
-    feeds = FakeFeeds({f"https://{name}.test/": [answer] for name in "abcd"})
-    results = Poller(many("abcd"), feeds.get, publisher, clock).poll("station_status")
+    results = Poller(many("abcd"), served("abcd", answer).get, publisher, clock).poll("station_status")
     assert {result.outcome for result in results} == {"published"}
 
 
-def test_overlapping_polls_of_a_system_publish_once(feeds, publisher, clock):
+def test_overlapping_polls_of_a_system_publish_once(poller, feeds, publisher):
     entered, go_on = threading.Semaphore(0), threading.Event()
 
     def slow() -> bytes:
@@ -83,7 +57,6 @@ def test_overlapping_polls_of_a_system_publish_once(feeds, publisher, clock):
         return body()
 
     feeds.give(STATUS, slow)
-    poller = Poller([VELIB], feeds.get, publisher, clock)
     results: list[PollResult] = []
     polls = [threading.Thread(target=lambda: results.extend(poller.poll("station_status"))) for _ in range(2)]
     for poll in polls:
@@ -108,7 +81,7 @@ def test_polls_do_not_pile_up_behind_one_that_hangs(feeds, publisher, clock):
 
     feeds.give(STATUS, hanging, body())
     feeds.give(INFORMATION, body())
-    poller = Poller([VELIB], feeds.get, publisher, clock, longest_busy_s=0.01)
+    poller = Poller([explicit("velib")], feeds.get, publisher, clock, longest_busy_s=0.01)
     first = threading.Thread(target=poller.poll, args=("station_status",))
     first.start()
     assert entered.wait(10)
@@ -128,8 +101,7 @@ def due(poller: Poller) -> list[str]:
 
 def test_a_schedule_polls_each_system_at_its_own_pace(publisher, clock):
     systems = [*many("a", poll_s=60), *many("b", poll_s=180)]
-    feeds = FakeFeeds({"https://a.test/": [body()], "https://b.test/": [body()]})
-    poller = Poller(systems, feeds.get, publisher, clock)
+    poller = Poller(systems, served("ab").get, publisher, clock)
     polled = []
     for late_s in (0.4, 0.0, 0.3, 0.1):
         polled.append(due(poller))
@@ -142,15 +114,14 @@ def test_a_slow_answer_does_not_cost_the_next_poll(publisher, clock):
         clock.now_s += 30
         return body()
 
-    poller = Poller(many("a"), FakeFeeds({"https://a.test/": [slow]}).get, publisher, clock)
+    poller = Poller(many("a"), served("a", slow).get, publisher, clock)
     due(poller)
     clock.now_s += 30
     assert due(poller) == ["a"]
 
 
 def test_a_failed_poll_is_due_at_the_next_tick(publisher, clock):
-    feeds = FakeFeeds({"https://a.test/": [status(500), body()]})
-    poller = Poller(many("a", poll_s=3600), feeds.get, publisher, clock)
+    poller = Poller(many("a", poll_s=3600), served("a", status(500), body()).get, publisher, clock)
     due(poller)
     clock.now_s += 60
     assert due(poller) == ["a"]
@@ -158,24 +129,16 @@ def test_a_failed_poll_is_due_at_the_next_tick(publisher, clock):
     assert due(poller) == []
 
 
-def test_a_server_that_wants_to_be_left_alone_is_left_alone_by_the_schedule(publisher, clock):
-    feeds = FakeFeeds({"https://a.test/": [status(429, retry_after_s=150.0), body()]})
+@pytest.mark.parametrize(("retry_after_s", "pause_s"), [(150.0, 180), (1e9, 3600)])
+def test_the_schedule_respects_retry_after_up_to_an_hour(publisher, clock, retry_after_s, pause_s):
+    feeds = served("a", status(429, retry_after_s=retry_after_s), body())
     poller = Poller(many("a"), feeds.get, publisher, clock)
     polled = []
-    for _ in range(4):
+    for now_s in (0, 60, pause_s - 60, pause_s):
+        clock.now_s = 1000.0 + now_s
         polled.append(due(poller))
-        clock.now_s += 60
     assert polled == [["a"], [], [], ["a"]]
 
 
-def test_no_server_is_left_alone_for_more_than_an_hour(publisher, clock):
-    feeds = FakeFeeds({"https://a.test/": [status(429, retry_after_s=1e9)]})
-    poller = Poller(many("a"), feeds.get, publisher, clock)
-    due(poller)
-    clock.now_s += 3600
-    assert due(poller) == ["a"]
-
-
-def test_without_a_schedule_a_poll_is_always_due(feeds, publisher, clock):
-    poller = Poller([VELIB], feeds.get, publisher, clock)
+def test_without_a_schedule_a_poll_is_always_due(poller):
     assert [len(poller.poll("station_status")) for _ in range(2)] == [1, 1]
