@@ -45,10 +45,10 @@ demo: setup ## Start the stack, drive the pipeline, show rows, stop  (FEED=simul
 	@$(RUN)/pmpctl demo --feed '$(FEED)'
 
 up: setup ## Start the stack and keep it running               (FEED=simulated|live|PATH)
-	@$(RUN)/pmpctl local up --detach --feed '$(FEED)'
+	@$(RUN)/pmpctl up --detach --feed '$(FEED)'
 
 down: setup ## Stop what `make up` started
-	@$(RUN)/pmpctl local down
+	@$(RUN)/pmpctl down
 
 check: setup check-terraform ## Lint, format check, types, spelling, lock file, Terraform
 	$(RUN)/ruff check .
@@ -102,6 +102,6 @@ bench-features: setup ## Measure features by Beam, by DuckDB and event by event 
 
 clean: ## Stop every local stack, remove what stacks and tools left behind
 	@for state in .pmp/*/stack.json; do \
-	  if [ -e "$$state" ]; then PMP_STATE_DIR="$$(dirname "$$state")" $(RUN)/pmpctl local down; fi; \
+	  if [ -e "$$state" ]; then PMP_STATE_DIR="$$(dirname "$$state")" $(RUN)/pmpctl down; fi; \
 	done
 	rm -rf .pmp/local* .pmp/demo* .pmp/bench .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -40,9 +40,9 @@ SCHEDULES = TOPOLOGY.schedules_of("sql")
 
 def test_scheduler_calls_at_once_and_ends_clean(service):
     url, calls = service
-    services = [f"--service={key}={url}" for key in TOPOLOGY.services]
-    command = [sys.executable, "-m", "pmpctl", "scheduler", *services]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    env = {f"{key.upper()}_URL": url for key in TOPOLOGY.services}
+    command = [sys.executable, "-m", "pmpctl", "scheduler"]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
     try:
         first = [calls.get(timeout=30) for _ in SCHEDULES]
         lines = [json.loads(process.stdout.readline()) for _ in SCHEDULES]

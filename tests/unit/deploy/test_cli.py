@@ -59,7 +59,6 @@ def test_env_follows_the_port_base(run, monkeypatch):
         (["up", "--target", "cloud", "--ingestion", "pull"], "--ingestion is for --target local only"),
         (["setup", "--target", "cloud"], "unset: PROJECT_ID, WRITER_URL, PUSH_SERVICE_ACCOUNT"),
         (["tables", "apply", "--target", "cloud"], "unset: PROJECT_ID"),
-        (["scheduler", "--service", "nobody=http://x"], "--service nobody: must be KEY=URL"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_exit_code_1(run, arguments, said):
@@ -79,12 +78,6 @@ def test_both_spellings_are_the_same_command(run, spelling):
         "processes": {"error": "not running"},
     }
     assert run(*spelling, "down") == (0, "not running\n", "")
-
-
-def test_service_addresses_come_from_the_environment(monkeypatch):
-    monkeypatch.setenv("COLLECTOR_URL", "http://c:1")
-    monkeypatch.delenv("WRITER_URL", raising=False)
-    assert cli._service_urls(None) == {"collector": "http://c:1"}
 
 
 def commands(group, *names):
