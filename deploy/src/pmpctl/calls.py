@@ -1,12 +1,10 @@
-"""What a command is about to do, as data: planned first, then told or carried out."""
+"""What a command is about to do, as data, so that a dry run can print it."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
-
-from pmpctl.errors import CommandError
 
 CALL_TIMEOUT_S: Final = 60.0
 
@@ -18,8 +16,8 @@ class Call:
     Attributes:
         api: key of the client, for example `scheduler`.
         method: of the client, for example `resume_job`.
-        request: as the client takes it.
-        repeatable: twice does what once does, so that a lost answer may be asked for again.
+        request: the arguments of the method.
+        repeatable: the call is idempotent, and may be repeated if its response is lost.
     """
 
     api: str
@@ -39,7 +37,7 @@ class Request:
     Attributes:
         service: its key.
         base_url: where it listens, without a path.
-        timeout_s: seconds without a byte of the answer.
+        timeout_s: seconds without a byte of the response.
     """
 
     service: str
@@ -54,40 +52,6 @@ class Request:
         query = f"?{urlencode(self.query)}" if self.query else ""
         line = f"{self.method} {self.base_url}{self.path}{query}"
         return line if self.body is None else f"{line} {_compact(self.body)}"
-
-
-Step = Call | Request
-
-
-def carry_out(
-    steps: Iterable[Step],
-    perform: Callable[[Step], Any],
-    *,
-    dry_run: bool,
-    go_on: bool,
-    tell: Callable[[str], None],
-) -> None:
-    """Tells every step and performs it, one after the other; a dry run only tells.
-
-    Args:
-        go_on: a step that fails does not keep the later ones from being tried.
-
-    Raises:
-        CommandError: what failed.
-    """
-    failures = []
-    for step in steps:
-        tell(str(step))
-        if dry_run:
-            continue
-        try:
-            perform(step)
-        except CommandError as error:
-            failures.append(str(error))
-            if not go_on:
-                break
-    if failures:
-        raise CommandError("; ".join(failures))
 
 
 def _compact(value: Any) -> str:

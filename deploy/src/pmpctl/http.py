@@ -1,4 +1,4 @@
-"""HTTP with the services of the topology: who calls, and what they answer."""
+"""HTTP with the services of the topology: identity, responses and failures."""
 
 from collections.abc import Callable, Generator
 from typing import Any
@@ -10,7 +10,7 @@ from pmpctl.errors import CommandError, Unreachable
 
 
 class Identity(httpx.Auth):
-    """Says who calls, by a token that is asked for once, and again where it is not accepted any more."""
+    """Sends an identity token; asks for another one when it is refused."""
 
     def __init__(self, token: Callable[[], str]) -> None:
         self._new = token
@@ -27,19 +27,19 @@ class Identity(httpx.Auth):
 
 
 def answer(response: httpx.Response, service: str) -> dict[str, Any]:
-    """The JSON of a good answer.
+    """The JSON object of a response.
 
     Raises:
-        CommandError: it is not a good one; says what the service said.
+        CommandError: the service refused or failed; the message has the service's own.
     """
     if response.is_success:
         try:
-            told = response.json()
+            found = response.json()
         except ValueError:
-            told = None
-        if not isinstance(told, dict):
-            raise CommandError(f"{service} answered what is no JSON object: is {response.url} its address?")
-        return told
+            found = None
+        if not isinstance(found, dict):
+            raise CommandError(f"{service} did not answer with a JSON object: is {response.url} its address?")
+        return found
     try:
         message = response.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):
@@ -51,7 +51,7 @@ def answer(response: httpx.Response, service: str) -> dict[str, Any]:
 
 
 def unreachable(request: Request, error: httpx.HTTPError, *, local: bool) -> Unreachable:
-    """What to say, and locally what to do, where a service does not answer."""
+    """The error for a service that does not answer."""
     said = f"no answer from {request.service} at {request.base_url}: {type(error).__name__}"
     is_down = local and isinstance(error, httpx.ConnectError)
     return Unreachable(f"{said}; `make up` starts the stack" if is_down else said)

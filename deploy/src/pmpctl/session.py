@@ -1,17 +1,17 @@
-"""What a command works with: its target's variables, and connections that are made when they are first used."""
+"""One run of a command: its target's variables, and connections that are made when they are first used."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import httpx
 import typer
 
 from pmp_runtime.config import ConfigError, require
-from pmpctl.calls import Call, Request, Step, carry_out
+from pmpctl.calls import Call, Request
 from pmpctl.errors import CommandError, no_credentials
 from pmpctl.http import Identity, unreachable
 from pmpctl.local.ports import listens
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from pmpctl.cloud.clients import Google
     from pmpctl.project.resources import Clients
 
-# Only where there was no connection: a request that was sent is not sent again.
+# Only connecting is tried again: a request that was sent is not sent twice.
 _CONNECTS: Final = 3
 _CONNECT_PAUSE_S: Final = 0.5
 CONNECT_TIMEOUT_S: Final = 10.0
 
 
 def _require_answer(emulator: str | None) -> None:
-    """Asks an emulator whether it listens: Google's clients would try for long."""
+    """Google's clients would try to connect for minutes."""
     if emulator is not None and not listens(emulator.partition("://")[2] or emulator):
         raise CommandError(f"nothing answers at {emulator}; `make up` starts the stack")
 
@@ -69,14 +69,14 @@ def _token(audience: str, env: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connections:
-    """How commands reach what is outside of this process.
+    """How commands reach what is outside of this process; tests replace parts of it.
 
     Attributes:
         google: the APIs of a project and region.
-        project: the clients that set a project up, or its emulators of Pub/Sub and BigQuery.
+        project: the clients that set a project up; arguments are the addresses of emulators.
         bigquery: a client of a project, or of an emulator.
         token: an identity token for an audience.
-        pause: waits so many seconds between two looks.
+        pause: sleeps for some seconds.
     """
 
     google: Callable[[str, str], "Google"] = _google
@@ -87,10 +87,8 @@ class Connections:
 
 
 class Session:
-    """One command's view of its target.
-
-    Raises:
-        CommandError: from each method, what cannot be reached or is not set.
+    """Raises:
+    CommandError: from each method, if something cannot be reached or a variable is not set.
     """
 
     def __init__(self, connections: Connections, target: Target) -> None:
@@ -107,12 +105,12 @@ class Session:
         """The values of variables.
 
         Raises:
-            CommandError: which are not set, all of them in one error.
+            CommandError: some are not set; the message names all of them.
         """
         try:
             return require(self.env, *names)
         except ConfigError as error:
-            said = "" if self.local else "; `terraform output environment` tells them (docs/00, step 6)"
+            said = "" if self.local else "; `terraform output environment` prints them (docs/00, step 6)"
             raise CommandError(f"{error}{said}") from None
 
     @cached_property
@@ -138,13 +136,13 @@ class Session:
         return url.rstrip("/")
 
     def _http(self, base_url: str) -> httpx.Client:
-        """The client of a service, open until `close`; in the cloud it says who calls."""
+        """The client of a service, open until `close`; in the cloud it sends an identity token."""
         if base_url not in self._clients:
             self._clients[base_url] = httpx.Client(
                 base_url=base_url,
                 auth=None if self.local else Identity(lambda: self._connections.token(base_url, self.env)),
                 timeout=CONNECT_TIMEOUT_S,
-                # Only the cloud lies behind the surroundings' proxy.
+                # A proxy of the environment is only for the cloud.
                 trust_env=not self.local,
             )
         return self._clients[base_url]
@@ -154,38 +152,38 @@ class Session:
             client.close()
 
     def send(self, request: Request) -> httpx.Response:
-        """Sends a request; any answer is one.
+        """Sends a request; a response of any status is returned.
 
         Raises:
-            Unreachable: there is none.
+            Unreachable: there is no response.
         """
-        with self._said_if_unreachable(request):
-            return self._answer(request)
+        with self._readable_failures(request):
+            return self._response(request)
 
     @contextmanager
     def stream(self, request: Request, accept: str) -> Iterator[httpx.Response]:
-        """Sends a request; its answer can be read while it comes in.
+        """Sends a request; the response can be read while it arrives.
 
         Args:
-            accept: the media type that is asked for.
+            accept: the media type of the response.
 
         Raises:
-            Unreachable: there is no answer, or it breaks off.
+            Unreachable: there is no response, or it breaks off.
         """
         with (
-            self._said_if_unreachable(request),
-            closing(self._answer(request, {"Accept": accept}, stream=True)) as response,
+            self._readable_failures(request),
+            closing(self._response(request, {"Accept": accept}, stream=True)) as response,
         ):
             yield response
 
     @contextmanager
-    def _said_if_unreachable(self, request: Request) -> Iterator[None]:
+    def _readable_failures(self, request: Request) -> Iterator[None]:
         try:
             yield
         except httpx.HTTPError as error:
             raise unreachable(request, error, local=self.local) from error
 
-    def _answer(
+    def _response(
         self, request: Request, headers: Mapping[str, str] | None = None, *, stream: bool = False
     ) -> httpx.Response:
         client = self._http(request.base_url)
@@ -204,23 +202,32 @@ class Session:
                 self.pause(_CONNECT_PAUSE_S)
         return client.send(built, stream=stream)
 
-    def perform(self, step: Step) -> Any:
-        match step:
-            case Call():
-                return self.google.change(step)
-            case Request():
-                return self.send(step)
-
     def carry_out(
-        self, steps: Sequence[Step], *, dry_run: bool, quiet: bool = False, go_on: bool = False
+        self, calls: Sequence[Call], *, dry_run: bool, quiet: bool = False, go_on: bool = False
     ) -> None:
-        """Tells and performs steps; quietly where the output is for programs, which lists them.
+        """Prints and makes calls, one after the other; a dry run only prints.
 
         Args:
-            go_on: a step that fails does not keep the later ones from being tried.
+            quiet: prints nothing.
+            go_on: makes the later calls if one fails, too.
+
+        Raises:
+            CommandError: calls failed.
         """
-        tell = (lambda _: None) if quiet else typer.echo
-        carry_out(steps, self.perform, dry_run=dry_run, go_on=go_on, tell=tell)
+        failures: list[str] = []
+        for call in calls:
+            if not quiet:
+                typer.echo(str(call))
+            if dry_run:
+                continue
+            try:
+                self.google.change(call)
+            except CommandError as error:
+                failures.append(str(error))
+                if not go_on:
+                    break
+        if failures:
+            raise CommandError("; ".join(failures))
 
     def pause(self, seconds: float) -> None:
         self._connections.pause(seconds)

@@ -1,15 +1,13 @@
-"""What every command shares at the terminal: options, questions, progress, tables and JSON."""
+"""Options, questions, progress, tables and JSON, for every command."""
 
-import json
-import math
 import re
 import sys
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
+import msgspec
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -28,7 +26,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Print every call that would be made, and make none but reads.")
+    bool, typer.Option("--dry-run", help="Print the calls that would be made; make none but reads.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Return at once.", rich_help_panel=CLOUD_PANEL)]
@@ -45,7 +43,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """Asks a person, unless `--yes` was given.
 
     Raises:
-        CommandError: nobody is there to be asked.
+        CommandError: standard input is not a terminal.
     """
     if yes:
         return
@@ -55,42 +53,42 @@ def confirm(question: str, *, yes: bool) -> None:
 
 
 def spinner(*, quiet: bool) -> Console:
-    """Where progress is drawn: standard error, so that output can be read by programs."""
+    """Standard error, for progress: programs read standard output."""
     return Console(stderr=True, quiet=quiet)
 
 
 def output() -> Console:
-    """Where tables are printed; wide where no terminal cuts them, in a pipe or a file."""
+    """Standard output, for tables; wide in a pipe or a file."""
     console = Console()
     return console if console.is_terminal else Console(width=max(console.width, PIPE_COLUMNS))
 
 
 def progress(*columns: ProgressColumn, quiet: bool) -> Progress:
-    """A bar where a person sees it; nothing of it stays."""
+    """A progress bar, only in a terminal; it disappears at its end."""
     console = spinner(quiet=quiet)
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def cell(value: object) -> Text:
-    """A value as a table shows it, whatever it holds: no markup, and no character that steers a terminal."""
+    """A value as a table shows it: no markup, and no control characters."""
     text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
     return Text(_CONTROL.sub(lambda found: repr(found[0])[1:-1], text))
 
 
-def dump(told: Any) -> str:
-    """JSON for programs: times are RFC 3339, bytes base64, and what is no number is null."""
-    return json.dumps(_finite(told), default=_plain, allow_nan=False)
+def dump(value: Any) -> str:
+    """JSON; times are RFC 3339, bytes base64, and NaN and infinities null."""
+    return msgspec.json.encode(value, enc_hook=_plain).decode()
 
 
 def dry_calls(calls: Sequence[object], *, as_json: bool) -> str:
-    """What a dry run prints of the calls that it does not make."""
+    """What a dry run prints."""
     lines = [str(call) for call in calls]
     return dump({"dry_run": True, "calls": lines}) if as_json else "\n".join(lines or ["nothing to do"])
 
 
-def fields(told: Mapping[str, Any]) -> str:
-    """One thing for a person: a line for each field that has a value."""
-    return "\n".join(f"{name}: {value}" for name, value in told.items() if value is not None)
+def fields(values: Mapping[str, Any]) -> str:
+    """A line for each field that has a value."""
+    return "\n".join(f"{name}: {value}" for name, value in values.items() if value is not None)
 
 
 def narrow_table(title: str | None = None) -> Table:
@@ -99,24 +97,18 @@ def narrow_table(title: str | None = None) -> Table:
 
 
 def clock(at: str) -> str:
-    """An RFC 3339 time of a service's answer, to the second, as tables show it."""
+    """An RFC 3339 time of a service's response, to the second, as tables show it."""
     return at[:19].replace("T", " ")
 
 
-def rows_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """One row or more as a table; a column is as wide as its longest word."""
+def show_rows(title: str, rows: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Shows one row or more: as a table if it fits, else as a line for each value, so that nothing is cut."""
     table = Table(title=title, title_justify="left")
     for name in rows[0]:
         number = any(isinstance(row[name], int | float) and not isinstance(row[name], bool) for row in rows)
         table.add_column(cell(name), justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
-    return table
-
-
-def show_rows(title: str, rows: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """One row or more: a table where it fits, else a line for each value, so that nothing is cut."""
-    table = rows_table(title, rows)
     wide = console.options.update(max_width=_ANY_COLUMNS)
     if Measurement.get(console, wide, table).maximum <= console.width:
         console.print(table)
@@ -124,8 +116,8 @@ def show_rows(title: str, rows: Sequence[Mapping[str, Any]], console: Console) -
     names = max(len(name) for name in rows[0])
     if title:
         console.print(title, style="italic", highlight=False)
-    for number, row in enumerate(rows):
-        if number:
+    for index, row in enumerate(rows):
+        if index:
             console.print()
         for name, value in row.items():
             console.print(f"{name:>{names}}  ", _shown(value), sep="", soft_wrap=True, highlight=False)
@@ -145,18 +137,6 @@ def _shown(value: Any) -> Text | str:
             return cell("-" if value is None or value == "" else value)
 
 
-def _finite(value: Any) -> Any:
-    match value:
-        case Mapping():
-            return {name: _finite(held) for name, held in value.items()}
-        case list() | tuple():
-            return [_finite(held) for held in value]
-        case float() if not math.isfinite(value):
-            return None
-    return value
-
-
 def _plain(value: Any) -> str:
-    if isinstance(value, datetime):
-        return format_timestamp(value)
-    return b64encode(value).decode() if isinstance(value, bytes) else str(value)
+    # Google's clients have a subclass of datetime, which msgspec does not encode.
+    return format_timestamp(value) if isinstance(value, datetime) else str(value)

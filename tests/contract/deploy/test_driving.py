@@ -12,7 +12,7 @@ def result(outcome="published", feed="station_status", **more):
     return {**plain, "message_id": "m-1", "feed_ts": "2026-01-24T12:00:00Z", "detail": "", **more}
 
 
-WHERE = "; `terraform output environment` tells them (docs/00, step 6)"
+WHERE = "; `terraform output environment` prints them (docs/00, step 6)"
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def test_a_launcher_that_is_away_is_asked_for_half_a_minute(pmpctl, cloud, monke
 def test_a_page_of_somebody_else_is_no_answer(pmpctl, service):
     service.answers["GET /runs/f-1"] = [(200, "<html>Sign in</html>")]
     assert pmpctl("features", "status", "f-1")[2] == (
-        f"pmpctl: launcher answered what is no JSON object: is {service.url}/runs/f-1 its address?\n"
+        f"pmpctl: launcher did not answer with a JSON object: is {service.url}/runs/f-1 its address?\n"
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from pmpctl.calls import Call, Step
+from pmpctl.calls import Call
 from pmpctl.local import commands as local
 from pmpctl.local.processes import Ingestion, StackOptions
 from pmpctl.local.variables import SIMULATED
@@ -181,7 +181,7 @@ def _costs(before: "State", steps: Sequence[Call]) -> list[str]:
     return costs + (["a Dataflow batch job at each feature run"] if power.resumes_beam(before, steps) else [])
 
 
-def _report(steps: Sequence[Step], state: "State", *, dry_run: bool, as_json: bool) -> None:
+def _report(steps: Sequence[Call], state: "State", *, dry_run: bool, as_json: bool) -> None:
     from pmpctl.pipeline import power  # noqa: PLC0415
 
     if as_json:

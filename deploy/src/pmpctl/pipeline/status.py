@@ -18,7 +18,7 @@ from pmpctl.local import background
 from pmpctl.local.state_folder import StateFolder
 from pmpctl.pipeline.power import job_json
 from pmpctl.pipeline.state import ProjectLists
-from pmpctl.terminal import rows_table
+from pmpctl.terminal import show_rows
 
 QUERY_TIMEOUT_S: Final = 30.0
 LATE_S: Final = 600  # the alert "A subscription falls behind" begins there too
@@ -85,7 +85,7 @@ def show(sections: Sequence[Section], console: Console) -> None:
         if section.error:
             console.print(f"{section.name}: [red]{escape(section.error)}[/]", highlight=False)
         elif section.rows:
-            console.print(rows_table(section.name, section.rows))
+            show_rows(section.name, section.rows, console)
         else:
             console.print(f"{section.name}: none")
     for problem in (problem for section in sections for problem in section.problems):
