@@ -1,1 +1,5 @@
-"""Feeds to poll without the internet, over HTTP: a simulated city in Vélib's dialect, or a recording."""
+"""Simulated and recorded GBFS feeds over HTTP, for development and demos.
+
+In the order of a request: `cli`, `server`, `source`, then `recording` or `simulated_feed`. A simulated feed renders the
+`city` (`stations`, `demand`, `timeline`, `moves`) in the dialect of `velib` with its `heartbeat`; `anomalies` spoil it.
+"""

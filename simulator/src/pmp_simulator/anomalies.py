@@ -1,4 +1,4 @@
-"""What real feeds do on bad days, on a seeded schedule, at given times, or on demand."""
+"""Faults of real feeds, on a seeded schedule, at given times, or on demand."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,10 +50,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a client gets.
+    """The response to a client.
 
     Attributes:
-        retry_after_s: for a refusal, when to come back.
+        retry_after_s: for a refusal, the Retry-After header.
     """
 
     status: int
@@ -74,12 +74,12 @@ _REFUSALS: Final[dict[Kind | None, Answer]] = {
 
 
 class Anomalies:
-    """Which anomaly a feed has at a given time. Without arguments: none, until one is forced.
+    """The anomaly of a feed at a given time. Without arguments there are none until one is forced.
 
     Args:
-        rate_per_hour: mean number that start in a simulated hour, by the seed.
+        rate_per_hour: mean number of scheduled anomalies per simulated hour.
         seed: of that schedule.
-        windows: further ones at given times; the first that matches is taken, before the schedule.
+        windows: further anomalies at given times; they take precedence over the schedule.
     """
 
     def __init__(self, *, rate_per_hour: float = 0.0, seed: int = 0, windows: Sequence[Window] = ()) -> None:
@@ -90,12 +90,12 @@ class Anomalies:
         self._lock = Lock()
 
     def force(self, feed: str, kind: Kind, polls: int) -> None:
-        """Give the next `polls` answers of a feed this anomaly, before any schedule; 0 takes it back."""
+        """Forces this anomaly for the next `polls` answers of a feed; 0 cancels it."""
         with self._lock:
             self._forced[feed] = (kind, polls)
 
     def take(self, feed: str, at: datetime) -> Kind | None:
-        """The anomaly of the answer that is given now; uses up one forced answer."""
+        """The anomaly of the current answer; consumes one forced answer."""
         with self._lock:
             forced = self._forced.get(feed)
             if forced is not None and forced[1] > 0:
@@ -104,7 +104,7 @@ class Anomalies:
         return self.scheduled(at)
 
     def scheduled(self, at: datetime) -> Kind | None:
-        """The anomaly at a time: the same however often, and in whatever order, it is asked."""
+        """The scheduled anomaly at a time; the same at every call."""
         hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         earlier = self._hour(hour - timedelta(hours=1))  # one may last into the next hour
         windows = (*self._windows, *earlier, *self._hour(hour))
@@ -123,10 +123,10 @@ class Anomalies:
 
 
 def apply(kind: Kind | None, body: bytes) -> Answer:
-    """The answer for a body under an anomaly; a frozen feed is for the caller to give as `body`.
+    """Applies an anomaly to a body. For a frozen feed, the caller passes the last good body.
 
     Raises:
-        msgspec.DecodeError: the stations are to be changed, and a recorded body is no JSON document.
+        msgspec.DecodeError: the anomaly changes the stations, and the recorded body is not JSON.
     """
     if kind in _REFUSALS:
         return _REFUSALS[kind]

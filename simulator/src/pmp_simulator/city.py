@@ -1,6 +1,6 @@
-"""A city of shared bikes: riders who follow the day, and vans that rebalance. Seeded, exact, and cheap.
+"""A city of shared bikes: riders with daily habits, and vans that rebalance. Seeded and exact.
 
-A queue of events drawn in order from one generator: how far `advance_to` goes in one step changes nothing.
+All events are drawn in order from one generator, so the step size of `advance_to` does not change the result.
 """
 
 import heapq
@@ -38,10 +38,10 @@ Load = tuple[int, int]  # mechanical bikes, ebikes
 
 
 class City:
-    """The state of every station and every bike on its way, at one instant.
+    """The state of every station, and the number of bikes in transit, at one instant.
 
-    Bikes are conserved: those at stations plus `in_transit` are always `fleet`. Vans follow the demand, so
-    that their share of the changes is the same at every hour.
+    The bikes at stations plus `in_transit` are always `fleet`. Vans follow the demand, so their share of the changes is
+    the same at every hour.
 
     Attributes:
         stations: as built; every list below has the same order.
@@ -70,7 +70,7 @@ class City:
         self._repeat(stations * _CLOSURES_PER_STATION_DAY * demand.PEAK_INTENSITY, self._close)
 
     def advance_to(self, at: datetime) -> list[Move]:
-        """Let the city live until `at`, inclusive.
+        """Simulates until `at`, inclusive.
 
         Returns:
             The moves since the last call, in order of time.
@@ -94,7 +94,7 @@ class City:
         return self.mechanical[index] + self.ebikes[index]
 
     def _fill(self) -> None:
-        """Bikes as they would stand at this hour: mostly at homes by night and at offices by day."""
+        """Places bikes as usual for the hour: mostly at homes by night and at offices by day."""
         commute = _FILL_COMMUTE * demand.bikes_at_home(self.now)
         for index, station in enumerate(self.stations):
             share = min(1.0, max(0.0, self._rng.gauss(_FILL_MEAN + commute * station.home, _FILL_SPREAD)))
@@ -103,7 +103,7 @@ class City:
             self.ebikes[index] = bikes - self.mechanical[index]
 
     def _repeat(self, peak_per_day: float, happen: Callable[[], None]) -> None:
-        """Let it happen at random, by Poisson thinning: drawn at the peak's rate, kept as the hour asks."""
+        """Poisson thinning: candidates come at the peak's rate, and the hour decides how many happen."""
         if peak_per_day > 0:
             gap_us = round(self._rng.expovariate(peak_per_day) * DAY_US)
             self._timeline.schedule(gap_us, self._candidate, peak_per_day, happen)
@@ -207,7 +207,7 @@ class City:
         return [i for i in self._rng.sample(range(size), min(size, _VAN_CHOICES)) if not self.closed[i]]
 
     def _near(self, index: int) -> Iterator[int]:
-        """The station, then its nearest neighbours, nearest first; those are looked for only when needed."""
+        """The station, then its nearest neighbours, nearest first; computed on demand."""
         yield index
         if index not in self._neighbours:
             others = (i for i in range(len(self.stations)) if i != index)

@@ -1,4 +1,4 @@
-"""How busy the city is, and which way it flows, by local hour."""
+"""The number of rides and the direction of the commute, by local hour."""
 
 from datetime import datetime
 from typing import Final
@@ -34,7 +34,7 @@ PEAK_INTENSITY: Final = max(_WORKDAY) / _WORKDAY_MEAN
 
 
 def tide(at: datetime) -> float:
-    """The commute's direction: 1 towards the offices, -1 towards the homes, 0 neither."""
+    """The commute's direction: 1 to the offices, -1 to the homes, 0 neither."""
     local = at.astimezone(PARIS)
     return 0.0 if _is_weekend(local) else _TIDE.get(local.hour, 0.0)
 

@@ -18,7 +18,7 @@ class Heartbeat:
     """Each hour the stations report in one burst of 10 to 25 minutes, seen when it is 15 minutes old.
 
     Most report near its end. A few are corrected backwards, by up to 605 s, before the next burst.
-    A pure function of the time: polls have no part in it.
+    The result depends on the time alone, not on polls.
     """
 
     def __init__(self, *, seed: int, start_at: datetime, stations: int) -> None:

@@ -30,7 +30,7 @@ class Move:
 
 
 def timestamp(at: datetime) -> str:
-    """RFC 3339 in UTC, always with six digits, so that texts sort as the times do."""
+    """RFC 3339 in UTC, always with six fractional digits, so that texts sort like times."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -40,7 +40,7 @@ def line(move: Move) -> bytes:
 
 
 class TruthLog:
-    """Moves in order of time, kept in an unnamed temporary file: days of them do not belong in memory.
+    """Moves in order of time, in an unnamed temporary file: days of moves need too much memory.
 
     The file is opened at the first append, so that a forked server process writes its own.
     """
@@ -62,7 +62,7 @@ class TruthLog:
             self._size_bytes += len(data)
 
     def lines(self, since: datetime | None = None, until: datetime | None = None) -> Iterator[bytes]:
-        """The lines with `since < at <= until` that are there when the reading starts."""
+        """The lines with `since < at <= until` that exist when the reading starts."""
         after = timestamp(since).encode() if since else b""
         last = timestamp(until).encode() if until else b"~"
         start = len(b'{"at":"')

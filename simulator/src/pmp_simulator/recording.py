@@ -25,16 +25,16 @@ _SERIES_SUFFIXES: Final = (".jsonl", ".jsonl.gz")
 
 
 class RecordingError(Exception):
-    """The recording cannot be served; the message is one sentence for the person who named it."""
+    """The recording cannot be served; the message is one sentence for a person."""
 
 
 class _Line(msgspec.Struct):
     captured: datetime
-    doc: msgspec.Raw  # the document's own bytes: nothing is decoded, nothing is rewritten
+    doc: msgspec.Raw  # the document's own bytes, neither decoded nor rewritten
 
 
 class FolderRecording:
-    """Captured files, served byte for byte. gbfs.json is made here: a captured one names other hosts."""
+    """Captured files, served byte for byte. gbfs.json is generated, because a captured one lists other hosts."""
 
     def __init__(self, feeds: dict[str, Feed]) -> None:
         self._feeds = feeds
@@ -51,14 +51,14 @@ class FolderRecording:
             return Feed(_discovery(base_url, tuple(self._feeds), changed_at), changed_at)
         return self._feeds[name]
 
-    def truth(self, since: datetime | None, until: datetime | None) -> None:  # noqa: ARG002 - none is known
+    def truth(self, since: datetime | None, until: datetime | None) -> None:  # noqa: ARG002 - a recording has none
         return None
 
 
 class SeriesRecording:
-    """A series of one feed, from its first capture on; it stays at the last.
+    """A series of one feed, from its first capture on; it stays at the last one.
 
-    The file is read as time goes by: one document is in memory, and one is waited for.
+    The file is read as time passes: two documents are in memory, the current and the next one.
     """
 
     def __init__(self, name: str, lines: Iterator[_Line], first: _Line, clock: SimulatedClock) -> None:
@@ -79,7 +79,7 @@ class SeriesRecording:
         """See `FeedSource`.
 
         Raises:
-            RecordingError: the series is damaged further on.
+            RecordingError: a later line of the series is damaged.
         """
         if name == "gbfs":
             start = self._clock.start
@@ -92,18 +92,18 @@ class SeriesRecording:
                 self._present, self._next = self._next, next(self._lines, None)
             return Feed(bytes(self._present.doc), self._present.captured)
 
-    def truth(self, since: datetime | None, until: datetime | None) -> None:  # noqa: ARG002 - none is known
+    def truth(self, since: datetime | None, until: datetime | None) -> None:  # noqa: ARG002 - a recording has none
         return None
 
 
 def open_recording(path: Path, *, speed: float = 1.0) -> FolderRecording | SeriesRecording:
     """The recording at a path: a folder of `<feed>.json` captures, or a .jsonl[.gz] series.
 
-    A series holds `{"captured": <RFC 3339>, "doc": <body>}` a line, in order; it is one of station_status,
-    unless its file name starts with `station_information`.
+    Each line of a series is `{"captured": <RFC 3339>, "doc": <body>}`, in order. The feed is station_status unless
+    the file name starts with `station_information`.
 
     Raises:
-        RecordingError: there is nothing that can be served.
+        RecordingError: the recording cannot be served.
     """
     if path.is_dir():
         return _open_folder(path)

@@ -1,4 +1,4 @@
-"""The feed server: GBFS files over HTTP as an operator serves them, and the truth beside."""
+"""The feed server: GBFS files over HTTP as an operator serves them, and the true moves of all bikes."""
 
 import gzip
 import hashlib
@@ -47,7 +47,7 @@ def create_feed_app(source: FeedSource, anomalies: Anomalies | None = None) -> F
     @app.get("/<name>.json")
     def feed(name: str) -> Response:
         if name not in source.names():
-            return _error(404, "not_found", f"there is no feed {name}")
+            return _error(404, "not_found", f"there is no feed {name}; /gbfs.json lists the feeds")
         content = source.feed(name, request.host_url.rstrip("/"))
         kind = disturbances.take(name, source.now()) if name in _DISTURBED_FEEDS else None
         if kind is None:
@@ -62,7 +62,7 @@ def create_feed_app(source: FeedSource, anomalies: Anomalies | None = None) -> F
         since, until = _instant("since"), _instant("until")
         lines = source.truth(since, until)
         if lines is None:
-            return _error(404, "not_found", "a recording has no truth")
+            return _error(404, "not_found", "only the simulated city has a truth")
         return Response(lines, mimetype="application/x-ndjson")
 
     @app.post("/anomaly")
@@ -119,7 +119,7 @@ def _instant(argument: str) -> datetime | None:
             text[:11] + text[11:].replace(" ", "+")
         )  # an unescaped + arrives as a blank
     except ValueError as error:
-        raise BadRequest(f"{argument} is no RFC 3339 timestamp") from error
+        raise BadRequest(f"{argument}: not an RFC 3339 timestamp") from error
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
@@ -152,13 +152,13 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
 
 def serve(source: FeedSource, *, host: str, port: int, anomalies: Anomalies | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, which end the process with status 0 once the open requests are answered.
+    """Serves until SIGTERM or SIGINT; then answers open requests and exits with status 0.
 
-    One worker, as the city is state of one process. Should it die, the next one lives through the same
-    simulated time again, from the same seed, and arrives at the same state.
+    There is one worker, because the city is state of one process. If it dies, the next worker simulates the same
+    time again from the same seed, and reaches the same state.
 
     Raises:
-        SystemExit: at the end; with status 1 if the port cannot be had.
+        SystemExit: at the end; status 1 if the port is not available.
     """
     options = {
         "bind": f"{host}:{port}",

@@ -60,7 +60,7 @@ class SimulatedFeed:
 
 
 def simulated(*, seed: int, start_at: datetime, speed: float = 1.0, stations: int = 1400) -> SimulatedFeed:
-    """A city that lives from `start_at` on, floored to the minute, at `speed` times real time."""
+    """A city that starts at `start_at`, rounded down to the minute, and runs at `speed` times real time."""
     start = floor_minute(start_at)
     return SimulatedFeed(
         City(seed=seed, start_at=start, stations=stations),

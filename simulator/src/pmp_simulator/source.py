@@ -1,4 +1,4 @@
-"""What the feed server serves: the simulated city, or something recorded."""
+"""What the feed server serves: the simulated city or a recording."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ class FeedSource(Protocol):
     def now(self) -> datetime: ...
 
     def feed(self, name: str, base_url: str) -> Feed:
-        """The present content of a feed.
+        """The current content of a feed.
 
         Args:
             name: one of `names()`.
-            base_url: where the server is reached, without a slash at the end.
+            base_url: the server's URL, without a slash at the end.
 
         Raises:
             KeyError: there is no such feed.
@@ -41,5 +41,5 @@ class FeedSource(Protocol):
         ...
 
     def truth(self, since: datetime | None, until: datetime | None) -> Iterator[bytes] | None:
-        """Lines of moves with `since < at <= until`, or None where no truth is known."""
+        """Lines of moves with `since < at <= until`; None if the source has no truth."""
         ...

@@ -17,62 +17,16 @@ _OFFICES: Final = (
 )
 _KM_PER_LAT: Final = 111.2
 _KM_PER_LON: Final = 73.2  # at the latitude of Paris
+# fmt: off
 _STREETS: Final = (
-    *(
-        "Abbesses",
-        "Alésia",
-        "Bastille",
-        "Beaubourg",
-        "Belleville",
-        "Bercy",
-        "Bir-Hakeim",
-        "Cambronne",
-        "Champeaux",
-    ),
-    *(
-        "Charonne",
-        "Châtelet",
-        "Clichy",
-        "Convention",
-        "Crimée",
-        "Daumesnil",
-        "Denfert",
-        "Dupleix",
-        "Gambetta",
-    ),
-    *(
-        "Gare de l'Est",
-        "Gobelins",
-        "Grenelle",
-        "Hôtel de Ville",
-        "Jaurès",
-        "Jourdain",
-        "Lafayette",
-        "Lecourbe",
-    ),
-    *(
-        "Ménilmontant",
-        "Monge",
-        "Nation",
-        "Oberkampf",
-        "Odéon",
-        "Parmentier",
-        "Père Lachaise",
-        "Pyrénées",
-        "Quai",
-    ),
-    *(
-        "République",
-        "Rivoli",
-        "Saint-Maur",
-        "Sébastopol",
-        "Stalingrad",
-        "Tolbiac",
-        "Vaugirard",
-        "Wagram",
-        "Église",
-    ),
+    "Abbesses", "Alésia", "Bastille", "Beaubourg", "Belleville", "Bercy", "Bir-Hakeim", "Cambronne",
+    "Champeaux", "Charonne", "Châtelet", "Clichy", "Convention", "Crimée", "Daumesnil", "Denfert", "Dupleix",
+    "Gambetta", "Gare de l'Est", "Gobelins", "Grenelle", "Hôtel de Ville", "Jaurès", "Jourdain", "Lafayette",
+    "Lecourbe", "Ménilmontant", "Monge", "Nation", "Oberkampf", "Odéon", "Parmentier", "Père Lachaise",
+    "Pyrénées", "Quai", "République", "Rivoli", "Saint-Maur", "Sébastopol", "Stalingrad", "Tolbiac",
+    "Vaugirard", "Wagram", "Église",
 )
+# fmt: on
 
 # Shares in the captures of 2022-02-25 and 2025-10-18.
 _LONG_ID_SHARE: Final = 0.14
@@ -92,14 +46,14 @@ class Station:
     Attributes:
         id: operator's number; above 2**31-1 for about one in seven.
         code: the number printed on it.
-        capacity: docks as declared; 0 where the operator has not filled it in.
-        docks: docks that work; may differ from `capacity` both ways.
+        capacity: docks as declared; 0 if the operator has not declared it.
+        docks: docks that work; may be more or fewer than `capacity`.
         home: 1 among homes, -1 among offices.
         popularity: relative number of rides.
         credit_card: whether it has a card terminal.
-        installed: whether it is there at all.
-        in_service: whether it ever rents; the rest is listed, empty and closed.
-        silent_since: its last report, for a station that reports no more.
+        installed: whether it exists at all.
+        in_service: false for stations that are listed, but empty and closed for good.
+        silent_since: last report of a station that has stopped reporting.
     """
 
     id: int
@@ -121,7 +75,7 @@ class Station:
 
 
 def build_stations(count: int, rng: Random, built_at: datetime) -> tuple[Station, ...]:
-    """Draw the stations; those out of service have reported for the last time before `built_at`."""
+    """Draws the stations; those out of service reported last before `built_at`."""
     if not 1 <= count <= MAX_STATIONS:
         raise ValueError(f"stations is {count}: it must be between 1 and {MAX_STATIONS}")
     ids = _ids(count, rng)

@@ -1,4 +1,4 @@
-"""What happens when: simulated events in the order of their time."""
+"""A queue of simulated events in the order of their time."""
 
 import heapq
 from collections.abc import Callable
@@ -13,15 +13,15 @@ MINUTE_US: Final = 60_000_000
 
 
 class Timeline:
-    """A queue of calls. Times are whole microseconds, so that they survive being printed.
+    """A queue of calls. Times are whole microseconds, which a formatted time keeps.
 
     Attributes:
-        now: time of the call that is being made, else the time reached; aware UTC.
+        now: time of the current call, or else the time reached; aware UTC.
     """
 
     def __init__(self, start_at: datetime) -> None:
         self._now_us = to_micros(start_at)
-        self._tickets = count()  # two calls at one instant are made in the order in which they were planned
+        self._tickets = count()  # calls at the same instant run in the order of their scheduling
         self._queue: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
 
     @property
@@ -33,7 +33,7 @@ class Timeline:
         heapq.heappush(self._queue, (at_us, next(self._tickets), happen, arguments))
 
     def run_until(self, at: datetime) -> None:
-        """Make every call due until `at`, inclusive.
+        """Makes every call that is due until `at`, inclusive.
 
         Raises:
             ValueError: `at` is before `now`.

@@ -1,4 +1,4 @@
-"""The city in the dialect of Vélib's open data: called GBFS 1.0, valid in no version.
+"""Renders the city in the dialect of Vélib's open data, which claims GBFS 1.0 and is valid in no version.
 
 `lastUpdatedOther` for `last_updated`, no `version`, a `ttl` of an hour over data of a minute, integer ids,
 counts twice, types as a list of one-key objects, 0 and 1 for booleans. Seen in captures of 2022 to 2026.

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pmp_simulator.cli import open_source
 from pmp_simulator.clock import SimulatedClock
-from pmp_simulator.opening import open_source
 from pmp_simulator.recording import RecordingError, SeriesRecording, open_recording
 from pmp_simulator.simulated_feed import SimulatedFeed
 
@@ -47,12 +47,8 @@ def test_discovery_lists_what_exists_and_not_the_captured_hosts(tmp_path):
     ]
     assert recording.names() == ("gbfs", "station_status")
     assert recording.truth(None, None) is None
-
-
-def test_a_feed_that_was_not_captured_is_a_key_error(tmp_path):
-    (tmp_path / "station_status.json").write_bytes(b"{}")
     with pytest.raises(KeyError):
-        open_recording(tmp_path).feed("station_information", "")
+        recording.feed("station_information", "")
 
 
 @pytest.mark.parametrize("name", ["series.jsonl", "series.jsonl.gz"])
@@ -65,16 +61,12 @@ def test_a_series_comes_in_order_as_time_goes_by_and_stays_at_its_end(tmp_path, 
     assert bodies == [b'{"n": 0}', b'{"n": 0}', b'{"n": 60}', b'{"n": 120}', b'{"n": 120}']
 
 
-def test_a_series_starts_at_its_first_capture(tmp_path):
-    (tmp_path / "series.jsonl").write_text(series_line(0, "{}"))
+@pytest.mark.parametrize("line", [series_line(0, "{}"), '{"captured":"2024-09-08T22:02:35","doc":{}}\n'])
+def test_a_series_starts_at_its_first_capture_in_utc_unless_it_has_an_offset(tmp_path, line):
+    (tmp_path / "series.jsonl").write_text(line)
     recording = open_recording(tmp_path / "series.jsonl", speed=0.001)
     assert recording.feed("station_status", "").changed_at == FIRST
     assert FIRST <= recording.now() < FIRST + timedelta(seconds=1)
-
-
-def test_a_time_without_offset_is_utc(tmp_path):
-    (tmp_path / "series.jsonl").write_text('{"captured":"2024-09-08T22:02:35","doc":{}}\n')
-    assert open_recording(tmp_path / "series.jsonl").feed("station_status", "").changed_at == FIRST
 
 
 def test_a_series_of_information_is_known_by_its_file_name(tmp_path):
