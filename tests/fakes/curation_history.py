@@ -7,16 +7,14 @@ from typing import Any
 
 import msgspec
 
-from pmp_curation.core import SystemState
+from pmp_curation.core import ACCEPTED, SystemState
 from pmp_curation.curator import to_snapshot
-from pmp_curation.history import BEGIN, END, Missing
+from pmp_curation.history import END, Missing
 from pmp_curation.outcomes import Outcome
 from pmp_schema import events
 from pmp_schema.message import Message
 from pmp_schema.snapshots import receive_snapshot
 from pmp_schema.timestamps import format_timestamp
-
-ACCEPTED = {"ok", "unchanged"}
 
 
 def message(
@@ -104,16 +102,14 @@ class CurationHistory:
             return None
         last = max(accepted, key=lambda row: row["feed_ts"])
         rows = [row for row in self.status_rows if row["feed_ts"] <= last["feed_ts"]]
-        return SystemState.from_rows(system_id, rows, last, polls=polls)
+        return SystemState.from_rows(system_id, rows, polls)
 
     def began(self, system_id: str) -> datetime | None:
         self._ask("began")
         accepted = [row for row in self.polls if row["verdict"] in ACCEPTED]
         return min((row["feed_ts"] for row in accepted), default=None)
 
-    def missing(
-        self, system_id: str, *, since: datetime, after: datetime = BEGIN, until: datetime = END
-    ) -> list[Missing]:
+    def missing(self, system_id: str, *, since: datetime, until: datetime = END) -> list[Missing]:
         self._ask("missing")
         curated = {row["event_id"] for row in self.polls}
         found = [
@@ -121,7 +117,7 @@ class CurationHistory:
             for message, at in self.raw
             if at >= since and message.message_id not in self.given_up
             for one in (_snapshot(message),)
-            if one.system_id == system_id and one.event_id not in curated and after < one.feed_ts <= until
+            if one.system_id == system_id and one.event_id not in curated and one.feed_ts <= until
         ]
         return sorted(found, key=lambda one: (one.feed_ts, one.event_id))
 

@@ -99,8 +99,8 @@ def test_missing_is_bounded_by_feed_time_and_ingestion(history, tables, system):
     tables.insert("feed_snapshots", *(raw(poll(system, minute, a=1)) for minute in range(6)))
     late = raw(poll(system, 6, a=1), ingest_ts=START + timedelta(days=1))
     tables.insert("feed_snapshots", late)
-    within = history.missing(system, since=BEFORE, after=START + MINUTE, until=START + 3 * MINUTE)
-    assert minutes(within) == [2, 3]
+    within = history.missing(system, since=BEFORE, until=START + 3 * MINUTE)
+    assert minutes(within) == [0, 1, 2, 3]
     assert minutes(history.missing(system, since=START + timedelta(hours=1))) == [6]
 
 

@@ -67,19 +67,13 @@ def test_a_materialized_view_of_another_text_is_made_anew_and_nothing_else_is_de
     assert prepare(cloud) == []
 
 
-def test_a_table_with_a_materialized_views_name_is_reported_and_kept(cloud):
+@pytest.mark.parametrize("name", ["pmp_raw.systems_seen", "pmp_marts.latest_state"])
+def test_a_table_with_a_views_name_is_reported_and_kept(cloud, name):
     prepare(cloud)
-    cloud.tables["pmp_raw.systems_seen"] = {"type": "TABLE"}
-    assert prepare(cloud) == ["differs  view pmp_raw.systems_seen: a table has its name"]
-    assert cloud.deleted == []
-
-
-def test_a_table_with_a_views_name_is_reported_and_kept(cloud):
-    prepare(cloud)
-    cloud.tables["pmp_marts.latest_state"] = {"type": "TABLE"}
-    assert prepare(cloud, dry_run=True) == ["differs  view pmp_marts.latest_state: a table has its name"]
-    assert prepare(cloud) == ["differs  view pmp_marts.latest_state: a table has its name"]
-    assert cloud.tables["pmp_marts.latest_state"] == {"type": "TABLE"}
+    cloud.tables[name] = {"type": "TABLE"}
+    for dry_run in (True, False):
+        assert prepare(cloud, dry_run=dry_run) == [f"differs  view {name}: a table has its name"]
+    assert (cloud.deleted, cloud.tables[name]) == ([], {"type": "TABLE"})
 
 
 @pytest.mark.parametrize("name", MATERIALIZED)

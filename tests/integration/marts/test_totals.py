@@ -141,56 +141,60 @@ def test_only_the_newest_station_information_tells_how_many_stations_there_are(m
     ]
 
 
-def test_the_hour_that_spring_leaves_out_is_no_row(marts):
-    marts.insert("feed_snapshots", placed(TEN, "paris", "Europe/Paris"))
-    midnight = datetime(2026, 3, 29, tzinfo=UTC)
-    marts.insert("feed_polls", *(poll(midnight + n * 30 * MINUTE, 10 * n) for n in range(6)))
-    assert local_hours(marts) == [
-        ("29 01:00", "29 00:00", 2, 5.0),
-        ("29 03:00", "29 01:00", 2, 25.0),
-        ("29 04:00", "29 02:00", 2, 45.0),
-    ]
+HALF_HOURS = [(30 * n, 10 * n) for n in range(6)]
+KOLKATA = [(15, 10), (29, 20), (30, 60), (89, 80), (510, 5)]
 
 
-def test_the_doubled_hour_of_autumn_is_two_rows(marts):
-    marts.insert("feed_snapshots", placed(TEN, "paris", "Europe/Paris"))
-    midnight = datetime(2026, 10, 25, tzinfo=UTC)
-    marts.insert("feed_polls", *(poll(midnight + n * 30 * MINUTE, 10 * n) for n in range(6)))
-    assert local_hours(marts) == [
-        ("25 02:00", "25 00:00", 2, 5.0),
-        ("25 02:00", "25 01:00", 2, 25.0),
-        ("25 03:00", "25 02:00", 2, 45.0),
-    ]
-
-
-def test_a_zone_of_half_hours_has_its_own_hours(marts):
-    marts.insert("feed_snapshots", placed(TEN, "delhi", "Asia/Kolkata"))
-    marts.insert(
-        "feed_polls",
-        poll(TEN + 15 * MINUTE, 10),
-        poll(TEN + 29 * MINUTE, 20),
-        poll(TEN + 30 * MINUTE, 60),
-        poll(TEN + 89 * MINUTE, 80),
-        poll(TEN + 510 * MINUTE, 5),
-    )
-    assert local_hours(marts) == [
-        ("24 15:00", "24 09:30", 2, 15.0),
-        ("24 16:00", "24 10:30", 2, 70.0),
-        ("25 00:00", "24 18:30", 1, 5.0),
-    ]
-
-
-def test_a_clock_that_is_put_back_by_half_an_hour_keeps_both_passes_apart(marts):
-    marts.insert("feed_snapshots", placed(TEN, timezone="Australia/Lord_Howe"))
-    before = datetime(2026, 4, 4, 14, 45, tzinfo=UTC)
-    marts.insert(
-        "feed_polls", poll(before, 10), poll(before + 30 * MINUTE, 30), poll(before + 60 * MINUTE, 50)
-    )
-    assert local_hours(marts) == [
-        ("05 01:00", "04 14:00", 1, 10.0),
-        ("05 01:00", "04 14:30", 1, 30.0),
-        ("05 02:00", "04 15:30", 1, 50.0),
-    ]
+@pytest.mark.parametrize(
+    ("zone", "start", "polls", "hours"),
+    [
+        pytest.param(
+            *("Europe/Paris", datetime(2026, 3, 29, tzinfo=UTC), HALF_HOURS),
+            [
+                ("29 01:00", "29 00:00", 2, 5.0),
+                ("29 03:00", "29 01:00", 2, 25.0),
+                ("29 04:00", "29 02:00", 2, 45.0),
+            ],
+            id="the hour that spring skips has no row",
+        ),
+        pytest.param(
+            *("Europe/Paris", datetime(2026, 10, 25, tzinfo=UTC), HALF_HOURS),
+            [
+                ("25 02:00", "25 00:00", 2, 5.0),
+                ("25 02:00", "25 01:00", 2, 25.0),
+                ("25 03:00", "25 02:00", 2, 45.0),
+            ],
+            id="the hour that autumn repeats is two rows",
+        ),
+        pytest.param(
+            *("Asia/Kolkata", TEN, KOLKATA),
+            [
+                ("24 15:00", "24 09:30", 2, 15.0),
+                ("24 16:00", "24 10:30", 2, 70.0),
+                ("25 00:00", "24 18:30", 1, 5.0),
+            ],
+            id="a zone with half hours has hours of its own",
+        ),
+        pytest.param(
+            *("Australia/Lord_Howe", datetime(2026, 4, 4, 14, 45, tzinfo=UTC), [(0, 10), (30, 30), (60, 50)]),
+            [
+                ("05 01:00", "04 14:00", 1, 10.0),
+                ("05 01:00", "04 14:30", 1, 30.0),
+                ("05 02:00", "04 15:30", 1, 50.0),
+            ],
+            id="a clock that is put back by half an hour",
+        ),
+        pytest.param(
+            *("Europe/Oslo", datetime(2021, 7, 1, 22, 30, tzinfo=UTC), [(0, 100)]),
+            [("02 00:00", "01 22:00", 1, 100.0)],
+            id="a system that was last seen years ago",
+        ),
+    ],
+)
+def test_totals_of_local_hours(marts, zone, start, polls, hours):
+    marts.insert("feed_snapshots", placed(start, "city", zone))
+    marts.insert("feed_polls", *(poll(start + minutes * MINUTE, bikes) for minutes, bikes in polls))
+    assert local_hours(marts) == hours
 
 
 def test_a_system_that_names_no_zone_has_utc_hours_and_the_same_totals(marts):
@@ -237,10 +241,3 @@ def test_what_was_named_last_holds_and_what_names_nothing_changes_nothing(marts)
     assert marts.view("systems", "city_id, timezone, last_seen_ts") == [
         {"city_id": "paris", "timezone": "Europe/Paris", "last_seen_ts": TEN + 3 * MINUTE}
     ]
-
-
-def test_a_system_that_was_last_seen_years_ago_keeps_its_zone(marts):
-    long_ago = datetime(2021, 7, 1, 22, 30, tzinfo=UTC)
-    marts.insert("feed_snapshots", placed(long_ago, "oslo", "Europe/Oslo"))
-    marts.insert("feed_polls", poll(long_ago))
-    assert local_hours(marts) == [("02 00:00", "01 22:00", 1, 100.0)]

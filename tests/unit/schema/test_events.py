@@ -30,8 +30,8 @@ def reason_of(decode, data):
 
 
 def test_a_sensor_event_needs_five_fields_only():
-    event = events.decode_sensor_event(sensor())
-    assert event == events.SensorEvent(**EVENT)
+    event = events.decode_sensor_event(sensor(delta=2**63 - 1))
+    assert event == events.SensorEvent(**EVENT | {"delta": 2**63 - 1})
     assert (event.city_id, event.source, event.extra) == (None, None, None)
 
 
@@ -82,10 +82,6 @@ def test_a_sensor_event_that_cannot_be_used_has_its_reason(data, reason):
 def test_of_a_repeated_key_the_last_value_counts():
     data = sensor().replace(b"{", b'{"delta": 7, "kind": "teleport", ', 1)
     assert events.decode_sensor_event(data) == events.SensorEvent(**EVENT)
-
-
-def test_the_largest_delta_is_that_of_the_column():
-    assert events.decode_sensor_event(sensor(delta=2**63 - 1)).delta == 2**63 - 1
 
 
 def snapshot(payload=b"{}", event_type=events.STATION_STATUS):
@@ -184,16 +180,13 @@ def test_gunzip_is_the_inverse_of_gzip(data):
     assert events.gunzip(gzip.compress(data), limit_bytes=1000) == data
 
 
-def test_a_bomb_is_not_inflated_beyond_the_limit():
-    bomb = gzip.compress(bytes(50_000_000))
-    assert len(bomb) < 50_000
-    assert reason_of(events.gunzip, bomb) is Reason.TOO_LARGE
-
-
-@pytest.mark.parametrize("cut", [0, 1, 9, 10, 15, -1, -8])
-def test_truncated_gzip_is_poison(cut):
-    assert reason_of(events.gunzip, gzip.compress(b"some text")[:cut]) is Reason.BAD_GZIP
-
-
-def test_bytes_after_gzip_are_poison():
-    assert reason_of(events.gunzip, gzip.compress(b"x") + b"y") is Reason.BAD_GZIP
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        *((gzip.compress(b"some text")[:end], Reason.BAD_GZIP) for end in (0, 1, 9, 10, 15, -1, -8)),
+        (gzip.compress(b"x") + b"y", Reason.BAD_GZIP),
+        (gzip.compress(bytes(50_000_000)), Reason.TOO_LARGE),  # a bomb of less than 50 kB
+    ],
+)
+def test_gzip_data_that_cannot_be_used_has_its_reason(data, reason):
+    assert reason_of(events.gunzip, data) is reason

@@ -7,15 +7,13 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from pmp_curation.core import DEFAULT_RULES, Rules, SystemState
+from pmp_curation.core import ACCEPTED, DEFAULT_RULES, Rules, SystemState
 from pmp_runtime.bigquery.queries import Queries
 from pmp_schema import events
 from pmp_schema.errors import Reason
 from pmp_schema.message import Message
 from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import TOPOLOGY
-
-_Row = Mapping[str, Any]
 
 END: Final = datetime(9999, 1, 1, tzinfo=UTC)
 BEGIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,7 +23,6 @@ _PAGE_ROWS: Final = 5000
 _LATELY: Final = timedelta(seconds=TOPOLOGY.pull_subscription("snapshots").retention_s)
 # A poll has the feed time of its snapshot. Without one in the message, it is the publish time, which may differ.
 _FEED_TIMES_DIFFER: Final = timedelta(days=1)
-_ACCEPTED: Final = frozenset({"ok", "unchanged"})
 _FETCHED: Final = "fetch-finished"  # set by the collector; the row has only the time of its append
 # Reasons of dead letters with a part of a snapshot; the snapshot itself may still have to be curated.
 _OF_PARTS: Final = (Reason.STATION_INVALID, Reason.ROW_REJECTED, Reason.SCHEMA_DRIFT)
@@ -59,14 +56,11 @@ class History(Protocol):
     def began(self, system_id: str) -> datetime | None:
         """Feed time of the first accepted snapshot."""
 
-    def missing(
-        self, system_id: str, *, since: datetime, after: datetime = BEGIN, until: datetime = END
-    ) -> list[Missing]:
+    def missing(self, system_id: str, *, since: datetime, until: datetime = END) -> list[Missing]:
         """Snapshots without a poll row and without a dead letter of their own, by feed time.
 
         Args:
             since: time of ingestion.
-            after: feed time, exclusive.
             until: feed time, inclusive.
         """
 
@@ -100,12 +94,11 @@ class BigQueryHistory:
 
     def state(self, system_id: str) -> SystemState | None:
         # All partitions are read only for a silent system, or for an old recording.
-        last = self._last_polls(system_id, self._now() - _LATELY) or self._last_polls(system_id, BEGIN)
-        if last is None:
+        polls = self._last_polls(system_id, self._now() - _LATELY) or self._last_polls(system_id, BEGIN)
+        if not polls:
             return None
-        accepted, polls = last
         # Poll rows are written last. Other rows of a snapshot without one are made again, with the same ids.
-        until: datetime = accepted["feed_ts"]
+        until: datetime = max(poll["feed_ts"] for poll in polls if poll["verdict"] in ACCEPTED)
         rows = self._queries.rows(
             "last_station_rows",
             page_rows=_PAGE_ROWS,
@@ -113,22 +106,19 @@ class BigQueryHistory:
             since=("TIMESTAMP", until - self._rules.forget_after - timedelta(days=1)),
             until=("TIMESTAMP", until),
         )
-        return SystemState.from_rows(system_id, rows, accepted, polls=polls, rules=self._rules)
+        return SystemState.from_rows(system_id, rows, polls, rules=self._rules)
 
     def began(self, system_id: str) -> datetime | None:
         (row,) = self._queries.rows("first_accepted_poll", system_id=("STRING", system_id))
         began: datetime | None = row["feed_ts"]
         return began
 
-    def missing(
-        self, system_id: str, *, since: datetime, after: datetime = BEGIN, until: datetime = END
-    ) -> list[Missing]:
+    def missing(self, system_id: str, *, since: datetime, until: datetime = END) -> list[Missing]:
         rows = self._queries.rows(
             "ingested_snapshots",
             page_rows=_PAGE_ROWS,
             system_id=("STRING", system_id),
             since=("TIMESTAMP", since),
-            after=("TIMESTAMP", after),
             until=("TIMESTAMP", until),
             reasons_of_parts=("STRING", " ".join(_OF_PARTS)),
         )
@@ -150,8 +140,8 @@ class BigQueryHistory:
             )
             yield from (_message(system_id, row) for row in rows)
 
-    def _last_polls(self, system_id: str, since: datetime) -> tuple[_Row, list[_Row]] | None:
-        """The last accepted poll, and all last polls; None if no poll was accepted."""
+    def _last_polls(self, system_id: str, since: datetime) -> list[Mapping[str, Any]]:
+        """The last polls with the last accepted one among them; empty if no poll was accepted."""
         rows = self._queries.rows(
             "last_polls",
             page_rows=_PAGE_ROWS,
@@ -160,8 +150,7 @@ class BigQueryHistory:
             polls=("INT64", self._rules.remembered_events),
         )
         polls = [*rows]
-        accepted = next((poll for poll in polls if poll["verdict"] in _ACCEPTED), None)
-        return None if accepted is None else (accepted, polls)
+        return polls if any(poll["verdict"] in ACCEPTED for poll in polls) else []
 
     def _curated(self, system_id: str, feed_times: Sequence[datetime]) -> set[str]:
         """Ids of the snapshots near these times that have a poll row.

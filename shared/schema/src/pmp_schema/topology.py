@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal
 
@@ -195,8 +194,7 @@ def _dataset(key: str, raw: dict[str, Any]) -> Dataset:
     )
 
 
-@cache
-def load() -> Topology:
+def _load() -> Topology:
     raw = json.loads(files(__package__).joinpath("topology.json").read_text("utf-8"))
     topics = {key: Topic(key=key, **value) for key, value in raw["topics"].items()}
     return Topology(
@@ -213,4 +211,4 @@ def load() -> Topology:
     )
 
 
-TOPOLOGY: Final = load()
+TOPOLOGY: Final = _load()

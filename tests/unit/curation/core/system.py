@@ -92,12 +92,9 @@ class System:
 
     def warm(self, before: datetime) -> SystemState:
         """The state that a job without one builds from the rows before a snapshot."""
-        polls = [row for row in self.polls if row["feed_ts"] < before]
-        accepted = [row for row in polls if row["verdict"] in {"ok", "unchanged"}]
         return SystemState.from_rows(
             "velib",
             [row for row in self.rows if row["feed_ts"] < before],
-            max(accepted, key=lambda row: row["feed_ts"], default=None),
-            polls=polls,
+            [row for row in self.polls if row["feed_ts"] < before],
             rules=self.rules,
         )

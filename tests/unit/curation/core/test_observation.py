@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pmp_curation.core.observation import observe, observe_any, observe_plain, reported
 from pmp_schema.errors import PoisonMessage
-from pmp_schema.gbfs.station_status import StatusReader
+from pmp_schema.gbfs import StatusReader
 from tests.unit.curation.core.system import START, at, body, station
 from tests.unit.schema.test_gbfs_properties import ENTRIES
 
@@ -23,52 +23,32 @@ REPORTED = st.sampled_from(
 ONE_KEY = st.dictionaries(st.sampled_from(["mechanical", "ebike"]), COUNT, min_size=1, max_size=1)
 # A bracket in a text is no sign of depth, but enough for a body not to be plain.
 NAME = st.text(st.characters(codec="utf-8", exclude_characters="[]{}"), min_size=1, max_size=6)
-DIALECTS = {
-    "vélib": {
-        "num_bikes_available": COUNT,
-        "numBikesAvailable": COUNT,
-        "num_docks_available": COUNT,
-        "numDocksAvailable": COUNT,
-        "num_bikes_available_types": st.lists(ONE_KEY, max_size=3),
-        "station_opening_hours": st.none(),
-    },
-    "bicing": {
-        "num_bikes_available": COUNT,
-        "num_docks_available": COUNT,
-        "num_bikes_available_types": st.dictionaries(
-            st.sampled_from(["mechanical", "ebike", "smart"]), COUNT, max_size=3
-        ),
-        "traffic": st.none() | st.lists(st.integers(), max_size=2),
-    },
-    "lyft": {
-        "num_bikes_available": COUNT,
-        "num_bikes_disabled": COUNT,
-        "num_docks_available": COUNT,
-        "num_ebikes_available": COUNT,
-        "num_scooters_available": COUNT,
-    },
-    "v3": {
-        "num_vehicles_available": COUNT,
-        "num_vehicles_disabled": COUNT,
-        "num_docks_available": COUNT,
-        "vehicle_types_available": st.lists(
-            st.fixed_dictionaries(
-                {"vehicle_type_id": st.sampled_from(["bike", "ebike", "YCZ"]), "count": COUNT}
-            ),
-            max_size=3,
-        ),
-        "data": st.dictionaries(NAME, st.integers(), max_size=1),
-    },
+TYPES = st.one_of(
+    st.lists(ONE_KEY, max_size=3),
+    st.dictionaries(st.sampled_from(["mechanical", "ebike", "smart"]), COUNT, max_size=3),
+    st.lists(
+        st.fixed_dictionaries({"vehicle_type_id": st.sampled_from(["bike", "ebike", "YCZ"]), "count": COUNT}),
+        max_size=3,
+    ),
+)
+FIELDS = {
+    **dict.fromkeys(
+        [
+            *("num_bikes_available", "numBikesAvailable", "num_vehicles_available", "num_docks_available"),
+            *("numDocksAvailable", "num_bikes_disabled", "num_vehicles_disabled", "num_ebikes_available"),
+            "num_scooters_available",
+        ],
+        COUNT,
+    ),
+    **dict.fromkeys(["num_bikes_available_types", "vehicle_types_available"], TYPES),
+    **dict.fromkeys(["is_installed", "is_renting", "is_returning"], FLAG),
+    "last_reported": REPORTED,
+    "traffic": st.none() | st.lists(st.integers(), max_size=2),
+    "data": st.dictionaries(NAME, st.integers(), max_size=1),
 }
-FLAGS = {"is_installed": FLAG, "is_renting": FLAG, "is_returning": FLAG, "last_reported": REPORTED}
+VALUES = st.fixed_dictionaries({}, optional=FIELDS)
 IDS = st.lists(st.integers(0, 2**40) | NAME, max_size=6)
-
-
-def entries(fields: dict) -> st.SearchStrategy:
-    values = st.fixed_dictionaries({}, optional=fields | FLAGS)
-    return IDS.flatmap(
-        lambda ids: st.tuples(*(values.map(lambda v, i=i: {"station_id": i} | v) for i in ids))
-    )
+PLAIN = IDS.flatmap(lambda ids: st.tuples(*(VALUES.map(lambda v, i=i: {"station_id": i} | v) for i in ids)))
 
 
 def document(listed) -> bytes:
@@ -91,7 +71,7 @@ def distinct(listed) -> bool:
     return len(set(ids)) == len(ids) and all(ids)
 
 
-@given(st.one_of(*(entries(fields) for fields in DIALECTS.values())))
+@given(PLAIN)
 def test_every_dialect_is_read_fast_and_as_by_the_general_way(listed):
     payload = document(listed)
     fast = observe_plain(payload)
@@ -108,7 +88,7 @@ def test_whatever_is_read_fast_is_read_as_by_the_general_way(listed):
 
 
 @settings(max_examples=40)
-@given(st.lists(entries(DIALECTS["vélib"]), max_size=4))
+@given(st.lists(PLAIN, max_size=4))
 def test_what_was_read_before_changes_nothing(series):
     alone = [told(observe_any(document(listed), START)) for listed in series]
     assert [told(observe(document(listed), START)) for listed in series] == alone

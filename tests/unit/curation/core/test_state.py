@@ -79,7 +79,7 @@ def test_a_warm_start_knows_the_last_known_count_behind_an_unknown_one():
 
 
 def test_a_warm_start_without_rows_is_a_first_start():
-    curated = curate(SystemState.from_rows("velib", [], None), poll(0, a=5))
+    curated = curate(SystemState.from_rows("velib", [], []), poll(0, a=5))
     assert [row["change"] for row in curated.status_rows] == ["first"]
 
 

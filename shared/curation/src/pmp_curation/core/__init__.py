@@ -7,9 +7,10 @@ through `observation` (with `readings`), `verdicts`, `changes`, `rides`, `polls`
 from pmp_curation.core.curate import Curated, curate
 from pmp_curation.core.inputs import DEFAULT_RULES, Rules, Snapshot
 from pmp_curation.core.polls import FeedEvent
-from pmp_curation.core.state import StateVersionError, SystemState
+from pmp_curation.core.state import ACCEPTED, StateVersionError, SystemState
 
 __all__ = [
+    "ACCEPTED",
     "DEFAULT_RULES",
     "Curated",
     "FeedEvent",

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final, Self
 
 import msgspec
@@ -12,6 +12,8 @@ from pmp_curation.core.readings import VALUE_NAMES, Values
 from pmp_schema.timestamps import duration_micros, to_micros
 
 VERSION: Final = 1
+ACCEPTED: Final = frozenset({"ok", "unchanged"})
+"""Verdicts of accepted snapshots."""
 
 
 class StateVersionError(ValueError):
@@ -79,9 +81,8 @@ class SystemState(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         cls,
         system_id: str,
         status_rows: Iterable[Mapping[str, Any]],
-        last_poll: Mapping[str, Any] | None,
+        polls: Iterable[Mapping[str, Any]],
         *,
-        polls: Iterable[Mapping[str, Any]] = (),
         rules: Rules = DEFAULT_RULES,
     ) -> Self:
         """Rebuilds the state before a snapshot from curated rows with an earlier `feed_ts`.
@@ -89,17 +90,15 @@ class SystemState(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         Args:
             status_rows: of `station_status`: the latest row of each station within `rules.forget_after` of the
                 snapshot, and its latest one with known `bikes`. More rows, in any order, do no harm.
-            last_poll: the latest row of `feed_polls` with verdict `ok` or `unchanged`.
-            polls: recent rows of `feed_polls` with any verdict, to recognise repeated snapshots and to go on
-                counting suspect ones after `last_poll`.
+            polls: recent rows of `feed_polls`, and the last accepted one. With their ids the state recognises
+                repeated snapshots; later suspect ones go on being counted.
         """
-        accepted_us = None if last_poll is None else to_micros(last_poll["feed_ts"])
         stations = _latest(status_rows)
+        recent = sorted(polls, key=lambda poll: (poll["feed_ts"], poll["verdict"] in ACCEPTED))
+        accepted_us, is_suspect, shrunk_since_us = _acceptance(recent)
         # A station that was listed by the last accepted snapshot has a row within the heartbeat before it.
         due_us = None if accepted_us is None else accepted_us - duration_micros(rules.heartbeat)
-        recent = sorted(polls, key=_feed_ts)
-        is_suspect, shrunk_since_us = _suspicion(recent, accepted_us)
-        ids = dict.fromkeys(str(poll["event_id"]) for poll in (*recent, *([last_poll] if last_poll else ())))
+        ids = dict.fromkeys(str(poll["event_id"]) for poll in recent)
         return cls(
             system_id=system_id,
             stations=stations,
@@ -128,28 +127,25 @@ def _fingerprint(event_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(event_id.encode(), digest_size=8).digest())
 
 
-def _feed_ts(row: Mapping[str, Any]) -> datetime:
-    at: datetime = row["feed_ts"]
-    return at
-
-
 def _latest(rows: Iterable[Mapping[str, Any]]) -> dict[str, Station]:
     stations: dict[str, Station] = {}
-    for row in sorted(rows, key=_feed_ts):
+    for row in sorted(rows, key=itemgetter("feed_ts")):
         values = Values(*(row[name] for name in VALUE_NAMES))
         before = stations.get(row["station_id"]) or Station(values, None, 0)
         stations[row["station_id"]] = before.followed_by(values, to_micros(row["feed_ts"]))
     return stations
 
 
-def _suspicion(polls: Iterable[Mapping[str, Any]], accepted_us: int | None) -> tuple[bool, int | None]:
-    is_suspect, shrunk_since_us = False, None
+def _acceptance(polls: Iterable[Mapping[str, Any]]) -> tuple[int | None, bool, int | None]:
+    """`accepted_us`, `is_suspect` and `shrunk_since_us` after polls in order."""
+    accepted_us, is_suspect, shrunk_since_us = None, False, None
     for poll in polls:
-        at_us = to_micros(poll["feed_ts"])
-        if poll["verdict"] == "suspect" and (accepted_us is None or at_us > accepted_us):
+        if poll["verdict"] in ACCEPTED:
+            accepted_us, is_suspect, shrunk_since_us = to_micros(poll["feed_ts"]), False, None
+        elif poll["verdict"] == "suspect":
             is_suspect = True
             if not poll["stations"]:
                 shrunk_since_us = None
             elif shrunk_since_us is None:
-                shrunk_since_us = at_us
-    return is_suspect, shrunk_since_us
+                shrunk_since_us = to_micros(poll["feed_ts"])
+    return accepted_us, is_suspect, shrunk_since_us

@@ -10,7 +10,7 @@ snapshots AS (
 SELECT event_id, feed_ts, ingest_ts
 FROM snapshots
 WHERE
-  feed_ts > @after AND feed_ts <= @until
+  feed_ts <= @until
   AND NOT EXISTS (
     SELECT 1 FROM `{dead_letters}` AS letters
     WHERE
