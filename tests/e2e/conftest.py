@@ -1,15 +1,12 @@
-"""The local stack, once per session, with a writer that a test may kill."""
+"""The local stack, once per session."""
 
 import os
-import subprocess
-import sys
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
-import httpx
 import pytest
 from google.cloud import bigquery
 from google.pubsub_v1 import PublisherClient
@@ -18,12 +15,13 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from pmp_runtime.bigquery.queries import query_client
 from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmpctl.errors import CommandError
+from pmpctl.local import background
+from pmpctl.local.commands import start
+from pmpctl.local.local_stack import LocalStack
 from pmpctl.local.ports import OFFSETS, Ports, require_free
-from pmpctl.local.variables import variables
-from tests.fakes.waiting import eventually
+from pmpctl.local.processes import StackOptions
 
-SETTINGS = "python:pmp_runtime.http.gunicorn_settings"
-ROOT = Path(__file__).parents[2]
+WITHOUT = frozenset({"scheduler", "curation", "launcher", "dashboard"})
 
 
 @dataclass
@@ -32,12 +30,10 @@ class Stack:
 
     Attributes:
         env: variables of the services.
-        writer: the writer's process; replaced when a test restarts it.
     """
 
+    local: LocalStack
     env: dict[str, str]
-    log: Path
-    writer: subprocess.Popen[bytes] | None = None
 
     @property
     def publisher(self) -> PubSubPublisher:
@@ -49,30 +45,12 @@ class Stack:
     def bigquery(self) -> bigquery.Client:
         return query_client(self.env["PROJECT_ID"], self.env["BIGQUERY_EMULATOR_HOST"])
 
-    def start_writer(self) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "-c",
-            SETTINGS,
-            "pmp_writer.wsgi:app",
-        ]
-        port = self.env["WRITER_URL"].rsplit(":", 1)[-1]
-        with self.log.open("ab") as log:
-            self.writer = subprocess.Popen(
-                command,
-                env=os.environ | self.env | {"PORT": port},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        eventually(lambda: healthy(self.env["WRITER_URL"]), timeout_s=40)
-
-    def kill_writer(self) -> None:
-        assert self.writer is not None
-        os.killpg(self.writer.pid, 9)
-        self.writer.wait(10)
+    def kill(self, name: str) -> None:
+        """Kills a service; the stack starts it again."""
+        record = self.local.state.running()
+        assert record is not None
+        (pid,) = [p.identity.pid for p in record.processes if p.name == name and p.identity]
+        os.killpg(pid, signal.SIGKILL)
 
     def query(self, sql: str, **parameters: str) -> list[dict[str, object]]:
         config = bigquery.QueryJobConfig(
@@ -83,17 +61,10 @@ class Stack:
         return [dict(row) for row in job.result(timeout=20, retry=None, job_retry=None)]
 
 
-def healthy(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health", timeout=2, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
-
-
 def free_port_base() -> int:
-    """A base whose ports are all free now; processes of pytest-xdist look in ranges of their own."""
-    first = 21000 + 1000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    for base in range(first, first + 1000, 100):
+    """A base whose ports are all free now; another one in every process."""
+    first = 21000 + os.getpid() % 40 * 200
+    for base in range(first, first + 8000, 200):
         with suppress(CommandError):
             require_free((name, Ports(base).of(name)) for name in OFFSETS)
             return base
@@ -103,28 +74,11 @@ def free_port_base() -> int:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
-    base = str(free_port_base())
-    env = {**os.environ, "PMP_PORT_BASE": base, "PMP_STATE_DIR": str(folder)}
+    env = {**os.environ, "PMP_PORT_BASE": str(free_port_base()), "PMP_STATE_DIR": str(folder)}
     env.pop("PUBSUB_EMULATOR_HOST", None)
-    pmpctl = [sys.executable, "-m", "pmpctl", "local"]
-    without = ["--without", "scheduler", "--without", "writer", "--without", "curation"]
-    without += ["--without", "launcher", "--without", "dashboard"]
-    up = subprocess.run(
-        [*pmpctl, "up", "--detach", "--ephemeral", *without],
-        env=env,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert up.returncode == 0, up.stderr
-    running = Stack(variables(Ports.parse(base), folder), folder / "writer.log")
+    local = LocalStack.from_env(env, folder)
+    start(StackOptions(feed="simulated", ephemeral=True, without=WITHOUT), local, quiet=True)
     try:
-        running.start_writer()
-        yield running
+        yield Stack(local, local.variables)
     finally:
-        if running.writer is not None and running.writer.poll() is None:
-            running.writer.send_signal(15)
-            running.writer.wait(20)
-        subprocess.run([*pmpctl, "down"], env=env, cwd=ROOT, check=True, capture_output=True, timeout=60)
+        background.stop(local.state)

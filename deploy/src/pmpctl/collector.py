@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import httpx
 import typer
-from rich.table import Table
+from rich.console import Console
 
 from pmpctl.calls import Request
 from pmpctl.errors import CommandError
@@ -16,18 +16,16 @@ from pmpctl.target import Target, TargetOption
 from pmpctl.terminal import (
     DryRunOption,
     JsonOption,
-    cell,
     dry_calls,
     dump,
     fields,
-    narrow_table,
     output,
+    show_rows,
     spinner,
 )
 
 # All systems are polled in one request; Cloud Run ends it after 300 s.
 COLLECT_TIMEOUT_S: Final = 300.0
-_COLOURS: Final = {"published": "green", "unchanged": "dim", "failed": "red"}
 
 
 class Feed(StrEnum):
@@ -52,7 +50,12 @@ def collect(
     """Polls the feeds once; exits 1 if a poll failed."""
     session = open_session(context, target)
     feeds = [feed] if feed else list(Feed)
-    polls = _collect_requests(session.url("collector"), feeds, system)
+    query = {} if system is None else {"system": system}
+    url = session.url("collector")
+    polls = [
+        Request("collector", url, "POST", f"/collect/{one}", query, timeout_s=COLLECT_TIMEOUT_S)
+        for one in feeds
+    ]
     if dry_run:
         typer.echo(dry_calls(polls, as_json=as_json))
         return
@@ -64,7 +67,7 @@ def collect(
     if as_json:
         typer.echo(dump({"results": found}))
     else:
-        output().print(_results_table(found))
+        show_results(found, output())
     raise typer.Exit(1 if any(result["outcome"] == "failed" for result in found) else 0)
 
 
@@ -112,36 +115,7 @@ def results(response: httpx.Response) -> list[dict[str, Any]]:
     return outcomes
 
 
-def _collect_requests(base_url: str, feeds: Sequence[str], system: str | None) -> list[Request]:
-    query = {} if system is None else {"system": system}
-    return [
-        Request("collector", base_url, "POST", f"/collect/{feed}", query, timeout_s=COLLECT_TIMEOUT_S)
-        for feed in feeds
-    ]
-
-
-def _results_table(found: Sequence[Mapping[str, Any]]) -> Table:
-    table = narrow_table()
-    for name in ("system", "feed", "outcome"):
-        table.add_column(name, no_wrap=True)
-    for name in ("stations", "bytes"):
-        table.add_column(name, justify="right")
-    for name in ("feed time", "message", "detail"):
-        table.add_column(name, overflow="fold")
-    for result in found:
-        outcome = result["outcome"]
-        table.add_row(
-            result["system"],
-            result["feed"],
-            f"[{_COLOURS.get(outcome, 'yellow')}]{outcome}[/]",
-            _number(result.get("stations")),
-            _number(result.get("bytes")),
-            str(result.get("feed_ts") or "-"),
-            str(result.get("message_id") or "-"),
-            cell(result.get("detail") or ""),
-        )
-    return table
-
-
-def _number(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
+def show_results(found: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Shows all but message ids, which only programs use."""
+    columns = ("system", "feed", "outcome", "stations", "bytes", "feed_ts", "detail")
+    show_rows("", [{name: result.get(name) for name in columns} for result in found], console)

@@ -9,7 +9,7 @@ from requests import ConnectionError as RequestsConnectionError
 from rich.console import Console
 
 from pmpctl.errors import CommandError
-from pmpctl.statements import rows
+from pmpctl.query import run
 from pmpctl.terminal import dump, show_rows
 
 
@@ -36,7 +36,7 @@ class Client:
 )
 def test_whatever_bigquery_raises_is_one_line(error, said):
     with pytest.raises(CommandError) as raised:
-        rows(Client(error), "SELECT", timeout_s=1)
+        run(Client(error), "SELECT")
     assert str(raised.value) == f"BigQuery: {said}"
 
 

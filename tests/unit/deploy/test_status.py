@@ -65,8 +65,8 @@ def test_a_process_that_does_not_run_or_answer_or_crashed_lately_is_a_problem(st
     assert problems(state(ended, mute, crashed, recovered, stable)) == [
         "curation does not run",
         "writer does not answer",
-        "a has crashed 3 times, last with exit code -9; it will be started again",
-        "b has crashed 3 times, last with exit code -9; it runs again",
+        "a ended with exit code -9 and will be started again (crashes: 3)",
+        "b ended with exit code -9 and was started again (crashes: 3)",
     ]
 
 

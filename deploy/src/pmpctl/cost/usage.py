@@ -13,7 +13,7 @@ from pmpctl.cloud import dataflow, metrics, schedules, services
 from pmpctl.cloud.clients import Google
 from pmpctl.cloud.dataflow import Job
 from pmpctl.cloud.services import Service
-from pmpctl.statements import readable_failures
+from pmpctl.google_errors import readable_failures
 
 QUERY_TIMEOUT_S: Final = 60.0
 _FEED_TOPICS: Final = {"station_status": "snapshots", "station_information": "station-information"}

@@ -18,7 +18,6 @@ from pmp_schema import gbfs, tables
 from pmp_schema.errors import RetryableError
 from pmp_schema.timestamps import format_timestamp
 from pmpctl.collector import results
-from pmpctl.demo.exhibits import EXHIBITS, counts_table, exhibit_table
 from pmpctl.demo.landed import Landed, Published
 from pmpctl.errors import CommandError
 from pmpctl.http import answer
@@ -27,6 +26,7 @@ from pmpctl.local.commands import feed_source, start
 from pmpctl.local.local_stack import LocalStack
 from pmpctl.local.processes import StackOptions
 from pmpctl.local.variables import LIVE
+from pmpctl.terminal import show_rows
 
 FEED_TABLES: Final = {"station_status": "feed_snapshots", "station_information": "station_information"}
 REQUEST_TIMEOUT_S: Final = 60.0  # a collect may retry the feed
@@ -38,6 +38,18 @@ SENSORS: Final = {"events": 200, "rate_per_s": 200, "stations": 20, "city_id": "
 SPEED: Final = 300
 HOURS_AGO: Final = 6
 MORE_POLLS: Final = 3
+# Titles by the name of the query in sql/.
+EXHIBITS: Final = {
+    "snapshots": "feed_snapshots: feed bodies as they were collected",
+    "polls": "feed_polls: their validation and what changed",
+    "fullest_stations": "latest_state_enriched: the stations with the most bikes",
+    "hours": "totals_hourly_local: the city by its own hours",
+    "rides": "raw_events: bikes of derived rides",
+    "features": "station_features: the stations with the most pickups (events) in 24 hours",
+    "feature_runs": "feature_runs: how they were computed",
+    "sensors": "raw_events: simulated sensors",
+    "events": "events: what the services did",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +174,14 @@ class Demo:
         with self._step("query tables and marts"):
             counts = {tables.table(name).id: count for name, count in landed.counts().items()}
             report.tables = {table: rows for table, (rows, _) in counts.items()}
-            shown = [exhibit_table(title, landed.sample(name)) for name, title in EXHIBITS.items()]
-        for table in (*shown, counts_table(counts)):
-            self._console.print(table)
+            exhibits = {title: landed.sample(name) for name, title in EXHIBITS.items()}
+        exhibits["BigQuery"] = [
+            {"table": table, "rows": rows, "newest": "-" if age_s is None else f"{age_s:.1f} s ago"}
+            for table, (rows, age_s) in counts.items()
+        ]
+        for title, rows in exhibits.items():
+            if rows:
+                show_rows(title, rows, self._console)
 
     def _compute_features(self) -> None:
         """Computes the features of now; provisional, because the demo's events are younger than a minute."""

@@ -15,7 +15,7 @@ from pmp_schema.timestamps import format_timestamp
 from pmpctl.errors import CommandError
 from pmpctl.features.files import Column, Format, Page, RowFile, new_file, open_rows
 from pmpctl.features.times import KnownAt
-from pmpctl.statements import readable_failures
+from pmpctl.google_errors import readable_failures
 
 CALL_TIMEOUT_S: Final = 60.0
 QUERY_TIMEOUT_S: Final = 600.0

@@ -13,7 +13,7 @@ from typing import Final
 from pmp_runtime.processes import ProcessId
 from pmpctl.errors import CommandError
 from pmpctl.local.stack import healthy
-from pmpctl.local.state_folder import ProcessRecord, Record, StateFolder, already_running
+from pmpctl.local.state_folder import Record, StateFolder, already_running
 from pmpctl.local.supervisor import STABLE_S
 
 _POLL_S: Final = 0.1
@@ -25,13 +25,7 @@ _TAIL_LINES: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessStatus:
-    """One line of `pmpctl status`.
-
-    Attributes:
-        healthy: None for a process without a health URL.
-        crashes: how often it ended by itself since the stack was ready.
-        exit_code: of its last crash.
-    """
+    """One line of `pmpctl status`; `healthy` is None for a process without a health URL."""
 
     name: str
     pid: int | None
@@ -57,12 +51,8 @@ def start(
     running = state.running()
     if running is not None:
         raise CommandError(already_running(running))
-    try:
-        state.logs.mkdir(parents=True, exist_ok=True)
-        console = state.log("console").open("wb")
-    except OSError as error:
-        raise CommandError(f"the state folder {state.path} cannot be used: {error.strerror}") from error
-    with console:
+    state.create()
+    with state.log("console").open("wb") as console:
         child = subprocess.Popen(
             command,
             env=dict(env),
@@ -88,23 +78,23 @@ def stop(state: StateFolder) -> bool:
     record = state.read()
     if record is None:
         return False
-    was_alive = record.supervisor.alive()
-    if was_alive:
+    supervisor = [record.supervisor] if record.supervisor.alive() else []
+    for identity in supervisor:
         with suppress(ProcessLookupError):
-            os.kill(record.supervisor.pid, signal.SIGTERM)
-        if not _gone([record.supervisor], STOP_TIMEOUT_S):
-            with suppress(ProcessLookupError):
-                os.kill(record.supervisor.pid, signal.SIGKILL)
+            os.kill(identity.pid, signal.SIGTERM)
+    _await_end(supervisor, STOP_TIMEOUT_S)
+    for identity in supervisor:
+        identity.kill()
     left = (state.read() or record).living
     for number in (signal.SIGTERM, signal.SIGKILL):
         remaining = [identity for identity in left if identity.alive()]
         for identity in remaining:
             with suppress(ProcessLookupError):  # it may end by itself meanwhile
                 os.killpg(identity.pid, number)
-        _gone(remaining, _GRACE_S)
+        _await_end(remaining, _GRACE_S)
     if record.status != "failed":
         state.write(replace(state.read() or record, status="stopped", detail=""))
-    return was_alive or bool(left)
+    return bool(supervisor or left)
 
 
 def present(state: StateFolder) -> Record | None:
@@ -143,30 +133,28 @@ def problems(record: Record, processes: Sequence[ProcessStatus], now: float) -> 
         return [f"the stack is {record.status}: {record.detail}".rstrip(": ")]
     found = []
     for recorded, process in zip(record.processes, processes, strict=True):
-        if _crashed_lately(recorded, now):
-            again = "it runs again" if process.running else "it will be started again"
+        name = process.name
+        if recorded.crashed_at is not None and now - recorded.crashed_at < STABLE_S:
+            again = "was started again" if process.running else "will be started again"
             found.append(
-                f"{process.name} has crashed {process.crashes} times, last with exit code {process.exit_code}; {again}"
+                f"{name} ended with exit code {process.exit_code} and {again} (crashes: {process.crashes})"
             )
         elif not process.running:
-            found.append(f"{process.name} does not run")
+            found.append(f"{name} does not run")
         elif process.healthy is False:
-            found.append(f"{process.name} does not answer")
+            found.append(f"{name} does not answer")
     return found
-
-
-def _crashed_lately(process: ProcessRecord, now: float) -> bool:
-    return process.crashed_at is not None and now - process.crashed_at < STABLE_S
 
 
 def _until_ready(child: subprocess.Popen[bytes], state: StateFolder, show: Callable[[str], None]) -> Record:
     while True:
         code = child.poll()
         record = state.read()
-        own = record is not None and record.supervisor.pid == child.pid
+        if record is not None and record.supervisor.pid != child.pid:
+            record = None  # of an earlier stack
         if code is not None:
-            raise CommandError(_why(record if own else None, state))
-        if own and record is not None:
+            raise CommandError(_why(record, state))
+        if record is not None:
             if record.status == "ready":
                 return record
             show(record.detail)
@@ -174,25 +162,19 @@ def _until_ready(child: subprocess.Popen[bytes], state: StateFolder, show: Calla
 
 
 def _why(record: Record | None, state: StateFolder) -> str:
-    if record is None or not record.log:
-        last = (
-            _tail(state.log("console"), 1) or f"the stack ended without a message; read {state.log('stack')}"
-        )
-        return last.removeprefix("pmpctl: ")
-    return f"{record.detail}\n{_tail(Path(record.log))}".rstrip()
+    if record is not None and record.log:
+        return f"{record.detail}\n{_tail(Path(record.log), _TAIL_LINES)}".rstrip()
+    return _tail(state.log("console"), 1) or f"the stack ended without a message; read {state.log('stack')}"
 
 
-def _tail(log: Path, lines: int = _TAIL_LINES) -> str:
+def _tail(log: Path, lines: int) -> str:
     try:
         return "\n".join(log.read_text("utf-8", "replace").splitlines()[-lines:])
     except FileNotFoundError:
         return ""
 
 
-def _gone(identities: Sequence[ProcessId], timeout_s: float) -> bool:
+def _await_end(identities: Sequence[ProcessId], timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
-    while any(identity.alive() for identity in identities):
-        if time.monotonic() > deadline:
-            return False
+    while any(identity.alive() for identity in identities) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
-    return True

@@ -70,6 +70,18 @@ class StateFolder:
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
+    def create(self) -> None:
+        """Makes the folder.
+
+        Raises:
+            CommandError: it cannot be written.
+        """
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            (self.path / "lock").touch()
+        except OSError as error:
+            raise CommandError(f"the state folder {self.path} cannot be used: {error.strerror}") from error
+
     def write(self, record: Record) -> None:
         """Replaces the record atomically: a reader never sees half of it."""
         new = self.path / "stack.json.new"
@@ -96,14 +108,10 @@ class StateFolder:
         """Holds the folder for one stack.
 
         Raises:
-            CommandError: another stack holds it, or the folder cannot be written.
+            CommandError: another stack holds it, or it cannot be written.
         """
-        try:
-            self.logs.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / "lock").open("w")
-        except OSError as error:
-            raise CommandError(f"the state folder {self.path} cannot be used: {error.strerror}") from error
-        with lock:
+        self.create()
+        with (self.path / "lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

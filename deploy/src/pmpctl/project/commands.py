@@ -105,8 +105,8 @@ def ingestion(
     """
     session = open_session(context, target)
     push = _push_target(session, writer_url, push_service_account)
+    from pmpctl.google_errors import readable_failures  # noqa: PLC0415
     from pmpctl.project.ingestion import Pace, Switch  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl.statements import readable_failures  # noqa: PLC0415
 
     clients = session.project
     console = spinner(quiet=False)

@@ -17,10 +17,10 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from pmp_runtime.bigquery.queries import query_client
 from pmp_schema.topology import Mode, Topology
 from pmpctl.errors import no_credentials
+from pmpctl.google_errors import readable_failures
 from pmpctl.project.changes import Change
 from pmpctl.project.messaging import PushTarget, prepare_messaging
 from pmpctl.project.warehouse import prepare_warehouse
-from pmpctl.statements import readable_failures
 
 ALWAYS: Final[frozenset[Mode]] = frozenset({"always"})
 # A proxy of the surrounding environment never stands between this process and an emulator.

@@ -1,4 +1,4 @@
-SELECT type, FORMAT_TIMESTAMP('%T', time) AS time, TO_JSON_STRING(data) AS data
-FROM `{events}` AS told
-ORDER BY told.time
+SELECT type, FORMAT_TIMESTAMP('%T', time) AS time, SUBSTR(TO_JSON_STRING(data), 1, 44) AS data
+FROM `{events}` AS ops_event
+ORDER BY ops_event.time
 LIMIT 5
