@@ -51,7 +51,10 @@ def up(
     ] = None,
     ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep no tables on disk.", **_LOCAL)] = False,
     detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Run in the background; return once ready.", **_LOCAL)
+        bool,
+        typer.Option(
+            "--detach", "-d", help="Run in the background; return once ready. --json implies it.", **_LOCAL
+        ),
     ] = False,
     engine: Annotated[
         Engine | None,
@@ -63,7 +66,7 @@ def up(
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
-    """Starts the stack on this machine, until Ctrl-C; in the cloud, what does not run of jobs and schedules."""
+    """Runs the local stack until Ctrl-C; in the cloud, starts streaming jobs and resumes schedules."""
     session = open_session(context, target)
     if not session.local:
         wanted = engine.value if engine else None
@@ -95,7 +98,7 @@ def down(
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
-    """Stops the stack on this machine; in the cloud, pauses schedules and drains Dataflow jobs.
+    """Stops the local stack; in the cloud, pauses schedules and drains Dataflow jobs.
 
     Waits until everything has stopped; exits 1 if something still runs.
     """
@@ -128,7 +131,7 @@ def down(
 
 
 def status(context: typer.Context, as_json: JsonOption = False, target: TargetOption = Target.LOCAL) -> None:
-    """Shows what runs, how far behind it is, and the newest rows of two days; exits 1 where something is wrong."""
+    """Shows what runs, how far behind it is, and the newest rows of two days; exits 1 if there is a problem."""
     session = open_session(context, target)
     from pmp_runtime.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
     from pmpctl.pipeline import status as sections  # noqa: PLC0415
