@@ -17,30 +17,16 @@ from pmp_runtime.bigquery.queries import BigQueryUnavailable
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 MARKUP = "<img src=x onerror=\"document.title='owned'\">"
 NOW = datetime.now(UTC).replace(microsecond=0)
-STATION = {
-    "station_id": MARKUP,
-    "name": MARKUP,
-    "lat": 48.85,
-    "lon": 2.37,
-    "capacity": 20,
-    "bikes": 0,
-    "docks": 20,
-    "mechanical": 0,
-    "ebikes": 0,
-    "other_vehicles": 0,
+COUNTS = {"bikes": 0, "docks": 20, "mechanical": 0, "ebikes": 0, "other_vehicles": 0, "occupancy": 0.0}
+FLAGS = {"is_reporting": True, "is_closed": False, "is_empty": True, "is_full": False, "may_be_longer": False}
+TIMES = {
     "feed_ts": NOW,
     "reported_ts": None,
-    "is_reporting": True,
-    "is_closed": False,
-    "is_empty": True,
-    "is_full": False,
-    "occupancy": 0.0,
-    "quality": [MARKUP],
     "empty_since_ts": NOW - timedelta(hours=2, minutes=5),
     "full_since_ts": None,
-    "may_be_longer": False,
-    "net_flow": -3,
 }
+PLACE = {"station_id": MARKUP, "name": MARKUP, "lat": 48.85, "lon": 2.37, "capacity": 20}
+STATION = {**PLACE, **COUNTS, **FLAGS, **TIMES, "quality": [MARKUP], "net_flow": -3}
 HOUR = {"polls": 60, "avg_empty_stations": 1.0, "avg_full_stations": 0.0, "coverage_ratio": 1.0}
 BIKES = {f"{what}_{metric}": 7.0 for what in ("avg", "min", "max") for metric in ("bikes", "docks")}
 
@@ -152,28 +138,28 @@ def test_names_with_markup_are_shown_as_text_and_nothing_is_refused(browse):
     assert "2 h 05 min" in text_of(document, "list")
 
 
-def test_the_page_tells_the_present(browse):
+def test_the_page_shows_the_present(browse):
     document, _ = browse(City())
     assert text_of(document, "freshness").startswith("Live: feed ")
     kpis = text_of(document, "kpis")
     assert "Stations reporting 1 of 2, 50% coverage" in kpis
     assert "Net flow, 30 min \u22123 2 returns, 5 pickups" in kpis
-    assert "Dead letters 1 ⚠ of all topics" in text_of(document, "quality")
+    assert "Dead letters 1 ⚠ in all topics" in text_of(document, "quality")
     assert 'aria-label="Hourly means of bikes: 7 to 7, last 7"' in document
 
 
-def test_an_old_capture_is_told_as_old(browse):
+def test_an_old_capture_is_shown_as_stale(browse):
     document, complaints = browse(City(datetime(2026, 1, 24, 22, 28, tzinfo=UTC), stations=()))
     assert complaints == []
     assert text_of(document, "freshness").startswith("Stale: feed ")
     assert text_of(document, "map-empty") == (
-        "No station has reported in the last 3 days. The newest snapshot is of 24 Jan 2026, 23:28 (Europe/Paris)."
+        "No station has reported in the last 3 days. The newest snapshot is from 24 Jan 2026, 23:28 (Europe/Paris)."
     )
 
 
-def test_a_warehouse_that_does_not_answer_is_told(browse):
+def test_without_bigquery_the_page_says_so(browse):
     document, _ = browse(City(fail_with=BigQueryUnavailable("BigQuery: health: ServiceUnavailable")))
-    assert text_of(document, "notice") == "The warehouse does not answer; trying again."
+    assert text_of(document, "notice") == "BigQuery does not answer; trying again."
     assert text_of(document, "freshness") == "Waiting for data"
 
 
@@ -181,19 +167,19 @@ class Spoiling:
     """Changes the first answer to a path.
 
     Attributes:
-        told: answers to this path.
+        answers: number of answers to this path.
     """
 
     def __init__(self, path, spoil):
-        self.path, self.spoil, self.told = path, spoil, 0
+        self.path, self.spoil, self.answers = path, spoil, 0
 
     def __call__(self, app):
         app.after_request(self._answered)
 
     def _answered(self, response):
         if request.path == self.path:
-            self.told += 1
-            if self.told == 1:
+            self.answers += 1
+            if self.answers == 1:
                 self.spoil(response)
         return response
 
@@ -213,7 +199,7 @@ def empty(response):
 def test_after_an_answer_that_was_cut_the_page_asks_again(browse, path):
     spoiling = Spoiling(path, cut)
     document, _ = browse(City(), change_app=spoiling)
-    assert spoiling.told > 1
+    assert spoiling.answers > 1
     assert text_of(document, "freshness").startswith("Live: feed ")
     assert "Stations reporting 1 of 2" in text_of(document, "kpis")
     assert text_of(document, "notice") == ""
@@ -259,7 +245,7 @@ def test_a_page_that_was_hidden_when_it_was_to_try_again_does_so_when_it_is_seen
 
 def test_the_list_says_how_many_it_leaves_out(browse):
     document, _ = browse(City(stations=[STATION | {"station_id": str(number)} for number in range(45)]))
-    assert text_of(document, "list").endswith("5 more; search for a name.")
+    assert text_of(document, "list").endswith("5 more; search by name.")
 
 
 DRAWER = """

@@ -1,4 +1,4 @@
-// The dashboard's own JSON, and the server's clock, by which all ages are told.
+// Requests the dashboard's JSON. Ages are computed with the server's clock.
 
 const TIMEOUT_MS = 60_000;
 let skewMs = 0;
@@ -12,7 +12,7 @@ export class Unavailable extends Error {
   }
 }
 
-const TROUBLE = { 429: "Too many stations are being looked at", 503: "The warehouse does not answer" };
+const TROUBLE = { 429: "Too many stations are being viewed", 503: "BigQuery does not answer" };
 
 async function ask(path) {
   let response;
@@ -22,7 +22,7 @@ async function ask(path) {
     setClock(response.headers.get("Date"));
     answer = response.ok ? await response.json() : null;
   } catch (cause) {
-    throw new Unavailable("The dashboard does not answer", { cause }); // or its answer was cut
+    throw new Unavailable("The dashboard does not answer", { cause }); // or the answer was cut off
   }
   if (response.ok) return answer;
   throw new Unavailable(TROUBLE[response.status] ?? `The dashboard answered ${response.status}`, {

@@ -1,4 +1,4 @@
-// Series over time: a line with the band of its hour's minimum and maximum, and the small steps of one station.
+// Charts: hourly means with a band from minimum to maximum, and the bikes of one station.
 
 import { number } from "./format.js";
 
@@ -6,7 +6,7 @@ const uPlot = window.uPlot;
 const HOUR_S = 3600;
 export const METRICS = { bikes: "bikes", docks: "free docks" };
 
-// A grid without holes: an hour without a poll is a gap in the line, not a slope across it.
+// One column per hour, so that an hour without a poll is a gap in the line.
 function hourly(rows, metric) {
   const byHour = new Map(rows.map((row) => [Date.parse(row.hour_ts) / 1000, row]));
   const hours = [...byHour.keys()].sort((a, b) => a - b);
@@ -26,7 +26,7 @@ export class HourChart {
     new ResizeObserver(() => this.plot?.setSize(size(container))).observe(container);
   }
 
-  // period: {endS, hours}; all of it is drawn, whatever part of it has rows.
+  // period: {endS, hours}; always drawn in full.
   show(rows, metric, period, colours, clock) {
     this.plot?.destroy();
     this.plot = null;
@@ -68,7 +68,7 @@ export class Sparkline {
     this.container = container;
   }
 
-  // Counts hold from one row to the next; the last one holds until the system's newest feed time.
+  // A count is valid until the next row, the last one until the system's newest feed time.
   show(history, endS, colours, clock) {
     const times = history.map((row) => Date.parse(row.feed_ts) / 1000);
     const bikes = history.map((row) => row.bikes);

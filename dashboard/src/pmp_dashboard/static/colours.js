@@ -1,4 +1,4 @@
-// One diverging scale: a station between its extremes recedes, empty and full ones stand out.
+// A diverging scale in which empty and full stations stand out.
 
 import { token } from "./dom.js";
 

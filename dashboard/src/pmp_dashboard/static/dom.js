@@ -1,4 +1,4 @@
-// Elements without markup: text is always text, whatever a feed calls its stations.
+// Creates elements without parsing markup, so names from feeds are always text.
 
 export const byId = (id) => document.getElementById(id);
 

@@ -6,7 +6,7 @@ import { byId, el } from "./dom.js";
 import { change, decimal, duration, number, seconds } from "./format.js";
 import { nameOf, stateOf } from "./map.js";
 
-const FINDINGS = "Findings in the data";
+const FINDINGS = "Data quality";
 
 export class Drawer {
   constructor(onClose) {
@@ -41,7 +41,7 @@ export class Drawer {
     this.onClose(id);
   }
 
-  // What comes late, when another station is shown, is dropped; trouble takes nothing away that was loaded.
+  // Drops an answer that arrives when another station is shown; a failure keeps what was loaded.
   async _load({ system, station, newestS, colours, clock }, shown) {
     let answer;
     try {
@@ -58,7 +58,7 @@ export class Drawer {
     const spark = el("div", { class: "spark", role: "img" });
     this.more.replaceChildren(el("h3", {}, "Bikes, last 24 hours"), spark, ...features(answer.features, clock));
     if (answer.history.length) new Sparkline(spark).show(answer.history, newestS, colours, clock);
-    else spark.replaceWith(el("p", { class: "nothing" }, "Nothing was recorded in the last 24 hours."));
+    else spark.replaceWith(el("p", { class: "nothing" }, "No data was recorded in the last 24 hours."));
   }
 
   _head(station) {

@@ -1,4 +1,4 @@
-// Numbers and times as people read them; an unknown number is a dash, never a zero.
+// Formats numbers and times for people; an unknown number is a dash, never a zero.
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const precise = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
@@ -27,7 +27,7 @@ export function duration(seconds) {
 
 export const seconds = (ts) => (ts ? Date.parse(ts) / 1000 : null);
 
-// In the system's own time zone; UTC where the browser does not know it.
+// The system's time zone, or UTC if the browser does not know it.
 export class Clock {
   constructor(zone) {
     this.zone = supported(zone) ? zone : "UTC";

@@ -1,4 +1,4 @@
-// Stations as a list: what the map shows, for the keyboard, and in the order of a question.
+// The stations of the map as a list, for the keyboard, in a chosen order.
 
 import { byId, el, showEmpty } from "./dom.js";
 import { duration, number, plain, seconds } from "./format.js";
@@ -16,18 +16,18 @@ export class StationList {
     });
   }
 
-  // The station's row; the search where it has none any more.
+  // Focuses the station's row, or the search field if the row is gone.
   focus(stationId) {
     const row = byId("list").querySelector(`[data-station="${CSS.escape(stationId)}"]`);
     (row ?? byId("search")).focus();
   }
 
-  // features: the answer of /api/features, or null while it has not come.
+  // features: the answer of /api/features, or null before it has arrived.
   show({ stations, order, search, features, newestS }) {
     const found = search ? matching(stations, search) : ordered(stations, order, features, newestS);
     const rows = found.slice(0, SHOWN).map(({ station, note }) => item(station, note));
     const focused = document.activeElement?.closest("#list button")?.dataset.station;
-    if (found.length > SHOWN) rows.push(el("li", { class: "nothing" }, `${number(found.length - SHOWN)} more; search for a name.`));
+    if (found.length > SHOWN) rows.push(el("li", { class: "nothing" }, `${number(found.length - SHOWN)} more; search by name.`));
     byId("list").replaceChildren(...rows);
     if (focused !== undefined) this.focus(focused);
     showEmpty("list-empty", rows.length ? "" : nothing(stations, order, search, features));
@@ -62,7 +62,7 @@ function ordered(stations, order, features, newestS) {
 
 function nothing(stations, order, search, features) {
   if (!stations.length) return "No stations to list.";
-  if (search) return "No station has this in its name.";
+  if (search) return "No station matches this name or id.";
   if (order !== "busiest") return `No open station is ${order}.`;
   return features ? "No features have been computed for this time." : "Loading features …";
 }

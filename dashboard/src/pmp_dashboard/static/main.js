@@ -1,4 +1,4 @@
-// Keeps the page true: asks, shows, asks again while someone looks.
+// Loads the data, shows it, and refreshes it while the page is visible.
 
 import * as api from "./api.js";
 import { HourChart, METRICS } from "./chart.js";
@@ -136,7 +136,7 @@ function showChart() {
   const rows = state.totals.hours;
   byId("chart").setAttribute("aria-busy", state.period.hours !== state.hours);
   chart.show(rows, state.metric, state.period, colours, clock);
-  showEmpty("chart-empty", rows.length ? "" : "No hour of this period has a snapshot.");
+  showEmpty("chart-empty", rows.length ? "" : "There are no snapshots in this period.");
   showReadout(chart.plot?.data.map((column) => column.at(-1)) ?? []);
 }
 
@@ -174,7 +174,7 @@ function remember() {
   history.replaceState(null, "", address);
 }
 
-// Another system is another page: nothing of this one can be taken for its own.
+// Load the page again for another system, so that no data of this one remains.
 byId("system").addEventListener("change", (event) => {
   address.search = new URLSearchParams({ system: event.target.value });
   location.assign(address);

@@ -1,11 +1,11 @@
-// Stations on a canvas. There are no tiles: the ground is the surroundings of the stations themselves.
+// Stations on a canvas without map tiles: discs around the stations form the ground.
 
 import { el } from "./dom.js";
 import { change, number, percent } from "./format.js";
 
 const L = window.L;
 const USUAL_SPACING = 26;
-const FLOW_AT_END = 8; // bikes in half an hour that have the scale's last colour
+const FLOW_AT_END = 8; // bikes in half an hour that get the scale's last colour
 
 export class StationMap {
   constructor(container, onSelect) {
@@ -67,7 +67,7 @@ export class StationMap {
     if (!this.map.getBounds().pad(-0.1).contains(marker.getLatLng())) this.map.panTo(marker.getLatLng());
   }
 
-  // All stations, until somebody moves the map.
+  // Fits all stations until someone moves the map.
   _fit(placed) {
     this.bounds = L.latLngBounds(placed.map((station) => [station.lat, station.lon]));
     this._fitBounds();
@@ -102,7 +102,7 @@ export class StationMap {
   _restyle() {
     const grow = 1.3 ** (this.map.getZoom() - this.fitZoom);
     const { x: width, y: height } = this.map.getSize();
-    const spacing = Math.sqrt((width * height) / (this.markers.size || 1)); // pixels from one to the next
+    const spacing = Math.sqrt((width * height) / (this.markers.size || 1)); // pixels between neighbours
     const dense = Math.min(1.6, Math.max(0.5, spacing / USUAL_SPACING));
     for (const marker of this.markers.values()) {
       const { station } = marker;
@@ -112,7 +112,7 @@ export class StationMap {
     }
   }
 
-  // Shape and weight say empty, full and closed as well as colour does.
+  // Shape and weight show empty, full and closed too, not only colour.
   _style(station) {
     const { colours } = this;
     const isSelected = station.station_id === this.selected;
@@ -148,13 +148,13 @@ export class StationMap {
         fillColor: colour,
         fillOpacity: 1,
       }).addTo(this.ground);
-    // The rim of all first, then the land of all: what remains visible of the rims is the outline.
+    // All rims first, then all land: the visible rest of the rims is the outline.
     for (const station of placed) disc(station, radius * 0.07, this.colours.shore);
     for (const station of placed) disc(station, 0, this.colours.land);
   }
 }
 
-// Metres: enough for the discs of neighbours to join, whatever the system's density.
+// Metres: large enough for the discs of neighbours to join at any density.
 function reach(placed) {
   if (placed.length < 2) return 500;
   const metres = 111_320;

@@ -1,4 +1,4 @@
-// What is said in numbers: freshness, the sums of the system, the quality of the data.
+// Freshness, sums over the system, data quality.
 
 import { nowS } from "./api.js";
 import { byId, el } from "./dom.js";
@@ -14,11 +14,11 @@ function freshness(system) {
   const pollAge = pollS === null ? null : nowS() - pollS;
   const isStale = feedAge === null || feedAge > STALE_FEED_S;
   const isSilent = pollAge === null || pollAge > STALE_POLL_S;
-  const told = [
+  const ages = [
     feedAge === null ? "no snapshot yet" : feedAge < -60 ? `feed ${duration(-feedAge)} ahead` : `feed ${duration(feedAge)} old`,
     pollAge === null ? "no poll in 7 days" : `polled ${duration(pollAge)} ago`,
   ];
-  return { state: isStale ? "stale" : isSilent ? "silent" : "live", isStale, isSilent, text: told.join(" · ") };
+  return { state: isStale ? "stale" : isSilent ? "silent" : "live", isStale, isSilent, text: ages.join(" · ") };
 }
 
 export function showFreshness(system) {
@@ -32,31 +32,31 @@ export function showNotice({ trouble, stations, health }, system, clock) {
   let text = "";
   if (trouble) text = `${trouble}; trying again.${since(stations)}`;
   else if (system) text = staleNotice(system, clock);
-  else if (health) text = "No system is known yet. The first poll of the collector makes one appear.";
+  else if (health) text = "There are no systems yet. A system appears after the collector has polled it.";
   const notice = byId("notice");
   if (notice.textContent !== text) notice.textContent = text;
   notice.hidden = !text;
 }
 
-// Not the seconds: the notice is read out whenever it changes.
+// Without seconds, because screen readers announce every change of the notice.
 function since(stations) {
   if (!stations) return "";
   const ageS = nowS() - seconds(stations.generated_ts);
-  return ` Shown is what was known ${ageS < 60 ? "less than a minute" : duration(ageS)} ago.`;
+  return ` The data shown is from ${ageS < 60 ? "less than a minute" : duration(ageS)} ago.`;
 }
 
 function staleNotice(system, clock) {
   const { isStale, isSilent } = freshness(system);
   if (!system.newest_feed_ts) return `No snapshot of ${system.system_id} has been accepted yet.`;
-  if (isStale) return `The feed stands still: its newest time is ${clock.full(system.newest_feed_ts)}. What you see is as old.`;
-  return isSilent ? "The collector has not polled for a while; the next snapshot may be late." : "";
+  if (isStale) return `The feed has stopped: its newest snapshot is from ${clock.full(system.newest_feed_ts)}, and so is the data shown.`;
+  return isSilent ? "The collector has not polled this feed for at least 10 minutes." : "";
 }
 
 export function emptyMap(system, stations, clock) {
   if (stations.some((station) => station.lat !== null)) return "";
-  if (stations.length) return `${number(stations.length)} stations report, but their positions have not come yet: station information is collected once a day.`;
+  if (stations.length) return `${number(stations.length)} stations report, but their positions are not known yet: station information is collected once a day.`;
   return system.newest_feed_ts
-    ? `No station has reported in the last 3 days. The newest snapshot is of ${clock.full(system.newest_feed_ts)}.`
+    ? `No station has reported in the last 3 days. The newest snapshot is from ${clock.full(system.newest_feed_ts)}.`
     : "No snapshot has been accepted yet.";
 }
 
@@ -112,9 +112,9 @@ export function showQuality(system, topics, clock) {
   const items = [
     fact("Polls", system.polls_24h, system.failed_polls_24h ? `${number(system.failed_polls_24h)} failed` : "none failed", system.failed_polls_24h > 0),
     fact("Accepted", system.accepted_24h, "snapshots"),
-    fact("Suspect", system.suspect_24h, "kept out", system.suspect_24h > 0),
+    fact("Suspect", system.suspect_24h, "not used", system.suspect_24h > 0),
     fact("Late", system.out_of_order_24h, "out of order", system.out_of_order_24h > 0),
-    fact("Dead letters", sum("dead_letters_24h"), "of all topics", sum("dead_letters_24h") > 0),
+    fact("Dead letters", sum("dead_letters_24h"), "in all topics", sum("dead_letters_24h") > 0),
     fact("Missing", checked.length ? missing : null, checked.length ? `until ${clock.time(checked[0])}` : "not checked yet", missing > 0),
   ];
   byId("quality").replaceChildren(...items);
