@@ -4,16 +4,20 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from threading import Event, Thread
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import httpx
 import typer
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
 from pmp_runtime import logs
+from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import SCHEDULE_TIME_HEADER, TOPOLOGY, Schedule
 from pmpctl.errors import CommandError
 from pmpctl.terminal import Engine
@@ -43,58 +47,65 @@ def scheduler(
 def serve(schedules: Iterable[Schedule]) -> None:
     """Runs until SIGINT or SIGTERM; a call in progress is finished."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    ended = Event()
     # Only loopback or a container network is called: no proxy of the environment.
     with httpx.Client(trust_env=False) as client:
-        threads = []
-        for schedule in schedules:
-            base_url = os.environ.get(f"{schedule.service.upper()}_URL", "").rstrip("/")
-            if base_url:
-                threads.append(
-                    Thread(target=repeat, args=(client, schedule, base_url, ended), name=schedule.id)
-                )
-            else:
-                logger.warning(
-                    "schedule.skipped", extra={"schedule": schedule.id, "service": schedule.service}
-                )
-        for thread in threads:
-            thread.start()
+        scheduler = build(schedules, service_urls(os.environ), client)
+        scheduler.start()
         signal.sigwait(_SIGNALS)
-        ended.set()
-        for thread in threads:
-            thread.join()
+        scheduler.shutdown(wait=True)
 
 
-def repeat(client: httpx.Client, schedule: Schedule, base_url: str, ended: Event) -> None:
-    """Calls at once, and then whenever the schedule is due; what came due during a call is one call.
+def service_urls(env: Mapping[str, str]) -> dict[str, str]:
+    """Base URL by service key, from COLLECTOR_URL and so on."""
+    urls = {key: env.get(f"{key.upper()}_URL", "").rstrip("/") for key in TOPOLOGY.services}
+    return {key: url for key, url in urls.items() if url}
+
+
+def build(
+    schedules: Iterable[Schedule],
+    services: Mapping[str, str],
+    client: httpx.Client,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> BackgroundScheduler:
+    """A scheduler that runs every schedule once at its start and then when it is due.
 
     The first call of a daily schedule does not wait for its hour: a new stack has its metadata at once.
+
+    Args:
+        services: base URL by service key; schedules of other services are skipped.
     """
-    due = datetime.now(UTC)
-    while not ended.wait(max(0.0, (due - datetime.now(UTC)).total_seconds())):
-        call(client, schedule, base_url, due)
-        due = next_due(schedule, due, datetime.now(UTC))
+    scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
+    for schedule in schedules:
+        if schedule.service not in services:
+            logger.warning("schedule.skipped", extra={"schedule": schedule.id, "service": schedule.service})
+            continue
+        scheduler.add_job(
+            call,
+            trigger(schedule),
+            args=(client, schedule, services[schedule.service], now),
+            id=schedule.id,
+            next_run_time=now(),
+            misfire_grace_time=None,  # a machine that was asleep polls once when it wakes
+        )
+    return scheduler
 
 
-def next_due(schedule: Schedule, last: datetime, now: datetime) -> datetime:
-    """When a schedule is due again: `every_s` seconds after the last time, or daily at a local time.
+def trigger(schedule: Schedule) -> BaseTrigger:
+    """Every `every_s` seconds, or once a day at a local time.
 
     Raises:
         CommandError: the schedule has neither.
     """
     if schedule.every_s is not None:
-        missed = (now - last) // timedelta(seconds=schedule.every_s)
-        return last + max(1, missed) * timedelta(seconds=schedule.every_s)
+        return IntervalTrigger(seconds=schedule.every_s, timezone=UTC)
     if schedule.daily_at is None:
         raise CommandError(f"schedule {schedule.id} has neither every_s nor daily_at")
     hour, minute = map(int, schedule.daily_at.split(":"))
-    local = now.astimezone(ZoneInfo(schedule.time_zone or "UTC"))
-    today = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    # Arithmetic within a zone keeps the hour of the clock, also across a clock change.
-    return (today if today > local else today + timedelta(days=1)).astimezone(UTC)
+    return CronTrigger(hour=hour, minute=minute, timezone=ZoneInfo(schedule.time_zone or "UTC"))
 
 
-def call(client: httpx.Client, schedule: Schedule, base_url: str, due: datetime) -> None:
+def call(client: httpx.Client, schedule: Schedule, base_url: str, now: Callable[[], datetime]) -> None:
     """One timed request; its outcome is a log line and never an exception."""
     fields = {"schedule": schedule.id, "path": schedule.path}
     began = time.monotonic()
@@ -102,7 +113,7 @@ def call(client: httpx.Client, schedule: Schedule, base_url: str, due: datetime)
         response = client.request(
             schedule.method,
             base_url + schedule.path,
-            headers={SCHEDULE_TIME_HEADER: due.strftime("%Y-%m-%dT%H:%M:%SZ")},
+            headers={SCHEDULE_TIME_HEADER: format_timestamp(now().replace(microsecond=0))},
             json=schedule.body,
             timeout=httpx.Timeout(schedule.timeout_s, connect=CONNECT_TIMEOUT_S),
         )

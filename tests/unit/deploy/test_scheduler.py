@@ -2,14 +2,13 @@ import json
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from threading import Event
 
 import httpx
 import pytest
 
 from pmp_schema.topology import TOPOLOGY, Schedule
 from pmpctl.errors import CommandError
-from pmpctl.scheduler import call, next_due, repeat
+from pmpctl.scheduler import build, call, service_urls, trigger
 
 NOW = datetime(2026, 3, 28, 12, 0, 5, 900_000, tzinfo=UTC)
 EVERY = Schedule(id="s-1", service="collector", method="POST", path="/collect/x", timeout_s=70, every_s=60)
@@ -28,7 +27,7 @@ def requests(schedule):
         seen.append(request)
         return httpx.Response(200)
 
-    call(client(answer), schedule, "http://c:1", NOW)
+    call(client(answer), schedule, "http://c:1", lambda: NOW)
     return seen
 
 
@@ -59,40 +58,30 @@ def refuse(request):
 )
 def test_outcome_is_one_line_and_no_exception(caplog, answer, line):
     with caplog.at_level(logging.INFO, "pmpctl"):
-        call(client(answer), EVERY, "http://c:1", NOW)
+        call(client(answer), EVERY, "http://c:1", lambda: NOW)
     (record,) = [r for r in caplog.records if r.name == "pmpctl.scheduler"]
     assert (record.levelname, record.getMessage(), getattr(record, "cause", None)) == line
 
 
 def test_daily_schedule_keeps_its_local_hour_across_the_clock_change():
-    first = next_due(DAILY, NOW, NOW)
-    second = next_due(DAILY, first, first)
-    assert [t.strftime("%d %H:%M") for t in (first, second)] == ["29 01:10", "30 01:10"]
-
-
-@pytest.mark.parametrize(("passed_s", "next_s"), [(1, 60), (59, 60), (60, 60), (119, 60), (200, 180)])
-def test_what_came_due_during_a_call_is_one_call(passed_s, next_s):
-    at = next_due(EVERY, NOW, NOW + timedelta(seconds=passed_s))
-    assert at == NOW + timedelta(seconds=next_s)
-
-
-@pytest.mark.parametrize("schedule", TOPOLOGY.schedules, ids=lambda schedule: schedule.id)
-def test_every_schedule_of_the_topology_is_due_again_within_a_day(schedule):
-    assert NOW < next_due(schedule, NOW, NOW) <= NOW + timedelta(hours=25)
+    at = trigger(DAILY)
+    first = at.get_next_fire_time(None, NOW)
+    second = at.get_next_fire_time(first, first + timedelta(seconds=1))
+    assert [t.astimezone(UTC).strftime("%d %H:%M") for t in (first, second)] == ["29 01:10", "30 01:10"]
 
 
 def test_schedule_without_time_is_refused():
     with pytest.raises(CommandError, match="neither every_s nor daily_at"):
-        next_due(replace(EVERY, every_s=None), NOW, NOW)
+        trigger(replace(EVERY, every_s=None))
 
 
-def test_a_daily_schedule_is_called_at_once_and_no_more_after_the_end():
-    ended, seen = Event(), []
+def test_every_schedule_of_the_topology_is_called_at_once():
+    services = dict.fromkeys(TOPOLOGY.services, "http://c:1")
+    jobs = build(TOPOLOGY.schedules, services, client(refuse), now=lambda: NOW).get_jobs()
+    assert {job.id: job.next_run_time for job in jobs} == dict.fromkeys(
+        (s.id for s in TOPOLOGY.schedules), NOW
+    )
 
-    def answer(request):
-        seen.append(request)
-        ended.set()
-        return httpx.Response(200)
 
-    repeat(client(answer), DAILY, "http://c:1", ended)
-    assert len(seen) == 1
+def test_a_schedule_of_an_absent_service_is_skipped():
+    assert build([EVERY], service_urls({"WRITER_URL": "http://w:1"}), client(refuse)).get_jobs() == []
