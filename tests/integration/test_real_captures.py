@@ -125,6 +125,12 @@ def assert_information_rows(message: Message, stations: list[dict[str, Any]]) ->
         return
     row_set = rows.station_information_rows(message, datetime.now(UTC))
     assert [row["station_id"] for row in row_set.rows] == ids(stations)
+    usable = [entry for entry in stations if entry.get("station_id") is not None]
+    at_zero = sum(entry["lat"] == 0 and entry["lon"] == 0 for entry in usable)
+    assert sum(row["lat"] is None for row in row_set.rows) == at_zero
+    capacities = [entry.get("capacity") or 0 for entry in usable]
+    assert sum(row["capacity"] or 0 for row in row_set.rows) == sum(capacities)
+    assert all(row["name"] for row in row_set.rows)
     rejected = [json.loads(part.data)["payload"]["data"]["stations"] for part in row_set.rejected]
     assert sum(map(len, rejected)) == unusable(stations)
 
@@ -136,6 +142,20 @@ def assert_snapshot_row(message: Message, stations: list[dict[str, Any]]) -> Non
     flat = gbfs.flatten_status(gbfs.decode(row["payload"]), ingest_at=datetime.now(UTC))
     assert [station.station_id for station in flat.stations] == ids(stations)
     assert len(flat.rejected) == unusable(stations)
+    usable = [entry for entry in stations if str(entry.get("station_id") or "").strip()]
+    bikes = [entry.get("num_bikes_available", entry.get("num_vehicles_available")) for entry in usable]
+    if flat.duplicates == 0 and None not in bikes:
+        assert sum(station.bikes or 0 for station in flat.stations) == sum(bikes)
+        assert sum(bool(s.is_renting) for s in flat.stations) == sum(
+            bool(e.get("is_renting")) for e in usable
+        )
+
+
+@pytest.mark.parametrize("path", [param for param in captured() if param.values[0].name == "gbfs.json"])
+def test_a_captured_discovery_document_lists_its_feeds(path):
+    data = json.loads(path.read_text("utf-8"))["data"]
+    feeds = data["feeds"] if "feeds" in data else data["en"]["feeds"]
+    assert gbfs.feed_urls(gbfs.decode(path.read_bytes())) == {feed["name"]: feed["url"] for feed in feeds}
 
 
 def series() -> list[Any]:

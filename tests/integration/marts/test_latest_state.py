@@ -85,15 +85,11 @@ def test_a_station_that_left_the_feed_stays_for_three_days_and_reports_no_more(m
         status("gone", NOW - 121 * MINUTE),
         status("long-gone", NOW - 3 * DAY - HOUR),
     )
-    marts.insert("feed_polls", {"feed_ts": NOW})
-    assert states(marts, columns=("is_reporting",)) == {"here": (True,), "gone": (False,)}
-
-
-def test_without_an_accepted_snapshot_nobody_knows_who_reports(marts):
-    marts.insert("station_status", status("s-1", NOW - MINUTE))
     marts.insert("feed_polls", {"feed_ts": NOW, "verdict": "suspect"})
     columns = ("newest_feed_ts", "feed_age_s", "is_reporting")
-    assert states(marts, columns=columns) == {"s-1": (None, None, None)}
+    assert states(marts, columns=columns) == dict.fromkeys(("here", "gone"), (None, None, None))
+    marts.insert("feed_polls", {"feed_ts": NOW})
+    assert states(marts, columns=("is_reporting",)) == {"here": (True,), "gone": (False,)}
 
 
 def test_the_state_is_enriched_with_the_newest_information(marts):
@@ -140,7 +136,7 @@ def test_a_station_without_information_keeps_its_row(marts):
     assert places == {"s-1": ("unknown", "UTC", None)}
 
 
-def test_ratios_of_what_is_unknown_or_nothing_are_null(marts):
+def test_ratios_and_flags_of_stations(marts):
     listed = {"feed_ts": NOW, "ingest_ts": NOW}
     marts.insert(
         "station_information",
@@ -154,32 +150,21 @@ def test_ratios_of_what_is_unknown_or_nothing_are_null(marts):
         status("no-docks", NOW, 5, None),
         status("no-bikes", NOW, None, 5),
         status("overfull", NOW, 30, 0),
-    )
-    columns = ("occupancy", "occupancy_by_capacity", "is_empty", "is_full")
-    assert states(marts, "latest_state_enriched", columns) == {
-        "nothing": (None, None, True, True),
-        "no-docks": (None, None, False, None),
-        "no-bikes": (None, None, None, False),
-        "overfull": (1.0, 1.5, False, True),
-    }
-
-
-def test_a_closed_station_is_neither_empty_nor_full(marts):
-    marts.insert(
-        "station_status",
         status("rents-nothing", NOW, 0, 0, is_renting=False),
         status("not-there", NOW, 0, 0, is_installed=False),
         status("takes-nothing", NOW, 0, 0, is_returning=False),
         status("open", NOW, 0, 0, is_installed=True, is_renting=True, is_returning=True),
-        status("silent", NOW, 0, 0),
     )
-    closed, empty = (True, False, False), (False, True, True)
-    assert states(marts, "latest_state_enriched", ("is_closed", "is_empty", "is_full")) == {
-        "rents-nothing": closed,
-        "not-there": closed,
-        "takes-nothing": empty,
-        "open": empty,
-        "silent": empty,
+    columns = ("occupancy", "occupancy_by_capacity", "is_closed", "is_empty", "is_full")
+    assert states(marts, "latest_state_enriched", columns) == {
+        "nothing": (None, None, False, True, True),
+        "no-docks": (None, None, False, False, None),
+        "no-bikes": (None, None, False, None, False),
+        "overfull": (1.0, 1.5, False, False, True),
+        "rents-nothing": (None, None, True, False, False),
+        "not-there": (None, None, True, False, False),
+        "takes-nothing": (None, None, False, True, True),
+        "open": (None, None, False, True, True),
     }
 
 

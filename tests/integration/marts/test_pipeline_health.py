@@ -102,19 +102,9 @@ def test_a_system_that_only_fails_is_a_row_of_its_own(marts):
     assert (row["dead_letters_24h"], row["city_id"]) == (0, None)
 
 
-def test_a_dead_letter_of_no_system_is_counted_for_its_topic(marts):
-    letter = {"reason": "schema", "dead_lettered_ts": NOW, "system_id": None}
-    marts.insert(
-        "dead_letters",
-        letter | {"dead_letter_id": f"{marts.system}-1", "source_topic": marts.system},
-        letter | {"dead_letter_id": f"{marts.system}-2", "source_topic": marts.system},
-    )
-    row = health(marts, "topic", marts.system)
-    given = {name: value for name, value in row.items() if value is not None}
-    assert given == {"scope": "topic", "name": marts.system, "dead_letters_24h": 2}
-
-
-def test_a_topic_has_the_verdict_of_its_last_reconciliation(marts):
+def test_a_topic_has_the_verdict_of_its_last_reconciliation_and_its_dead_letters(marts):
+    letter = {"reason": "schema", "dead_lettered_ts": NOW, "system_id": None, "source_topic": marts.system}
+    marts.insert("dead_letters", *(letter | {"dead_letter_id": f"{marts.system}-{n}"} for n in range(2)))
     marts.insert(
         "events",
         checked(marts, NOW - HOUR, missing=2, surplus=1),
@@ -126,7 +116,7 @@ def test_a_topic_has_the_verdict_of_its_last_reconciliation(marts):
     assert given == {
         "scope": "topic",
         "name": marts.system,
-        "dead_letters_24h": 0,
+        "dead_letters_24h": 2,
         "reconciled_until": NOW - HOUR,
         "missing_messages": 2,
         "surplus_messages": 1,

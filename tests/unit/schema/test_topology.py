@@ -26,6 +26,7 @@ def test_names_are_unique():
         [*TOPOLOGY.jobs.values(), *TOPOLOGY.launchers.values()],
     ):
         assert len(names) == len(set(names))
+    assert TOPOLOGY.jobs.keys() == TOPOLOGY.launchers.keys()
 
 
 def test_only_dead_letters_are_not_dead_lettered_by_pubsub():
@@ -41,10 +42,6 @@ def test_pubsubs_own_limits_are_kept():
     assert 5 <= policy.max_delivery_attempts <= 100
     assert 0 <= policy.min_backoff_s <= policy.max_backoff_s <= 600
     assert all(600 <= s.retention_s <= 31 * 86_400 for s in TOPOLOGY.subscriptions)
-
-
-def test_every_pipeline_has_a_job_and_a_launcher():
-    assert TOPOLOGY.jobs.keys() == TOPOLOGY.launchers.keys()
 
 
 @pytest.mark.parametrize("schedule", TOPOLOGY.schedules, ids=lambda schedule: schedule.id)

@@ -44,12 +44,8 @@ def code(sql):
 def test_a_statement_uses_its_parameters_and_no_others(name):
     statement = STATEMENTS[name]
     assert set(re.findall(r"@(\w+)", code(statement.sql))) == {one.name for one in statement.parameters}
-
-
-@pytest.mark.parametrize("name", STATEMENTS)
-def test_no_comment_looks_like_a_parameter(name):
-    """The BigQuery emulator (1.4) counts one in a comment."""
-    assert STATEMENTS[name].sql.count("@") == code(STATEMENTS[name].sql).count("@")
+    # The BigQuery emulator (1.4) takes an @ in a comment for a parameter.
+    assert statement.sql.count("@") == code(statement.sql).count("@")
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
