@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pmpctl.errors import CommandError
-from pmpctl.local.pubsub_emulator import newest_jar, pubsub_command
+from pmpctl.local.pubsub_emulator import pubsub_command
 
 
 def sdk(root: Path, *versions: str) -> Path:
@@ -24,41 +24,25 @@ def command(tmp_path: Path, programs: dict[str, str], *, docker=False, env=None)
     )
 
 
-def test_jar_and_java_serve_on_loopback(tmp_path):
-    root = sdk(tmp_path / "sdk", "0.8.20")
+def test_the_newest_jar_and_java_serve_on_loopback(tmp_path):
+    root = sdk(tmp_path / "sdk", "0.8.9", "0.8.20", "0.8.14")
     jar = root / "platform/pubsub-emulator/lib/cloud-pubsub-emulator-0.8.20-all.jar"
-    assert command(tmp_path, {"java": "/bin/java"}) == (
-        "/bin/java",
-        "-jar",
-        str(jar),
-        "--host=127.0.0.1",
-        "--port=9085",
-    )
+    found = command(tmp_path, {"java": "/bin/java"})
+    assert found == ("/bin/java", "-jar", str(jar), "--host=127.0.0.1", "--port=9085")
 
 
-def test_newest_version_is_chosen_by_number(tmp_path):
-    chosen = newest_jar([tmp_path / "none", sdk(tmp_path / "sdk", "0.8.9", "0.8.20", "0.8.14")])
-    assert chosen is not None
-    assert chosen.name == "cloud-pubsub-emulator-0.8.20-all.jar"
-
-
-def test_sdk_is_found_beside_the_real_gcloud(tmp_path):
+def test_sdk_is_found_beside_the_real_gcloud_and_java_home_wins_over_the_path(tmp_path):
     root = sdk(tmp_path / "somewhere", "0.8.20")
-    (root / "bin").mkdir()
-    (root / "bin" / "gcloud").touch()
+    gcloud, java = root / "bin" / "gcloud", tmp_path / "jdk" / "bin" / "java"
+    for program in (gcloud, java):
+        program.parent.mkdir(parents=True)
+        program.touch()
     link = tmp_path / "gcloud"
-    link.symlink_to(root / "bin" / "gcloud")
-    found = command(tmp_path, {"java": "/bin/java", "gcloud": str(link)}, env={})
+    link.symlink_to(gcloud)
+    programs = {"java": "/bin/java", "gcloud": str(link)}
+    found = command(tmp_path, programs, env={"JAVA_HOME": str(tmp_path / "jdk")})
+    assert found[0] == str(java)
     assert found[2].startswith(str(root))
-
-
-def test_java_home_wins_over_the_path(tmp_path):
-    sdk(tmp_path / "sdk", "0.8.20")
-    java = tmp_path / "jdk" / "bin" / "java"
-    java.parent.mkdir(parents=True)
-    java.touch()
-    env = {"CLOUDSDK_ROOT": str(tmp_path / "sdk"), "JAVA_HOME": str(tmp_path / "jdk")}
-    assert command(tmp_path, {"java": "/bin/java"}, env=env)[0] == str(java)
 
 
 def test_without_java_a_container_serves(tmp_path):
@@ -70,10 +54,5 @@ def test_without_java_a_container_serves(tmp_path):
 
 def test_with_nothing_one_line_names_the_three_ways(tmp_path):
     sdk(tmp_path / "sdk", "0.8.20")
-    with pytest.raises(CommandError) as caught:
+    with pytest.raises(CommandError, match=r"PUBSUB_EMULATOR_HOST .* Java .* Docker$"):
         command(tmp_path, {"docker": "/bin/docker"}, docker=False)
-    message = str(caught.value)
-    assert "PUBSUB_EMULATOR_HOST" in message
-    assert "Java" in message
-    assert "Docker" in message
-    assert "\n" not in message

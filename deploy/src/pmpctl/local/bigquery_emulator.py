@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import duckdb_extensions
-import google.cloud.bigquery_storage_v1.types  # noqa: F401 - else the emulator's first request waits for it
+import google.cloud.bigquery_storage_v1.types  # noqa: F401 - else the first request waits for the import
 import typer
 from bqemulator.config import LogFormat, LogLevel, PersistenceMode, Settings
 from bqemulator.server import run_forever
@@ -16,13 +16,11 @@ def serve(
     rest_port: Annotated[int, typer.Option(help="REST port.")],
     grpc_port: Annotated[int, typer.Option(help="Storage Read and Write API port.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Keeps tables here; in memory where it is not given.")
-    ] = None,
-    project: Annotated[str, typer.Option(help="Project of requests that name none.")] = "pmp-local",
+    data_dir: Annotated[Path | None, typer.Option(help="Keep tables here; else in memory.")] = None,
+    project: Annotated[str, typer.Option(help="Project of requests without one.")] = "pmp-local",
 ) -> None:
     """Serves until SIGINT or SIGTERM."""
-    # The emulator installs DuckDB's spatial extension at start; the wheel's copy is found first.
+    # The emulator installs DuckDB's spatial extension at its start; it finds the wheel's copy first.
     duckdb_extensions.import_extension("spatial")
     emulator_fixes.apply()
     if data_dir is not None:

@@ -1,17 +1,15 @@
-"""Four faults of bqemulator 1.4 that a long-running local stack meets, mended from outside.
+"""Works around four faults of bqemulator 1.4 that a long-running local stack meets.
 
-1. REST queries run on the event loop's thread and Storage API calls on gRPC's threads, over one DuckDB connection.
-   Two statements at a time exchange results or block each other for ever (the one holds the connection and waits for
-   the interpreter, the other the reverse). Here every statement runs on the event loop's thread.
-2. After every change of a table the whole table is copied, for `FOR SYSTEM_TIME AS OF`. A table that grows by one
-   append a minute would be copied each minute and the copies kept for days. Nothing here travels in time, so
-   nothing is copied.
+1. REST queries run on the event loop's thread, Storage API calls on gRPC's threads, over one DuckDB connection. Two
+   statements at a time exchange results or deadlock. Here every statement runs on the event loop's thread.
+2. After every change of a table the whole table is copied, for `FOR SYSTEM_TIME AS OF`, and the copies are kept for
+   days. Nothing here travels in time, so nothing is copied.
 3. The rows of every read session are kept for ever. Here those of the newest sessions are.
 4. Every open append stream occupies one of asyncio's default threads, of which there are processors + 4: on two
    processors the seventh waits for ever. Here there are 64.
 
-Each can go as soon as the emulator does the same itself. Without 1 the e2e test that kills the writer under load fails,
-without 4 tests/integration/deploy/test_emulator_fixes.py; no test misses 2 and 3, which cost time and memory only.
+Each can go when the emulator no longer needs it. Without 1 the e2e test that kills the writer under load fails,
+without 4 tests/integration/deploy/test_emulator_fixes.py; 2 and 3 only save time and memory.
 """
 
 import asyncio
@@ -41,7 +39,7 @@ class _LoopThread:
         self._thread = 0
 
     def enter(self) -> None:
-        """Makes the running loop the one; called on its thread."""
+        """Takes the running loop; called on its thread."""
         self._loop = asyncio.get_running_loop()
         self._loop.set_default_executor(ThreadPoolExecutor(_CONNECTIONS))
         self._thread = threading.get_ident()
@@ -59,7 +57,7 @@ class _LoopThread:
 
 
 def apply() -> None:
-    """Mends the emulator in this process; to be called once, before it starts."""
+    """Patches the emulator in this process; call it once, before the emulator starts."""
     loop_thread = _LoopThread()
     start = EmulatorServer.start
     flush = BigQueryWriteHandler._flush_to_target  # noqa: SLF001 - there is no public seam
