@@ -87,7 +87,7 @@ def ready(state, child):
 def problems(state):
     record = background.present(state)
     (crashed_at, *_) = [p.crashed_at for p in record.processes if p.crashed_at] or [0]
-    return background.problems(record, background.inspect(record), crashed_at)
+    return background.inspect(record, crashed_at)[1]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -220,11 +220,12 @@ def test_background_start_returns_when_ready_and_stop_ends_it(state):
     started = command(state, [server(), SLEEPER])
     record = background.start(started, os.environ, state, show=lambda what: None)
     assert record.status == "ready"
-    assert [(p.name, p.running, p.healthy) for p in background.inspect(record)] == [
+    rows, found = background.inspect(record, 0.0)
+    assert [(row["name"], row["running"], row["healthy"]) for row in rows] == [
         ("server", True, True),
         ("sleeper", True, None),
     ]
-    assert problems(state) == []
+    assert found == []
     assert background.stop(state) is True
     assert not any(i.alive() for i in identities(state))
     assert background.stop(state) is False

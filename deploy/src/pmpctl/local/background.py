@@ -6,14 +6,14 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pmp_runtime.processes import ProcessId
 from pmpctl.errors import CommandError
 from pmpctl.local.stack import healthy
-from pmpctl.local.state_folder import Record, StateFolder, already_running
+from pmpctl.local.state_folder import ProcessRecord, Record, StateFolder, already_running
 from pmpctl.local.supervisor import STABLE_S
 
 _POLL_S: Final = 0.1
@@ -21,19 +21,6 @@ _POLL_S: Final = 0.1
 STOP_TIMEOUT_S: Final = 30.0
 _GRACE_S: Final = 5.0
 _TAIL_LINES: Final = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessStatus:
-    """One line of `pmpctl status`; `healthy` is None for a process without a health URL."""
-
-    name: str
-    pid: int | None
-    ports: tuple[int, ...]
-    running: bool
-    healthy: bool | None
-    crashes: int
-    exit_code: int | None
 
 
 def start(
@@ -107,43 +94,43 @@ def present(state: StateFolder) -> Record | None:
     return record if record.status == "failed" else None
 
 
-def inspect(record: Record) -> tuple[ProcessStatus, ...]:
-    """Looks at every process of a stack; asks each health URL once."""
-    return tuple(
-        ProcessStatus(
-            name=process.name,
-            pid=process.identity.pid if process.identity else None,
-            ports=process.ports,
-            running=process.identity is not None and process.identity.alive(),
-            healthy=None if process.health is None else healthy(process.health),
-            crashes=process.crashes,
-            exit_code=process.exit_code,
-        )
-        for process in record.processes
-    )
+def inspect(record: Record, now: float) -> tuple[list[dict[str, Any]], list[str]]:
+    """Looks at every process of a stack; asks each health URL once.
 
-
-def problems(record: Record, processes: Sequence[ProcessStatus], now: float) -> list[str]:
-    """What is wrong with a stack, a line each. A crash is a problem for a minute, a crash loop as long as it lasts.
+    A crash is a problem for a minute, a crash loop as long as it lasts.
 
     Args:
         now: Unix time.
+
+    Returns:
+        A row for each process, and a line for each problem.
     """
+    rows = [
+        {
+            "name": process.name,
+            "pid": process.identity.pid if process.identity else None,
+            "ports": process.ports,
+            "running": process.identity is not None and process.identity.alive(),
+            "healthy": None if process.health is None else healthy(process.health),
+            "crashes": process.crashes,
+            "exit_code": process.exit_code,
+        }
+        for process in record.processes
+    ]
     if record.status != "ready":
-        return [f"the stack is {record.status}: {record.detail}".rstrip(": ")]
-    found = []
-    for recorded, process in zip(record.processes, processes, strict=True):
-        name = process.name
-        if recorded.crashed_at is not None and now - recorded.crashed_at < STABLE_S:
-            again = "was started again" if process.running else "will be started again"
-            found.append(
-                f"{name} ended with exit code {process.exit_code} and {again} (crashes: {process.crashes})"
-            )
-        elif not process.running:
-            found.append(f"{name} does not run")
-        elif process.healthy is False:
-            found.append(f"{name} does not answer")
-    return found
+        return rows, [f"the stack is {record.status}: {record.detail}".rstrip(": ")]
+    found = (_problem(process, row, now) for process, row in zip(record.processes, rows, strict=True))
+    return rows, [problem for problem in found if problem]
+
+
+def _problem(process: ProcessRecord, row: Mapping[str, Any], now: float) -> str:
+    name = process.name
+    if process.crashed_at is not None and now - process.crashed_at < STABLE_S:
+        again = "was started again" if row["running"] else "will be started again"
+        return f"{name} ended with exit code {process.exit_code} and {again} (crashes: {process.crashes})"
+    if not row["running"]:
+        return f"{name} does not run"
+    return f"{name} does not answer" if row["healthy"] is False else ""
 
 
 def _until_ready(child: subprocess.Popen[bytes], state: StateFolder, show: Callable[[str], None]) -> Record:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from itertools import cycle
-from pathlib import Path
 from typing import BinaryIO, Final
 
 from pmpctl.local.state_folder import StateFolder
@@ -25,7 +24,6 @@ class CombinedLog:
     def __init__(
         self, state: StateFolder, names: Sequence[str], console: BinaryIO | None, *, colour: bool
     ) -> None:
-        self._state = state
         self._console = console
         self._width = max(map(len, names), default=0)
         self._colours = dict(zip(names, cycle(_COLOURS), strict=False)) if colour else {}
@@ -34,13 +32,6 @@ class CombinedLog:
         for name in names:
             state.log(name).write_bytes(b"")
             self._files[name] = state.log(name).open("rb")
-
-    def path(self, name: str) -> Path:
-        return self._state.log(name)
-
-    def open(self, name: str) -> BinaryIO:
-        """The log file of a process, for its output streams."""
-        return self.path(name).open("ab")
 
     def forward(self, *, rest: bool = False) -> None:
         """Copies what is new.

@@ -89,7 +89,7 @@ class _Run:
             status="starting", supervisor=supervisor, processes=processes, urls=dict(plan.urls)
         )
         self._supervisor = Supervisor(
-            plan.specs, plan.env, plan.cwd, log, on_start=self._started, on_crash=self._crashed
+            plan.specs, plan.env, plan.cwd, state, log, on_start=self._started, on_crash=self._crashed
         )
 
     def run(self) -> int:

@@ -14,6 +14,7 @@ from typing import Final
 from pmpctl.errors import CommandError
 from pmpctl.local.combined_log import CombinedLog
 from pmpctl.local.processes import ProcessSpec
+from pmpctl.local.state_folder import StateFolder
 
 _TURN_S: Final = 0.1
 # Longer than gunicorn's graceful time-out: requests in hand are finished before anything is killed.
@@ -53,13 +54,14 @@ class Supervisor:
         specs: Sequence[ProcessSpec],
         env: Mapping[str, str],
         cwd: Path,
+        state: StateFolder,
         log: CombinedLog,
         *,
         on_start: Callable[[str, int], None],
         on_crash: Callable[[str, int], None],
     ) -> None:
         self._children = [_Child(spec) for spec in specs]
-        self._env, self._cwd, self._log = env, cwd, log
+        self._env, self._cwd, self._state, self._log = env, cwd, state, log
         self._on_start, self._on_crash = on_start, on_crash
         self._signal: int | None = None
         self.failure: StackFailed | None = None
@@ -103,7 +105,7 @@ class Supervisor:
     def _start(self, child: _Child) -> None:
         name = child.spec.name
         try:
-            with self._log.open(name) as output:
+            with self._state.log(name).open("ab") as output:
                 child.process = subprocess.Popen(
                     child.spec.argv,
                     env={**self._env, **child.spec.env},
@@ -114,7 +116,7 @@ class Supervisor:
                     start_new_session=True,
                 )
         except OSError as error:
-            self.failure = StackFailed(f"{name} cannot be started: {error}", self._log.path(name))
+            self.failure = StackFailed(f"{name} cannot be started: {error}", self._state.log(name))
             return
         child.started_at = time.monotonic()
         self._log.write("stack", f"{name} started (pid {child.process.pid})")
@@ -126,7 +128,7 @@ class Supervisor:
         child.process = None
         self._on_crash(name, code)
         if child.spec.is_emulator or not self.ready:
-            self.failure = StackFailed(f"{name} ended with exit code {code}", self._log.path(name))
+            self.failure = StackFailed(f"{name} ended with exit code {code}", self._state.log(name))
             return
         now = time.monotonic()
         if now - child.started_at >= STABLE_S:

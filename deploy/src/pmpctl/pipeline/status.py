@@ -1,7 +1,7 @@
 """`pmpctl status`: what is there, as sections; a section that cannot be read says why."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -60,9 +60,7 @@ def local_sections(state: StateFolder, queries: Callable[[], Queries], now: date
     record = background.present(state)
     if record is None:
         return [Section("processes", [], error="not running")]
-    inspected = background.inspect(record)
-    processes = [asdict(process) for process in inspected]
-    problems = background.problems(record, inspected, now.timestamp())
+    processes, problems = background.inspect(record, now.timestamp())
     return [Section("processes", processes, problems), *warehouse_sections(queries, now)]
 
 
