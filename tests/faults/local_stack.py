@@ -17,7 +17,6 @@ from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.local.stack import healthy
 from pmpctl.project import resources
-from pmpctl.project.messaging import PushTarget
 from tests.fakes.server_process import free_port
 from tests.fakes.waiting import eventually
 from tests.faults.bench import Outcome
@@ -70,9 +69,7 @@ class LocalStack:
             "pmp_writer.wsgi:app", PUSH_AUTH="none", BIGQUERY_STORAGE_EMULATOR_HOST=bigquery.storage
         )
         self.clients = resources.connect(self.project, pubsub_emulator=pubsub, bigquery_emulator=bigquery.url)
-        resources.prepare_project(
-            self.clients, TOPOLOGY, location="EU", push=PushTarget(base_url=self.writer.url)
-        )
+        resources.prepare_project(self.clients, TOPOLOGY, location="EU", push_url=self.writer.url)
         self.publisher = PubSubPublisher(self.clients.publisher, self.project)
         self.published: dict[str, str | None] = {}
 

@@ -9,7 +9,7 @@ from google.pubsub_v1.types import DeadLetterPolicy, Subscription
 
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
-from pmpctl.project.messaging import PushTarget, wire_subscription
+from pmpctl.project.messaging import wire_subscription
 from pmpctl.project.resources import pubsub_clients
 from tests.fakes.faults import Delay, LoseAnswer, Refuse, Twice
 from tests.fakes.pubsub_emulator import pubsub_emulator
@@ -37,13 +37,13 @@ class Project:
     def __init__(self, address, pushes):
         self.id = f"pmp-{uuid.uuid4().hex[:12]}"
         self.publisher, self.subscriber = pubsub_clients(address)
-        self.push = PushTarget(base_url=pushes.url)
+        self.push_url = pushes.url
         for key in ("sensor-events", "dead-letters"):
             self.publisher.create_topic(name=TOPICS[key].path(self.id), timeout=10)
 
     def wire(self, key):
         subscription = TOPOLOGY.push_subscription(key)
-        return wire_subscription(subscription, TOPOLOGY, project=self.id, push=self.push, emulated=True)
+        return wire_subscription(subscription, TOPOLOGY, project=self.id, push_url=self.push_url)
 
     def subscribe(self, subscription):
         self.subscriber.create_subscription(request=subscription, timeout=10)

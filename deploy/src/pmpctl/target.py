@@ -16,13 +16,6 @@ class Target(StrEnum):
     CLOUD = "cloud"
 
 
-class Ingestion(StrEnum):
-    """Who writes the sensor events."""
-
-    PUSH = "push"
-    HIGH_VOLUME = "high-volume"
-
-
 TargetOption = Annotated[
     Target, typer.Option(help="The emulators, or the project PROJECT_ID with your credentials.")
 ]

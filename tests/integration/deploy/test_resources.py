@@ -8,7 +8,6 @@ from pmp_schema.tables import table
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
 from pmpctl.project import changes, resources
-from pmpctl.project.messaging import PushTarget
 
 pytestmark = pytest.mark.integration
 
@@ -17,7 +16,7 @@ PUSHED = [s for s in ALWAYS if s.push_path is not None]
 
 
 def prepare(clients, url="http://127.0.0.1:9"):
-    return resources.prepare_project(clients, TOPOLOGY, location="EU", push=PushTarget(base_url=url))
+    return resources.prepare_project(clients, TOPOLOGY, location="EU", push_url=url)
 
 
 def subscription(clients, wanted):
@@ -36,15 +35,6 @@ def test_second_run_changes_nothing(clients):
     tables = sum(len(d.tables) + len(d.views) + 1 for d in TOPOLOGY.datasets.values())
     assert len(first) == tables + len(TOPOLOGY.topics) + len(ALWAYS)
     assert prepare(clients) == ()
-
-
-def test_a_dry_run_tells_what_a_run_would_do_and_makes_nothing(clients):
-    push = PushTarget(base_url="http://127.0.0.1:9")
-    planned = resources.prepare_project(clients, TOPOLOGY, location="EU", push=push, dry_run=True)
-    project = f"projects/{clients.bigquery.project}"
-    assert [t.name for t in clients.publisher.list_topics(project=project, timeout=5)] == []
-    assert list(clients.bigquery.list_datasets(timeout=5, retry=changes.RETRY)) == []
-    assert prepare(clients) == planned
 
 
 def test_push_subscriptions_have_endpoint_deadline_and_dead_letter_policy(clients):

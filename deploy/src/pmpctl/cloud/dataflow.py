@@ -1,6 +1,6 @@
 """Dataflow jobs of the topology's pipelines, and the calls that end them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -57,45 +57,21 @@ def read_jobs(google: Google, names: Collection[str], *, ended: bool = False) ->
     return tuple(sorted(jobs, key=lambda job: job.created, reverse=True))
 
 
-def read_job(google: Google, job_id: str) -> Any:
-    """All that Dataflow says of a job, as its own message."""
-    return google.read(
-        "dataflow",
-        "get_job",
-        {
-            "project_id": google.project,
-            "location": google.region,
-            "job_id": job_id,
-            "view": "JOB_VIEW_SUMMARY",
-        },
-    )
-
-
-def find(jobs: Sequence[Job], wanted: str, pipelines: Collection[str]) -> Job:
-    """The job of an id, else the active one of a name, else the active one of a pipeline.
-
-    Args:
-        jobs: newest first.
-        pipelines: names of streaming jobs, each also the beginning of its batch jobs' names.
+def find_active(google: Google, name: str) -> Job:
+    """The active job of a name.
 
     Raises:
         CommandError: there is none, or more than one.
     """
-    named = [job for job in jobs if wanted == job.id or (wanted == job.name and job.active)]
-    of_pipeline = [job for job in jobs if wanted in pipelines and _is_of(job.name, (wanted,))]
-    found = named or [job for job in of_pipeline if job.active]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = ", ".join(job.id for job in found)
-        raise CommandError(f"{wanted}: there are {len(found)} jobs, give an id: {ids}")
-    if of_pipeline:  # where ended jobs are looked at, the newest is meant
-        return of_pipeline[0]
-    there = ", ".join(f"{job.name} ({job.id})" for job in jobs if job.active) or "none"
-    raise CommandError(f"no job {wanted}; active: {there}")
+    jobs = read_jobs(google, {name})
+    found = [job for job in jobs if job.name == name]
+    if len(found) != 1:
+        ids = ", ".join(job.id for job in found) or "none"
+        raise CommandError(f"{name}: one active job is needed; active: {ids}")
+    return found[0]
 
 
-def stop(google: Google, jobs: Sequence[Job], *, cancel: bool) -> tuple[Call, ...]:
+def stop(google: Google, jobs: Iterable[Job], *, cancel: bool) -> tuple[Call, ...]:
     """Drains jobs, so that what they have taken is written; or cancels them, which loses that.
 
     A batch job cannot be drained; it ends by itself. What has not begun is cancelled. What is ending already is left

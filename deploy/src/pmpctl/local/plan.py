@@ -57,7 +57,6 @@ def topology_for(ingestion: Ingestion) -> Topology:
 def _set_up(stack: LocalStack, topology: Topology, wait: Callable[[], None]) -> list[str]:
     # Imported while the emulators start: Google's clients take a second.
     from pmpctl.project import resources  # noqa: PLC0415
-    from pmpctl.project.messaging import PushTarget  # noqa: PLC0415
 
     wait()
     shared = stack.variables
@@ -70,7 +69,7 @@ def _set_up(stack: LocalStack, topology: Topology, wait: Callable[[], None]) -> 
         clients,
         topology,
         location=shared["REGION"],
-        push=PushTarget(base_url=shared["WRITER_URL"]),
+        push_url=shared["WRITER_URL"],
         modes=frozenset({"always", "high-volume"}),
     )
     return [str(change) for change in changes]

@@ -43,7 +43,9 @@ def start(state: State, wanted_engine: str | None) -> tuple[Call, ...]:
     ending = [job for job in state.jobs if job.ending and job.streaming]
     if ending:
         names = ", ".join(f"{job.name} is {job.state}" for job in ending)
-        raise CommandError(f"{names}: start again when it has ended (`pmpctl jobs list --target cloud`)")
+        raise CommandError(
+            f"{names}: start again when it has ended (`gcloud dataflow jobs list --status=active`)"
+        )
     engine = chosen_engine(state.schedules, wanted_engine)
     other = [s for s in state.schedules if s.engine not in {None, engine}]
     return (

@@ -1,7 +1,6 @@
 """Makes a project ready: topics, subscriptions, datasets, tables and views, from the topology.
 
-The same code prepares the emulators and a real project: clients are arguments. Every step is idempotent and
-additive; no table is ever dropped.
+Every step is idempotent and additive; no table is ever dropped.
 """
 
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pmp_schema.topology import Mode, Topology
 from pmpctl.errors import no_credentials
 from pmpctl.google_errors import readable_failures
 from pmpctl.project.changes import Change
-from pmpctl.project.messaging import PushTarget, prepare_messaging
+from pmpctl.project.messaging import prepare_messaging
 from pmpctl.project.warehouse import prepare_warehouse
 
 ALWAYS: Final[frozenset[Mode]] = frozenset({"always"})
@@ -32,7 +31,6 @@ class Clients:
     """The Google clients of one project.
 
     Attributes:
-        pubsub_emulated: no retry policy is set, because the emulator stalls with one.
         bigquery_emulated: added columns reach the emulator's storage by a statement of their own.
     """
 
@@ -97,26 +95,26 @@ def prepare_project(
     topology: Topology,
     *,
     location: str,
-    push: PushTarget,
+    push_url: str,
     modes: frozenset[Mode] = ALWAYS,
-    dry_run: bool = False,
 ) -> tuple[Change, ...]:
-    """Creates or corrects everything that the services need.
+    """Creates everything that the services need on emulators.
 
     Tables come first: a push subscription delivers from the moment it exists.
+
+    Args:
+        push_url: base URL of the writer, without a path.
 
     Raises:
         CommandError: BigQuery or Pub/Sub refused or did not answer in time.
     """
-    tables = prepare_tables(clients, topology, location=location, dry_run=dry_run)
+    tables = prepare_tables(clients, topology, location=location)
     with readable_failures("Pub/Sub"):
         return tables + prepare_messaging(
             clients.publisher,
             clients.subscriber,
             topology,
             project=clients.bigquery.project,
-            push=push,
+            push_url=push_url,
             modes=modes,
-            emulated=clients.pubsub_emulated,
-            dry_run=dry_run,
         )
