@@ -11,7 +11,7 @@ from pmp_curation.history import History, Missing
 from pmp_curation.outcomes import Outcome, given_up, outcome
 from pmp_schema.errors import PoisonMessage
 from pmp_schema.snapshots import ReceivedSnapshot, receive_snapshot
-from pmp_schema.timestamps import duration_micros, from_micros, live_timestamp, to_micros
+from pmp_schema.timestamps import from_micros, live_timestamp
 
 LOOK_BACK: Final = timedelta(hours=24)
 """How far back missing snapshots are looked for."""
@@ -58,7 +58,8 @@ class Curator:
         """
         state = self._warm()
         feed_ts = _feed_ts(received, self._now())
-        if _is_gap(state, feed_ts) and not state.has_seen(received.event_id):
+        is_gap = state.accepted_us is None or feed_ts - from_micros(state.accepted_us) > GAP
+        if is_gap and not state.has_seen(received.event_id):
             yield from self._all(self._missing_before(received, feed_ts))
         yield self._step(received)
 
@@ -153,7 +154,3 @@ def to_snapshot(received: ReceivedSnapshot, now: datetime) -> Snapshot:
 
 def _feed_ts(received: ReceivedSnapshot, now: datetime) -> datetime:
     return received.event_ts or received.message.publish_ts or now
-
-
-def _is_gap(state: SystemState, feed_ts: datetime) -> bool:
-    return state.accepted_us is None or to_micros(feed_ts) - state.accepted_us > duration_micros(GAP)

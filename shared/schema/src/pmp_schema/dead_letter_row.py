@@ -46,17 +46,13 @@ def dead_letter_row(message: Message, now: datetime) -> Row:
         "data": None if oversize else message.data,
         "attributes": attributes,
         "original_message_id": given.get(dead_letters.ORIGINAL_MESSAGE_ID) or message.message_id,
-        "original_publish_ts": _lenient_timestamp(published, now) or message.publish_ts,
+        "original_publish_ts": _live(try_parse_timestamp(published), now) or message.publish_ts,
         "delivery_attempts": _lenient_int(attempts),
         "replay_count": _lenient_int(given.get(dead_letters.REPLAY_COUNT)) or 0,
-        "dead_lettered_ts": _lenient_timestamp(given.get(dead_letters.AT), now)
+        "dead_lettered_ts": _live(try_parse_timestamp(given.get(dead_letters.AT)), now)
         or _live(message.publish_ts, now)
         or now,
     }
-
-
-def _lenient_timestamp(text: str | None, now: datetime) -> datetime | None:
-    return _live(try_parse_timestamp(text), now)
 
 
 def _live(at: datetime | None, now: datetime) -> datetime | None:

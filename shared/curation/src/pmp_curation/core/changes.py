@@ -55,7 +55,7 @@ def find_changes(remembered: Mapping[str, Station], observed: Observed, *, due_u
                 continue
             cause = "heartbeat"
         else:
-            cause = _cause(before.values, values)
+            cause = "flags" if before.values.counts == values.counts else "counts"
         changes.append(Change(station_id, cause, observation, before))
     return changes
 
@@ -64,10 +64,6 @@ def status_rows(changes: Iterable[Change], snapshot: Snapshot) -> list[dict[str,
     """Rows of `station_status`, without `ingest_ts`."""
     reader = StatusReader(snapshot.ingest_ts)
     return [_row(change, snapshot, reader) for change in changes]
-
-
-def _cause(before: Values, after: Values) -> Cause:
-    return "flags" if before.counts == after.counts else "counts"
 
 
 def _row(change: Change, snapshot: Snapshot, reader: StatusReader) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 -- One row per feature run. Its status is that of its last event, except that a success is final: a killed run may be
 -- started again under the same id, and a missed deadline may be reported after the rows are written.
 WITH
-told AS (
+run_events AS (
   SELECT
     subject AS run_id,
     time,
@@ -23,7 +23,7 @@ ranked AS (
         time DESC,
         CASE status WHEN 'failed' THEN 3 WHEN 'started' THEN 2 ELSE 1 END DESC
     ) = 1 AS is_last
-  FROM told
+  FROM run_events
 )
 SELECT
   run_id,

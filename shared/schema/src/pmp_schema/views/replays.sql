@@ -1,5 +1,5 @@
 -- One row per replay: its request and its result (null while it runs, or if it was killed).
-WITH told AS (
+WITH replay_events AS (
   SELECT
     event_id,
     type,
@@ -22,6 +22,6 @@ SELECT
   CAST(JSON_VALUE(finished.data, '$.came_back') AS INT64) AS came_back,
   JSON_VALUE(finished.data, '$.stopped') AS stopped,
   JSON_QUERY(started.data, '$.request') AS request
-FROM told AS started
-LEFT JOIN told AS finished ON finished.replay_id = started.replay_id AND finished.type = 'replay.finished'
+FROM replay_events AS started
+LEFT JOIN replay_events AS finished ON finished.replay_id = started.replay_id AND finished.type = 'replay.finished'
 WHERE started.type = 'replay.started'
