@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from pmp_runtime.bigquery.append.row_values import RowConverter
-from pmp_schema import events
-from pmp_schema import message_rows as rows
+from pmp_schema import events, message_rows
 from pmp_schema.errors import PoisonMessage
 from pmp_schema.message import Message
 from pmp_schema.tables import table
@@ -22,9 +21,9 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.v1.*.json"))
 PASS = [path for path in EXAMPLES if path.name.endswith(".pass.json")]
 FAIL = [path for path in EXAMPLES if path.name.endswith(".fail.json")]
 BUILD = {
-    "sensor_event": rows.sensor_event_rows,
-    "snapshot": rows.snapshot_rows,
-    "ops_event": rows.ops_event_rows,
+    "sensor_event": message_rows.sensor_event_rows,
+    "snapshot": message_rows.snapshot_rows,
+    "ops_event": message_rows.ops_event_rows,
 }
 DECODE = {
     "sensor_event": events.decode_sensor_event,
@@ -45,7 +44,9 @@ def event_of(path):
 
 def rows_of(path):
     build = (
-        rows.station_information_rows if "station_information" in path.read_text() else BUILD[event_of(path)]
+        message_rows.station_information_rows
+        if "station_information" in path.read_text()
+        else BUILD[event_of(path)]
     )
     return build(Message(data=path.read_bytes(), message_id="1", publish_ts=NOW), NOW)
 
@@ -84,7 +85,7 @@ def test_a_fail_example_has_the_reason_that_its_name_says(path):
 
 @pytest.mark.parametrize("path", FAIL, ids=by_name)
 def test_a_fail_example_does_not_fit_its_schema(path):
-    """Whether an instant exists and is possible is more than JSON Schema can say."""
+    """JSON Schema cannot check whether a time exists and is possible."""
     is_about_time = ".timestamp_" in path.name
     assert validator(event_of(path)).is_valid(json.loads(path.read_bytes())) == is_about_time
 

@@ -21,8 +21,7 @@ import stamina
 from pmp_collector.config import System
 from pmp_collector.fetch import Fetcher, http_client
 from pmp_collector.poll import Poller, PollResult
-from pmp_schema import gbfs
-from pmp_schema import message_rows as rows
+from pmp_schema import gbfs, message_rows
 from pmp_schema.errors import PoisonMessage
 from pmp_schema.events import decode_snapshot
 from pmp_schema.message import Message
@@ -121,9 +120,9 @@ def test_a_captured_file_is_published_whole_or_refused_with_a_reason(line, path)
 def assert_information_rows(message: Message, stations: list[dict[str, Any]]) -> None:
     if not stations:  # nothing would be left of the message: it is a dead letter
         with pytest.raises(PoisonMessage, match="no_stations"):
-            rows.station_information_rows(message, datetime.now(UTC))
+            message_rows.station_information_rows(message, datetime.now(UTC))
         return
-    row_set = rows.station_information_rows(message, datetime.now(UTC))
+    row_set = message_rows.station_information_rows(message, datetime.now(UTC))
     assert [row["station_id"] for row in row_set.rows] == ids(stations)
     usable = [entry for entry in stations if entry.get("station_id") is not None]
     at_zero = sum(entry["lat"] == 0 and entry["lon"] == 0 for entry in usable)
@@ -136,7 +135,7 @@ def assert_information_rows(message: Message, stations: list[dict[str, Any]]) ->
 
 
 def assert_snapshot_row(message: Message, stations: list[dict[str, Any]]) -> None:
-    (row,) = rows.snapshot_rows(message, datetime.now(UTC)).rows
+    (row,) = message_rows.snapshot_rows(message, datetime.now(UTC)).rows
     assert (row["system_id"], row["station_count"]) == ("real", len(stations))
     assert row["event_id"] == message.attributes["ce-id"]
     flat = gbfs.flatten_status(gbfs.decode(row["payload"]), ingest_at=datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""A warehouse with every table and view, shared by the tests of this folder: each test has a system of its own."""
+"""An emulator with all tables and views, shared by the tests of this folder; each test has a system of its own."""
 
 import itertools
 import json
@@ -22,7 +22,7 @@ DEFAULTS = {
 
 
 class Marts:
-    """The warehouse as one system's test sees it: rows go in as columns, views come out as dicts."""
+    """The tables and views of one system: inserts rows and reads views."""
 
     def __init__(self, client, system):
         self.client = client
@@ -30,7 +30,7 @@ class Marts:
         self._ids = itertools.count()
 
     def insert(self, name, *rows):
-        """Rows of a table; what is required and not given gets a value that no test looks at."""
+        """Inserts rows; required columns that are not given get a default."""
         columns = [column.name for column in table(name).columns]
         values = [f"({self._row(name, columns, row)})" for row in rows]
         self.query(
@@ -38,7 +38,7 @@ class Marts:
         )
 
     def view(self, name, columns="*", *, which=None):
-        """The system's rows of a view, or those that are asked for."""
+        """The rows of a view for the system, or for another condition."""
         path = f"`{self.client.project}.{TOPOLOGY.dataset_of(name).id}.{name}`"
         which = which or f"system_id = '{self.system}'"
         return self.query(f"SELECT {columns} FROM {path} WHERE {which}")

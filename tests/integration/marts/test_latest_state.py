@@ -1,4 +1,4 @@
-"""The latest state: the newest row of each station, and what is known beside it."""
+"""The latest state: the newest row of each station, and its information."""
 
 from datetime import UTC, datetime, timedelta
 

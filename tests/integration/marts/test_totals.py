@@ -1,4 +1,4 @@
-"""Hourly totals: what counts once, what does not count, and in which hour it counts."""
+"""Hourly totals: which snapshots count, once, and in which hour."""
 
 from datetime import UTC, date, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""One system's messages through the curator, with its history in memory."""
+"""The curator with messages of one system and a history in memory."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -18,7 +18,7 @@ COUNTS = [5, 4, 6, 6, 2, 3, 1, 7]
 
 
 def poll(n, count=None):
-    """The n-th minute of one station."""
+    """The n-th poll of one station, one per minute."""
     return message(bikes(a=COUNTS[n] if count is None else count), START + n * MINUTE)
 
 
@@ -27,7 +27,7 @@ def received(message):
 
 
 class Clock:
-    """A time that sleeping moves."""
+    """A clock that `sleep` moves."""
 
     def __init__(self, now):
         self.now = now
@@ -53,12 +53,12 @@ def clock():
 
 @pytest.fixture
 def new_curator(history, clock):
-    """A curator as a job has it that begins without state."""
+    """The curator of a job that starts without state."""
     return lambda: Curator("velib", None, history, clock, clock.sleep)
 
 
 def moves(outcomes):
-    """(minute, bikes gained) of the derived events."""
+    """(minute, bikes gained) of the rides."""
     signs = {"pickup": -1, "dropoff": 1}
     found = []
     for outcome in outcomes:
@@ -193,7 +193,7 @@ def test_catching_up_curates_what_was_lost_in_order(history, new_curator):
 
 def test_catching_up_leaves_what_is_still_on_its_way(history, new_curator, clock):
     history.store(*map(poll, range(4)))
-    history.store(poll(4), after=clock.now - poll(4).publish_ts)  # late in the raw table
+    history.store(poll(4), after=clock.now - poll(4).publish_ts)  # appended late
     history.store(*map(poll, range(5, 8)))
     curator = new_curator()
     assert minutes(history.keep(curator.catch_up())) == [0, 1, 2, 3]

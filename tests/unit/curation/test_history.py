@@ -1,4 +1,4 @@
-"""Which questions are asked; tests/integration/beam has their answers."""
+"""Which queries are run, and with which bounds; tests/integration/beam/test_history.py runs them."""
 
 from datetime import UTC, datetime, timedelta
 

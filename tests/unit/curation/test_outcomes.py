@@ -1,4 +1,4 @@
-"""What leaves the pipeline is what others take in."""
+"""Outcomes are messages that the writer accepts."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,7 +36,7 @@ def pushed(outgoing):
     return Message(data=outgoing.data, message_id="1", attributes=outgoing.attributes)
 
 
-def test_derived_events_are_events_that_the_writer_takes():
+def test_rides_are_events_that_the_writer_accepts():
     (_, second) = outcomes(bikes(a=5, b=1), bikes(a=3, b=2))
     for derived, (kind, delta) in zip(second.rides, [("pickup", 2), ("dropoff", 1)], strict=True):
         event = msgspec.json.decode(derived.data)
@@ -59,17 +59,17 @@ def test_derived_events_are_events_that_the_writer_takes():
         }
 
 
-def test_notices_are_operational_events_that_the_writer_takes():
+def test_feed_events_are_ops_events_that_the_writer_accepts():
     _, empty, back = outcomes(bikes(a=5), [], bikes(a=5))
     for outcome, kind in ((empty, "feed.suspect"), (back, "feed.recovered")):
-        (notice,) = outcome.ops_events
-        jsonschema.validate(msgspec.json.decode(notice.data), schema("ops_event"))
-        (row,) = message_rows.build("ops-events", pushed(notice), NOW).rows
+        (event,) = outcome.ops_events
+        jsonschema.validate(msgspec.json.decode(event.data), schema("ops_event"))
+        (row,) = message_rows.build("ops-events", pushed(event), NOW).rows
         assert (row["type"], row["source"], row["subject"]) == (kind, "pmp-beam", "velib")
     assert empty.ops_events != back.ops_events
 
 
-def test_bad_stations_are_one_letter_that_can_be_replayed_alone():
+def test_bad_stations_are_one_dead_letter_that_can_be_replayed_alone():
     (outcome,) = outcomes([*bikes(a=5), {"station_id": None}, "text"])
     assert [row["station_id"] for row in outcome.status_rows] == ["a"]
     (letter,) = outcome.dead_letters

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pmp_runtime.pubsub.push import MESSAGE_PUBLISHED, parse_push
-from pmp_schema import message_rows as rows
+from pmp_schema import message_rows
 from pmp_schema.dead_letter_row import dead_letter_row
 from pmp_schema.errors import MalformedPush, PoisonMessage, Reason
 from pmp_schema.message import Message
@@ -50,8 +50,8 @@ def test_every_form_carries_the_same_message(message):
 
 @ALL_FORMS
 def test_every_form_becomes_the_same_row(form):
-    rowset = rows.sensor_event_rows(parse_push(*FORMS[form](MESSAGE)), NOW)
-    assert rowset.rows == rows.sensor_event_rows(MESSAGE, NOW).rows
+    rowset = message_rows.sensor_event_rows(parse_push(*FORMS[form](MESSAGE)), NOW)
+    assert rowset.rows == message_rows.sensor_event_rows(MESSAGE, NOW).rows
 
 
 KEYS = (
@@ -99,7 +99,7 @@ def test_any_request_is_a_message_or_malformed(headers, body):
     assert message.message_id
     assert isinstance(message.data, bytes)
     json.dumps([message.message_id, dict(message.attributes), message.subscription]).encode()
-    for build in rows.BY_ROUTE.values():
+    for build in message_rows.BY_ROUTE.values():
         with suppress(PoisonMessage):
             build(message, NOW)
 

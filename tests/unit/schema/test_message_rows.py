@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from pmp_runtime.bigquery.append.row_values import RowConverter
-from pmp_schema import message_rows as rows
+from pmp_schema import message_rows
 from pmp_schema.errors import PoisonMessage, Reason
 from pmp_schema.message import Message
 from pmp_schema.tables import table
@@ -60,7 +60,7 @@ def reason_of(build, given):
 
 
 def test_a_sensor_event_is_a_row():
-    rowset = rows.sensor_event_rows(message(EVENT), NOW)
+    rowset = message_rows.sensor_event_rows(message(EVENT), NOW)
     assert rowset.table == "raw_events"
     assert rowset.rows == [
         {
@@ -83,18 +83,22 @@ def test_a_sensor_event_is_a_row():
     ("build", "given", "columns"),
     [
         (
-            rows.sensor_event_rows,
+            message_rows.sensor_event_rows,
             EVENT | {"ts_iso": "2026-01-24T00:30:00+01:00"},
             {"event_date": date(2026, 1, 23)},
         ),
         (
-            rows.sensor_event_rows,
+            message_rows.sensor_event_rows,
             EVENT | {"city_id": "paris", "x": 1},
             {"city_id": "paris", "extra": b'{"x":1}'},
         ),
-        (rows.sensor_event_rows, EVENT | {"source": "derived"}, {"source": "derived", "extra": None}),
-        (rows.ops_event_rows, {"id": "o-1", "type": "feed.polled"}, {"time": PUBLISHED, "source": "unknown"}),
-        (rows.snapshot_rows, snapshot({"error": "maintenance"}), {"station_count": None}),
+        (message_rows.sensor_event_rows, EVENT | {"source": "derived"}, {"source": "derived", "extra": None}),
+        (
+            message_rows.ops_event_rows,
+            {"id": "o-1", "type": "feed.polled"},
+            {"time": PUBLISHED, "source": "unknown"},
+        ),
+        (message_rows.snapshot_rows, snapshot({"error": "maintenance"}), {"station_count": None}),
     ],
 )
 def test_a_sole_row_stands_for_its_whole_message(build, given, columns):
@@ -107,15 +111,19 @@ def test_a_sole_row_stands_for_its_whole_message(build, given, columns):
 @pytest.mark.parametrize(
     ("build", "given", "reason"),
     [
-        (rows.sensor_event_rows, EVENT | {"ts_iso": "0"}, Reason.TIMESTAMP_OUT_OF_RANGE),
-        (rows.sensor_event_rows, EVENT | {"ts_iso": "soon"}, Reason.TIMESTAMP_INVALID),
-        (rows.ops_event_rows, {"id": "o-1", "type": "t", "time": "soon"}, Reason.TIMESTAMP_INVALID),
-        (rows.snapshot_rows, snapshot({}, event_ts="9999-01-01T00:00:00Z"), Reason.TIMESTAMP_OUT_OF_RANGE),
-        (rows.snapshot_rows, snapshot(DEEP), Reason.TOO_DEEP),
-        (rows.station_information_rows, snapshot({}), Reason.UNKNOWN_EVENT_TYPE),
-        (rows.station_information_rows, information([]), Reason.NO_STATIONS),
-        (rows.station_information_rows, information({}), Reason.SCHEMA),
-        (rows.station_information_rows, information([0] * 100_001), Reason.TOO_LARGE),
+        (message_rows.sensor_event_rows, EVENT | {"ts_iso": "0"}, Reason.TIMESTAMP_OUT_OF_RANGE),
+        (message_rows.sensor_event_rows, EVENT | {"ts_iso": "soon"}, Reason.TIMESTAMP_INVALID),
+        (message_rows.ops_event_rows, {"id": "o-1", "type": "t", "time": "soon"}, Reason.TIMESTAMP_INVALID),
+        (
+            message_rows.snapshot_rows,
+            snapshot({}, event_ts="9999-01-01T00:00:00Z"),
+            Reason.TIMESTAMP_OUT_OF_RANGE,
+        ),
+        (message_rows.snapshot_rows, snapshot(DEEP), Reason.TOO_DEEP),
+        (message_rows.station_information_rows, snapshot({}), Reason.UNKNOWN_EVENT_TYPE),
+        (message_rows.station_information_rows, information([]), Reason.NO_STATIONS),
+        (message_rows.station_information_rows, information({}), Reason.SCHEMA),
+        (message_rows.station_information_rows, information([0] * 100_001), Reason.TOO_LARGE),
     ],
 )
 def test_a_message_that_cannot_become_rows_has_its_reason(build, given, reason):
@@ -125,7 +133,7 @@ def test_a_message_that_cannot_become_rows_has_its_reason(build, given, reason):
 def test_a_snapshot_is_a_row_with_its_payload_unchanged():
     payload = b'{ "ttl": 60, "data": {"stations": [{}, null]}, "big": 1180591620717411303424 }'
     data = json.dumps(snapshot("?")).encode().replace(b'"?"', payload)
-    rowset = rows.snapshot_rows(message(data, **{"ce-id": "id-1", "x": "é"}), NOW)
+    rowset = message_rows.snapshot_rows(message(data, **{"ce-id": "id-1", "x": "é"}), NOW)
     assert rowset.table == "feed_snapshots"
     assert rowset.rows == [
         {
@@ -147,7 +155,7 @@ def test_a_snapshot_is_a_row_with_its_payload_unchanged():
 
 def test_a_snapshot_without_an_id_gets_one_of_its_content():
     def id_of(given):
-        (row,) = rows.snapshot_rows(given, NOW).rows
+        (row,) = message_rows.snapshot_rows(given, NOW).rows
         return row["event_id"]
 
     first = message(snapshot({}))
@@ -158,17 +166,22 @@ def test_a_snapshot_without_an_id_gets_one_of_its_content():
 def test_gzip_and_plain_make_the_same_row():
     plain = message(snapshot({}))
     zipped = replace(plain, data=gzip.compress(plain.data), attributes={"content-encoding": "gzip"})
-    (row,), (same,) = rows.snapshot_rows(plain, NOW).rows, rows.snapshot_rows(zipped, NOW).rows
+    (row,), (same,) = (
+        message_rows.snapshot_rows(plain, NOW).rows,
+        message_rows.snapshot_rows(zipped, NOW).rows,
+    )
     assert row | {"attributes": same["attributes"]} == same
 
 
-@pytest.mark.parametrize("build", [b for route, b in rows.BY_ROUTE.items() if route != "dead-letters"])
+@pytest.mark.parametrize(
+    "build", [b for route, b in message_rows.BY_ROUTE.items() if route != "dead-letters"]
+)
 def test_more_than_9_mb_is_too_large(build):
     assert reason_of(build, message(b'{"a":"' + b"x" * 9_000_000 + b'"}')) is Reason.TOO_LARGE
 
 
 def test_station_information_is_a_row_per_station():
-    rowset = rows.station_information_rows(message(information(STATIONS), **{"ce-id": "id-1"}), NOW)
+    rowset = message_rows.station_information_rows(message(information(STATIONS), **{"ce-id": "id-1"}), NOW)
     same = {
         "system_id": "velib",
         "feed_ts": datetime(2026, 1, 24, 15, 59, tzinfo=UTC),
@@ -190,7 +203,9 @@ def test_station_information_is_a_row_per_station():
 
 def test_bad_stations_are_one_dead_letter_and_the_others_are_rows():
     bad = [None, {"station_id": ""}, {"name": "no id", "big": 2**70}]
-    rowset = rows.station_information_rows(message(information([STATIONS[0], *bad, STATIONS[1]])), NOW)
+    rowset = message_rows.station_information_rows(
+        message(information([STATIONS[0], *bad, STATIONS[1]])), NOW
+    )
     assert [row["station_id"] for row in rowset.rows] == ["1", "2"]
     (rejected,) = rowset.rejected
     assert rejected.reason is Reason.STATION_INVALID
@@ -200,9 +215,9 @@ def test_bad_stations_are_one_dead_letter_and_the_others_are_rows():
 
 def test_a_part_is_the_same_snapshot_with_fewer_stations():
     stations = [*STATIONS, {"station_id": 3, "name": "C", "unknown": [1]}]
-    rowset = rows.station_information_rows(message(information(stations)), NOW)
+    rowset = message_rows.station_information_rows(message(information(stations)), NOW)
     assert json.loads(rowset.part([0, 2])) == information([stations[0], stations[2]])
-    again = rows.station_information_rows(message(rowset.part([1])), NOW)
+    again = message_rows.station_information_rows(message(rowset.part([1])), NOW)
     assert [row["station_id"] for row in again.rows] == ["2"]
 
 
@@ -216,7 +231,7 @@ def test_an_ops_event_is_a_row():
         "time": "2026-01-24T16:00:00Z",
         "data": {"outcome": "unchanged"},
     }
-    rowset = rows.ops_event_rows(message(event), NOW)
+    rowset = message_rows.ops_event_rows(message(event), NOW)
     assert rowset.table == "events"
     assert rowset.rows == [
         {
@@ -243,7 +258,7 @@ def test_an_ops_event_is_a_row():
     ],
 )
 def test_rows_fit_their_tables(route, data):
-    rowset = rows.BY_ROUTE[route](message(data), NOW)
+    rowset = message_rows.BY_ROUTE[route](message(data), NOW)
     columns = {column.name for column in table(rowset.table).columns}
     stamp = {"ingest_ts": NOW} if "ingest_ts" in columns else {}
     converter = RowConverter(table(rowset.table))

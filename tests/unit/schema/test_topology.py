@@ -30,7 +30,7 @@ def test_names_are_unique():
 
 
 def test_only_dead_letters_are_not_dead_lettered_by_pubsub():
-    """A dead letter that fails must stay; Dataflow does not support the policy on what it pulls."""
+    """A dead letter must not be lost, and Dataflow does not support the policy on its subscriptions."""
     for subscription in TOPOLOGY.subscriptions:
         is_pushed = subscription.push_path is not None
         assert subscription.dead_letter == (is_pushed and subscription.topic.key != "dead-letters")

@@ -1,4 +1,4 @@
-"""What BigQuery would say to the views, as far as it can be said without BigQuery."""
+"""Whether BigQuery would accept the views, as far as it can be checked without BigQuery."""
 
 import re
 
@@ -13,7 +13,7 @@ TABLES = [name for dataset in TOPOLOGY.datasets.values() for name in dataset.tab
 VIEWS = [name for dataset in TOPOLOGY.datasets.values() for name in dataset.views]
 MATERIALIZED = {name: m for dataset in TOPOLOGY.datasets.values() for name, m in dataset.materialized.items()}
 
-# docs.cloud.google.com/bigquery/docs/materialized-views-create, of those that these views could need.
+# What docs.cloud.google.com/bigquery/docs/materialized-views-create allows and these views use.
 AGGREGATES = (exp.Count, exp.Max, exp.Min, exp.Sum)
 SCALARS = (
     exp.TimestampTrunc,
@@ -33,7 +33,12 @@ def parsed(name):
 
 
 def sources(name):
-    return re.findall(r"`my-project\.\w+\.(\w+)`", view_sql(name, "my-project"))
+    """The tables and views that a view reads; all are named in full."""
+    sql = re.sub(r"--[^\n]*", "", view_sql(name, "my-project"))
+    found = re.findall(r"`my-project\.(\w+)\.(\w+)`", sql)
+    assert sql.count("`") == 2 * len(found) > 0
+    assert all(TOPOLOGY.dataset_of(source).id == dataset for dataset, source in found)
+    return [source for _, source in found]
 
 
 @pytest.mark.parametrize("name", VIEWS)
@@ -93,7 +98,7 @@ def test_a_materialized_view_is_partitioned_by_the_days_of_its_base_table(name):
     ],
 )
 def test_partitions_are_pruned_by_a_constant_bound(view, base):
-    """BigQuery prunes where the partition's column alone is compared with what is constant during the query."""
+    """BigQuery prunes partitions only by a comparison of the column itself with a constant."""
     column = table(base).partition_field
     scans = [
         select

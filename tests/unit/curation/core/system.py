@@ -1,4 +1,4 @@
-"""One system under curation: snapshots in, everything that came out collected."""
+"""One system under curation; collects its results."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ def body(stations: list[Any], feed_ts: datetime) -> bytes:
 
 
 def snapshot(payload: bytes, *, system_id: str = "velib", feed_ts: datetime | None = None) -> Snapshot:
-    """As the collector would have published it, a second after the feed's own time."""
+    """A snapshot as the collector publishes it, a second after its feed time."""
     feed_ts = feed_ts or gbfs.feed_time(gbfs.decode(payload), fetched_at=datetime.now(UTC)).at
     event_id = events.snapshot_event_id(
         source=system_id, event_type=events.STATION_STATUS, event_ts=feed_ts, payload=payload
@@ -48,14 +48,14 @@ def snapshot(payload: bytes, *, system_id: str = "velib", feed_ts: datetime | No
 
 
 def poll(minute: float, **bikes: Any) -> Snapshot:
-    """A snapshot in which each named station has so many bikes."""
+    """A snapshot with the bikes of each station."""
     return snapshot(body([station(name, count) for name, count in bikes.items()], at(minute)))
 
 
 @dataclass
 class System:
     """Attributes:
-    rows, events, polls, feed_events, rejected: everything so far, in order.
+    rows, events, polls, feed_events, rejected: all results so far, in order.
     """
 
     rules: Rules = field(default_factory=Rules)
@@ -67,7 +67,7 @@ class System:
     rejected: list[Any] = field(default_factory=list)
 
     def take(self, *snapshots: Snapshot) -> Curated:
-        """Curate snapshots; returns what became of the last one."""
+        """Curates snapshots; returns the result of the last one."""
         for given in snapshots:
             curated = curate(self.state, given, self.rules)
             self.state = curated.state

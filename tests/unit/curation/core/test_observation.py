@@ -1,4 +1,4 @@
-"""The fast way of reading a body gives what the general one gives."""
+"""The fast way of reading a body and the general one give the same result."""
 
 import json
 
@@ -21,7 +21,7 @@ REPORTED = st.sampled_from(
     [0, 18001, 86400, 1772366400, 1772366401.5, "1772366400", "2026-03-01T12:00:00Z", "x", None, 2**70, True]
 )
 ONE_KEY = st.dictionaries(st.sampled_from(["mechanical", "ebike"]), COUNT, min_size=1, max_size=1)
-# A bracket in a text is no sign of depth, but enough for a body not to be plain.
+# A body with brackets in a string may count as deep, and then it is not plain.
 NAME = st.text(st.characters(codec="utf-8", exclude_characters="[]{}"), min_size=1, max_size=6)
 TYPES = st.one_of(
     st.lists(ONE_KEY, max_size=3),
@@ -55,8 +55,8 @@ def document(listed) -> bytes:
     return json.dumps({"last_updated": 1772366400, "data": {"stations": list(listed)}}).encode()
 
 
-def told(observed) -> tuple:
-    """All that rows and polls can be made of."""
+def results(observed) -> tuple:
+    """All that rows and polls are made of."""
     reader = StatusReader(START)
     stations = {
         name: (reading.values, reading.is_closed, reading.is_empty, reading.is_full)
@@ -77,33 +77,33 @@ def test_every_dialect_is_read_fast_and_as_by_the_general_way(listed):
     fast = observe_plain(payload)
     assert (fast is not None) == distinct(listed)
     if fast is not None:
-        assert told(fast) == told(observe_any(payload, START))
+        assert results(fast) == results(observe_any(payload, START))
 
 
 @settings(max_examples=50)
 @given(ENTRIES)
 def test_whatever_is_read_fast_is_read_as_by_the_general_way(listed):
     payload = document(listed)
-    assert told(observe(payload, START)) == told(observe_any(payload, START))
+    assert results(observe(payload, START)) == results(observe_any(payload, START))
 
 
 @settings(max_examples=40)
 @given(st.lists(PLAIN, max_size=4))
 def test_what_was_read_before_changes_nothing(series):
-    alone = [told(observe_any(document(listed), START)) for listed in series]
-    assert [told(observe(document(listed), START)) for listed in series] == alone
+    alone = [results(observe_any(document(listed), START)) for listed in series]
+    assert [results(observe(document(listed), START)) for listed in series] == alone
 
 
 @pytest.mark.parametrize("pair", [(1, True), (1, "1"), (1, 1.0), (0, False), (1, None)])
 def test_values_that_python_takes_for_equal_are_told_apart(pair):
     for value in (*pair, *pair):
         payload = body([station("a", value, num_docks_available=value)], at(0))
-        assert told(observe(payload, START)) == told(observe_any(payload, START))
+        assert results(observe(payload, START)) == results(observe_any(payload, START))
 
 
 def outcome(read, payload: bytes):
     try:
-        return told(read(payload, START))
+        return results(read(payload, START))
     except PoisonMessage as error:
         return error.reason
 

@@ -1,4 +1,4 @@
-"""What holds for any series of polls."""
+"""Properties of any series of polls."""
 
 from collections import defaultdict
 
@@ -116,7 +116,7 @@ def test_a_warm_start_before_any_snapshot_gives_what_the_kept_state_gives(series
         kept = system.state or SystemState(system_id="velib")
         warm = system.warm(following.feed_ts)
         assert warm.stations == kept.stations
-        warm = msgspec.structs.replace(warm, reports=kept.reports)  # rows do not tell them
+        warm = msgspec.structs.replace(warm, reports=kept.reports)  # rows do not have them
         if warm.absent == kept.absent:
             for decoded in (warm, SystemState.decode(warm.encode())):
                 assert outcome(curate(decoded, following)) == outcome(curate(kept, following))

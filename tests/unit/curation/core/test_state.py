@@ -1,4 +1,4 @@
-"""The state between two snapshots: its bytes, and how it is built from curated rows."""
+"""The state between two snapshots: its encoding, and how it is rebuilt from curated rows."""
 
 import random
 from uuid import UUID

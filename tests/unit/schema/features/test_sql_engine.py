@@ -1,4 +1,4 @@
-"""What the SQL gives for events made by hand; tests/integration/features compares it with the oracle."""
+"""The rows for hand-made events; tests/integration/features compares the SQL with the oracle."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -55,8 +55,8 @@ def test_a_window_is_open_at_its_older_end_and_closed_at_its_newer_one(duck, age
     assert of(rows(duck, event(1, age)), "pickup_count", "2h") == counted
 
 
-def test_the_first_delivery_counts_whatever_the_others_tell(duck):
-    """Also where only the second one lies before as_of: the first is the event, and it has not happened yet."""
+def test_only_the_first_delivery_counts(duck):
+    """Also if only the second delivery is before as_of: the first one is the event, and it is in the future."""
     first = event(1, HOUR, delta=2)
     second = replace(first, kind="dropoff", delta=9, city_id="d", ingest_ts=first.ingest_ts + HOUR)
     future = event(2, -HOUR)
@@ -83,7 +83,7 @@ def test_a_silent_station_has_no_rows_but_keeps_its_rank(duck):
 
 
 def test_stations_with_equal_pickups_share_their_rank(duck):
-    """Of eleven, two may be peak stations; with two at the top the third has two above it, a fifth of the city."""
+    """Two of eleven may be peak stations. With two at the top, two are above the third: a fifth of the city."""
     pickups = {"a": 12, "b": 12, "c": 11} | dict.fromkeys("defghijk", 1)
     numbers = iter(range(100))
     events = [event(next(numbers), HOUR, station_id=one) for one, n in pickups.items() for _ in range(n)]
@@ -117,7 +117,7 @@ def test_the_days_that_are_closed_change_no_row(duck, closings):
 
 
 class Contested:
-    """A warehouse on which another closing merges the same days, at the same time as the first merge."""
+    """A runner with another closing that merges the same days at the same time as the first merge."""
 
     def __init__(self, duck):
         self.duck = duck
@@ -132,7 +132,7 @@ class Contested:
 
 
 def test_two_closings_at_once_leave_each_count_once(duck):
-    """Neither deletes a row of the days that it closes; so BigQuery lets both pass, and both sets are there."""
+    """Neither deletes rows, so BigQuery runs both at once, and both insert their rows."""
     duck.insert("raw_events", raw_rows([event(1, 2 * DAY), event(2, 3 * DAY)]))
     contested = Contested(duck)
     close_days(contested, duck.tables, through=AS_OF.date() - DAY)
@@ -141,7 +141,7 @@ def test_two_closings_at_once_leave_each_count_once(duck):
 
 
 def test_counts_that_are_there_twice_count_once(duck):
-    """Between two closings at once and the second merge of one of them."""
+    """After two closings at once, before one of them has merged again."""
     given = scenario(7)
     duck.insert("raw_events", raw_rows(given.events))
     close_days(duck, duck.tables, through=given.as_of.date() - DAY)

@@ -80,7 +80,7 @@ def test_parameters_have_the_scopes_values():
 
 
 def test_partitions_are_pruned_by_constants():
-    """BigQuery prunes by parameters, not by what a subquery gives."""
+    """BigQuery prunes partitions by parameters, not by the result of a subquery."""
     assert "event_date BETWEEN @first_date AND DATE(@as_of)" in STATEMENTS["feature_rows"].sql
     assert "event_date IN UNNEST(@event_dates) AND" in STATEMENTS["merge_daily_counts"].sql
 
@@ -93,7 +93,7 @@ def test_partitions_are_pruned_by_constants():
     ],
 )
 def test_a_merge_reads_only_the_partitions_that_it_replaces(name, pruned):
-    """With rows of both sides unmatched BigQuery prunes by nothing in a join's condition: there must be no join."""
+    """A merge with unmatched rows of both sides is a full outer join, which prunes nothing: so it must not join."""
     _, no_join, clauses = code(STATEMENTS[name].sql).partition("\nON FALSE\n")
     assert no_join
     assert "WHEN MATCHED" not in clauses
