@@ -16,7 +16,7 @@ from tests.fakes.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
-PROGRAM = str(Path(__file__).with_name("standin_stack.py"))
+PROGRAM = Path(__file__).with_name("standin_stack.py")
 SLEEPER = {"name": "sleeper", "argv": ["sleep", "600"]}
 
 
@@ -36,7 +36,7 @@ def server(name="server", **more):
 
 
 def command(state, specs, *failure):
-    return [sys.executable, PROGRAM, str(state.path), json.dumps(specs), *failure]
+    return [sys.executable, str(PROGRAM), str(state.path), json.dumps(specs), *failure]
 
 
 @pytest.fixture
@@ -90,13 +90,15 @@ def problems(state):
     return background.inspect(record, crashed_at)[1]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_signal_ends_everything_and_leaves_no_orphan(launch, state, number, code):
     child = launch([server(is_emulator=True), SLEEPER])
     found = ready(state, child)
+    child.stdout.close()  # as a terminal does before it sends SIGHUP
     child.send_signal(number)
     assert child.wait(30) == code
-    assert len(found) == 2
     assert not any(i.alive() for i in found)
     assert state.read().status == "stopped"
 
@@ -192,8 +194,9 @@ def test_deaf_service_is_killed_and_emulators_end_after_the_services(launch, sta
 
 
 def test_console_and_log_have_every_line_with_its_process(launch, state):
-    talker = python("talker", "import time; print('first\\nsecond', flush=True); time.sleep(600)")
-    child = launch([SLEEPER, talker])
+    child = launch(
+        [SLEEPER, python("talker", "import time; print('first\\nsecond', flush=True); time.sleep(600)")]
+    )
     ready(state, child)
     eventually(lambda: "second" in state.log("stack").read_text())
     child.terminate()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import cycle
 from typing import BinaryIO, Final
 
@@ -48,9 +49,13 @@ class CombinedLog:
 
     def write(self, name: str, line: str) -> None:
         prefix = f"{time.strftime('%H:%M:%S')} {name.ljust(self._width)} | "
-        self._all.write(f"{prefix}{line}\n".encode())
+        with suppress(OSError):  # a full disk must not keep the supervisor from ending its processes
+            self._all.write(f"{prefix}{line}\n".encode())
         if self._console is not None:
             colour = self._colours.get(name)
             shown = f"\033[{colour}m{prefix}\033[0m" if colour else prefix
             short = line if len(line) <= _CONSOLE_WIDTH else f"{line[:_CONSOLE_WIDTH]}..."
-            self._console.write(f"{shown}{short}\n".encode())
+            try:
+                self._console.write(f"{shown}{short}\n".encode())
+            except OSError:
+                self._console = None  # the terminal or the pipe was closed

@@ -62,7 +62,7 @@ def run(plan: StackPlan, state: StateFolder, console: BinaryIO | None, *, colour
         colour: whether the console shows colours.
 
     Returns:
-        The exit code: 130 after SIGINT, 143 after SIGTERM.
+        The exit code: 128 and the signal's number.
 
     Raises:
         StackFailed: the stack ended by itself.

@@ -75,7 +75,7 @@ class Supervisor:
         Returns:
             The signal; None after a failure.
         """
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._receive)
         try:
             while self._signal is None and self.failure is None:
