@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final
 
 import msgspec
 from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from pmp_replayer.counts import Counts
+from pmp_replayer.dead_letter_table import DeadLetterTable
 from pmp_replayer.reconciliation import Findings, Reconciliation
 from pmp_replayer.request import ReplayRequest
 from pmp_runtime.http.service import create_service, error, read_body, unavailable
@@ -23,15 +24,6 @@ logger = logging.getLogger(__name__)
 MAX_BODY_BYTES: Final = 256 * 1024
 NDJSON: Final = "application/x-ndjson"
 PROGRESS_EVERY_S: Final = 1.0
-
-
-class Listing(Protocol):
-    def list(
-        self, *, limit: int, reason: str | None, source_topic: str | None, since: datetime | None
-    ) -> list[dict[str, Any]]:
-        """Raises:
-        RetryableError: the table does not answer.
-        """
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,7 +67,7 @@ _RECONCILE: Final = msgspec.json.Decoder(ReconcileRequest)
 
 def create_app(
     replay: Callable[[ReplayRequest], Iterator[Counts]],
-    table: Listing,
+    table: DeadLetterTable,
     reconciliation: Reconciliation,
     announce: Callable[[], None],
     *,

@@ -4,7 +4,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from pmp_replayer.decision import Ready
+from pmp_replayer.request import ReplayRequest
 from pmp_runtime.pubsub.publisher import Publisher, ops_event
 from pmp_schema.errors import PublishFailed
 from pmp_schema.topology import TOPOLOGY
@@ -26,11 +29,11 @@ class Audit:
         self._source = source
         self._replay_id = replay_id
 
-    def started(self, request: Mapping[str, Any]) -> None:
+    def started(self, request: ReplayRequest) -> None:
         """Raises:
         PublishFailed: the replay must not start without its audit trail.
         """
-        self._publish(STARTED, {"request": request})
+        self._publish(STARTED, {"request": msgspec.to_builtins(request)})
 
     def replayed(self, done: Sequence[Ready]) -> None:
         """Lists dead letters that are published and settled; replays from the table skip them from now on.

@@ -23,18 +23,10 @@ class DeadLetterTable:
 
     Args:
         timeout_s: seconds for one call, retries included; a query is at least two calls.
-        now: aware UTC clock.
     """
 
-    def __init__(
-        self,
-        client: bigquery.Client,
-        *,
-        timeout_s: float,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
+    def __init__(self, client: bigquery.Client, *, timeout_s: float) -> None:
         self._queries = Queries(client, __package__, timeout_s=timeout_s)
-        self._now = now
 
     def list(
         self, *, limit: int, reason: str | None, source_topic: str | None, since: datetime | None
@@ -49,7 +41,7 @@ class DeadLetterTable:
             limit=("INT64", limit),
             reason=("STRING", reason),
             source_topic=("STRING", source_topic),
-            since=("TIMESTAMP", since or self._now() - LISTED),
+            since=("TIMESTAMP", since or datetime.now(UTC) - LISTED),
         )
         return [_as_json(row) for row in rows]
 

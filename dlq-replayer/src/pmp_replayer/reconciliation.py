@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from google.cloud import bigquery
 
@@ -45,17 +45,11 @@ class Repeat:
         return asdict(self) | {"publish_ts": format_timestamp(self.publish_ts)}
 
 
-class Arrivals(Protocol):
-    """The views `reconciliation` and `arrivals`. Every method raises `RetryableError` when BigQuery does not answer."""
+class Arrivals:
+    """The views `reconciliation` and `arrivals`. Every method raises `RetryableError` when BigQuery does not answer.
 
-    def hours(self, since: datetime) -> list[Hour]: ...
-
-    def repeats(self, since: datetime) -> list[Repeat]: ...
-
-
-class BigQueryArrivals:
-    """Args:
-    timeout_s: seconds for one call, retries included; a query is at least two calls.
+    Args:
+        timeout_s: seconds for one call, retries included; a query is at least two calls.
     """
 
     def __init__(self, client: bigquery.Client, *, timeout_s: float) -> None:

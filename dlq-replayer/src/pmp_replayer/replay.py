@@ -96,7 +96,7 @@ class Replay:
             RetryableError: Pub/Sub or BigQuery does not answer; what is counted as replayed is done.
         """
         counts = Counts(self.id)
-        self.audit.started(self.request.as_json())
+        self.audit.started(self.request)
         counts.stopped = "failed"
         try:
             yield counts

@@ -1,7 +1,7 @@
 """What a client requests: which dead letters to replay, how fast, with which fixes."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -62,8 +62,3 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return (self.published_after is None or self.published_after <= at) and (
             self.published_before is None or at < self.published_before
         )
-
-    def as_json(self) -> dict[str, Any]:
-        """The request with its defaults, for the audit trail."""
-        plain: dict[str, Any] = msgspec.to_builtins(self)
-        return plain

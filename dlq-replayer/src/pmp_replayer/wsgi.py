@@ -9,7 +9,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from pmp_replayer.app import create_app
 from pmp_replayer.config import Config
 from pmp_replayer.dead_letter_table import DeadLetterTable
-from pmp_replayer.reconciliation import BigQueryArrivals, Reconciliation
+from pmp_replayer.reconciliation import Arrivals, Reconciliation
 from pmp_replayer.replayer import Replayer
 from pmp_runtime import logs
 from pmp_runtime.bigquery.queries import query_client
@@ -31,7 +31,7 @@ logs.configure(config.log_level)
 publisher = PubSubPublisher(PublisherClient(), config.project, timeout_s=config.publish_timeout_s)
 bigquery = query_client(config.project, config.bigquery_emulator)
 table = DeadLetterTable(bigquery, timeout_s=config.query_timeout_s)
-arrivals = BigQueryArrivals(bigquery, timeout_s=config.query_timeout_s)
+arrivals = Arrivals(bigquery, timeout_s=config.query_timeout_s)
 subscriber = subscriber_client(os.environ.get("PUBSUB_EMULATOR_HOST"))
 
 

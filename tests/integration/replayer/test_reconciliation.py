@@ -1,12 +1,13 @@
 """The reconciliation's views and queries on the BigQuery emulator."""
 
+import itertools
 import json
 import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pmp_replayer.reconciliation import BigQueryArrivals, Reconciliation, Repeat
+from pmp_replayer.reconciliation import Arrivals, Reconciliation, Repeat
 from pmp_replayer.verdicts import Hour
 from pmp_runtime.bigquery.queries import BigQueryUnavailable, query_client
 from pmp_schema.tables import table, view_sql
@@ -18,15 +19,57 @@ pytestmark = pytest.mark.integration
 
 TABLES = ("feed_snapshots", "raw_events", "station_information", "dead_letters", "events")
 TEN = datetime(2026, 1, 24, 10, 5, tzinfo=UTC)
-HOUR = timedelta(hours=1)
+ELEVEN = TEN + timedelta(hours=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+SNAPSHOTS, SENSORS, STATIONS, DEAD = "pmp-events", "pmp-sensor-events", "pmp-station-info", "pmp-dead-letters"
+new_ids = map("id-{}".format, itertools.count())
 
 
-def arrivals(project, url, timeout_s=20):
-    return BigQueryArrivals(query_client(project, url), timeout_s=timeout_s)
+def counted(topic, messages, at=TEN, *, event_id=None, minute=None):
+    """The event of a publisher whose messages were confirmed."""
+    data = {"minute": minute or f"{at:%Y-%m-%dT%H:%M:00Z}", "messages": messages}
+    event = {"event_id": event_id or next(new_ids), "type": "publisher.counted", "subject": topic}
+    return "events", event | {"time": at, "data": data}
 
 
-class Warehouse:
-    """The tables of one test, and what a message leaves in them."""
+def snapshot(message_id, at=TEN, event_id=None):
+    row = {"event_id": event_id or f"e-{message_id}", "event_type": "station_status_snapshot"}
+    return "feed_snapshots", row | {"system_id": "velib"} | delivered(message_id, at)
+
+
+def sensor_event(message_id, at=TEN, event_id="e-1", station="s-1"):
+    row = {"event_id": event_id, "city_id": "paris", "station_id": station, "ts_iso": at}
+    row |= {"kind": "pickup", "delta": 1, "event_date": TEN.date()}
+    return "raw_events", row | delivered(message_id, at)
+
+
+def station(message_id, name):
+    row = {"system_id": "velib", "station_id": name, "event_id": f"e-{message_id}"}
+    return "station_information", row | delivered(message_id, TEN)
+
+
+def delivered(message_id, at):
+    message = {"message_id": message_id, "publish_ts": at} if message_id else {}
+    return {"ingest_ts": at} | message
+
+
+def dead_letter(message_id, topic, published=TEN, *, given_up=None, dead_letter_id=None):
+    return "dead_letters", {
+        "dead_letter_id": dead_letter_id or f"dl-{message_id}",
+        "reason": "schema",
+        "source_topic": topic,
+        "original_message_id": message_id,
+        "original_publish_ts": published,
+        "dead_lettered_ts": given_up or published,
+    }
+
+
+def an_hour(topic, at=TEN, **numbers):
+    return Hour(topic=topic, hour=at.replace(minute=0, second=0, microsecond=0), **numbers)
+
+
+class Tables:
+    """The tables of one test."""
 
     def __init__(self, emulator):
         self.emulator = emulator
@@ -34,76 +77,25 @@ class Warehouse:
         for name in TABLES:
             emulator.query(f"DELETE FROM `{emulator.project}.{table(name).id}` WHERE TRUE")
 
-    def insert(self, name, **columns):
-        kinds = {column.name: column.type for column in table(name).columns}
-        values = ", ".join(literal(kinds[column], value) for column, value in columns.items())
-        into = f"`{self.emulator.project}.{table(name).id}` ({', '.join(columns)})"
-        self.emulator.query(f"INSERT INTO {into} VALUES ({values})")
+    def insert(self, *rows):
+        for name, columns in rows:
+            kinds = {column.name: column.type for column in table(name).columns}
+            values = ", ".join(literal(kinds[column], value) for column, value in columns.items())
+            into = f"`{self.emulator.project}.{table(name).id}` ({', '.join(columns)})"
+            self.emulator.query(f"INSERT INTO {into} VALUES ({values})")
 
-    def counted(self, event_id, topic, at, messages, **data):
-        minute = f"{at:%Y-%m-%dT%H:%M:00Z}"
-        document = {"minute": minute, "messages": messages, **data}
-        self.insert(
-            "events", event_id=event_id, type="publisher.counted", subject=topic, time=at, data=document
-        )
+    def hours(self):
+        return sorted(self.arrivals.hours(TEN - 24 * HOUR), key=lambda hour: (hour.topic, hour.hour))
 
-    def snapshot(self, message_id, at, event_id=None):
-        self.insert(
-            "feed_snapshots",
-            event_id=event_id or f"e-{message_id}",
-            system_id="velib",
-            event_type="station_status_snapshot",
-            ingest_ts=at,
-            message_id=message_id,
-            publish_ts=at,
-        )
+    def differences(self):
+        """Missing and surplus messages of each hour, by the view itself."""
+        view = f"`{self.emulator.project}.pmp_ops.reconciliation`"
+        found = self.emulator.query(f"SELECT missing, surplus FROM {view} ORDER BY topic, hour")
+        return [tuple(map(int, row)) for row in found]
 
-    def sensor_event(self, message_id, at, event_id, station="s-1"):
-        self.insert(
-            "raw_events",
-            event_id=event_id,
-            city_id="paris",
-            station_id=station,
-            ts_iso=at,
-            kind="pickup",
-            delta=1,
-            event_date=TEN.date(),
-            ingest_ts=at,
-            message_id=message_id,
-            publish_ts=at,
-        )
 
-    def station(self, message_id, at, station):
-        self.insert(
-            "station_information",
-            system_id="velib",
-            station_id=station,
-            ingest_ts=at,
-            event_id=f"e-{message_id}",
-            message_id=message_id,
-            publish_ts=at,
-        )
-
-    def dead_letter(self, message_id, published, topic, given_up=None, dead_letter_id=None):
-        self.insert(
-            "dead_letters",
-            dead_letter_id=dead_letter_id or f"dl-{message_id}",
-            reason="schema",
-            source_topic=topic,
-            original_message_id=message_id,
-            original_publish_ts=published,
-            dead_lettered_ts=given_up or published,
-        )
-
-    def hours(self, since=TEN - 24 * HOUR):
-        rows = sorted(self.arrivals.hours(since), key=lambda hour: (hour.topic, hour.hour))
-        return [row for row in rows if row.topic != "pmp-dead-letters"]
-
-    def view(self, columns, topic):
-        sql = (
-            f"SELECT {columns} FROM `{self.emulator.project}.pmp_ops.reconciliation` WHERE topic = '{topic}'"
-        )
-        return self.emulator.query(sql)
+def arrivals(project, url, timeout_s=20):
+    return Arrivals(query_client(project, url), timeout_s=timeout_s)
 
 
 def literal(kind, value):
@@ -131,20 +123,8 @@ def emulator():
 
 
 @pytest.fixture
-def warehouse(emulator):
-    return Warehouse(emulator)
-
-
-def an_hour(topic, at=TEN, *, published=0, rows=0, dead_letters=0, duplicates=0, edge=0):
-    return Hour(
-        topic=topic,
-        hour=at.replace(minute=0, second=0, microsecond=0),
-        published=published,
-        rows=rows,
-        dead_letters=dead_letters,
-        duplicates=duplicates,
-        edge=edge,
-    )
+def stored(emulator):
+    return Tables(emulator)
 
 
 def test_topics_of_the_views_are_those_of_the_topology():
@@ -152,154 +132,130 @@ def test_topics_of_the_views_are_those_of_the_topology():
     assert named == {topic.id for topic in TOPOLOGY.topics.values()}
 
 
-def test_rows_and_dead_letters_add_up_to_what_was_counted(warehouse):
-    warehouse.counted("c-1", "pmp-events", TEN, 2)
-    warehouse.counted("c-2", "pmp-events", TEN + timedelta(minutes=1), 1)
-    warehouse.snapshot("m-1", TEN)
-    warehouse.snapshot("m-2", TEN)
-    warehouse.dead_letter("m-3", TEN, "pmp-events")
-    assert warehouse.hours() == [an_hour("pmp-events", published=3, rows=2, dead_letters=1)]
-    assert warehouse.view("missing, surplus", "pmp-events") == [["0", "0"]]
+CASES = {
+    "rows and dead letters add up to the counts": (
+        [
+            counted(SNAPSHOTS, 2),
+            counted(SNAPSHOTS, 1, TEN + MINUTE),
+            snapshot("m-1"),
+            snapshot("m-2"),
+            dead_letter("m-3", SNAPSHOTS),
+        ],
+        [an_hour(SNAPSHOTS, published=3, rows=2, dead_letters=1)],
+        [(0, 0)],
+    ),
+    "a count that was delivered twice counts once, another process counts too": (
+        [*[counted(SNAPSHOTS, 2, event_id="c-1")] * 2, counted(SNAPSHOTS, 2)],
+        [an_hour(SNAPSHOTS, published=4)],
+        [(4, 0)],
+    ),
+    "a redelivery belongs to the hour of its publish": (
+        [counted(SENSORS, 1), sensor_event("m-1"), sensor_event("m-1")],
+        [an_hour(SENSORS, published=1, rows=1)],
+        [(0, 0)],
+    ),
+    "an event that is published again is a duplicate in the later hour": (
+        [
+            counted(SENSORS, 1),
+            sensor_event("m-1"),
+            sensor_event("m-2", ELEVEN),
+            sensor_event("m-3", ELEVEN, station="another"),
+        ],
+        [an_hour(SENSORS, published=1, rows=1), an_hour(SENSORS, ELEVEN, rows=2, duplicates=1)],
+        [(0, 0), (0, 1)],
+    ),
+    "a dead letter belongs to the hour of its publish, even if it was given up twice and later": (
+        [
+            counted(SNAPSHOTS, 1),
+            *(dead_letter("m-1", SNAPSHOTS, given_up=TEN + hours * HOUR) for hours in (2, 3)),
+        ],
+        [an_hour(SNAPSHOTS, published=1, dead_letters=1)],
+        [(0, 0)],
+    ),
+    "partly rejected station information counts once": (
+        [
+            counted(STATIONS, 1),
+            *[station("m-1", "a"), station("m-1", "b")] * 2,
+            *(dead_letter("m-1", STATIONS, dead_letter_id=f"dl-{n}") for n in range(2)),
+        ],
+        [an_hour(STATIONS, published=1, rows=1)],
+        [(0, 0)],
+    ),
+    "the same message id in another topic is another message": (
+        [snapshot("7"), dead_letter("7", SENSORS)],
+        [an_hour(SNAPSHOTS, rows=1), an_hour(SENSORS, dead_letters=1)],
+        [(0, 1), (0, 1)],
+    ),
+    "ids that start again, as after a restart of the emulator, are other messages": (
+        [
+            counted(SNAPSHOTS, 1),
+            counted(SNAPSHOTS, 2, ELEVEN),
+            snapshot("1"),
+            snapshot("1", ELEVEN, event_id="e-later"),
+            dead_letter("1", SNAPSHOTS, ELEVEN + MINUTE),
+        ],
+        [
+            an_hour(SNAPSHOTS, published=1, rows=1),
+            an_hour(SNAPSHOTS, ELEVEN, published=2, rows=1, dead_letters=1),
+        ],
+        [(0, 0), (0, 0)],
+    ),
+    "an outside publisher shows as surplus": (
+        [counted(SNAPSHOTS, 1), snapshot("m-1"), snapshot("m-outside")],
+        [an_hour(SNAPSHOTS, published=1, rows=2)],
+        [(0, 1)],
+    ),
+    "dead letters of topics that are not counted, foreign counts, rows without a message": (
+        [
+            dead_letter("m-1", "pmp-ops-events"),
+            counted(SNAPSHOTS, "many"),
+            counted(SNAPSHOTS, 1, minute="soon"),
+            counted(SNAPSHOTS, -5),
+            ("events", {"event_id": "c-4", "type": "publisher.counted", "time": TEN}),
+            sensor_event(None),
+        ],
+        [],
+        [],
+    ),
+    "the last seconds of an hour are its edge": (
+        [
+            snapshot(f"m-{second}", TEN.replace(minute=59) + timedelta(seconds=second))
+            for second in (44.9, 45, 59.9)
+        ],
+        [an_hour(SNAPSHOTS, rows=3, edge=2)],
+        [(0, 3)],
+    ),
+}
 
 
-def test_a_count_that_was_delivered_twice_counts_once(warehouse):
-    for _ in range(2):
-        warehouse.counted("c-1", "pmp-events", TEN, 2)
-    warehouse.counted("c-2", "pmp-events", TEN, 2)  # the same minute of another process
-    assert warehouse.hours() == [an_hour("pmp-events", published=4)]
-    assert warehouse.view("missing, surplus", "pmp-events") == [["4", "0"]]
+@pytest.mark.parametrize(("rows", "hours", "differences"), CASES.values(), ids=CASES)
+def test_each_topic_and_hour_has_its_messages(stored, rows, hours, differences):
+    stored.insert(*rows)
+    # Dead letters are a topic of their own, below.
+    found = zip(stored.hours(), stored.differences(), strict=True)
+    of_topics = [(hour, difference) for hour, difference in found if hour.topic != DEAD]
+    assert of_topics == list(zip(hours, differences, strict=True))
 
 
-def test_a_redelivery_belongs_to_the_hour_of_its_publish(warehouse):
-    warehouse.counted("c-1", "pmp-sensor-events", TEN, 1)
-    warehouse.sensor_event("m-1", TEN, "e-1")
-    # Appended again two hours later: the publish time is that of the message.
-    warehouse.sensor_event("m-1", TEN, "e-1")
-    assert warehouse.hours() == [an_hour("pmp-sensor-events", published=1, rows=1)]
-
-
-def test_an_event_published_again_is_a_duplicate_in_the_later_hour(warehouse):
-    warehouse.counted("c-1", "pmp-sensor-events", TEN, 1)
-    warehouse.sensor_event("m-1", TEN, "e-1")
-    warehouse.sensor_event("m-2", TEN + HOUR, "e-1")
-    warehouse.sensor_event("m-3", TEN + HOUR, "e-1", station="another")
-    assert warehouse.hours() == [
-        an_hour("pmp-sensor-events", published=1, rows=1),
-        an_hour("pmp-sensor-events", TEN + HOUR, rows=2, duplicates=1),
-    ]
-    assert sorted(warehouse.view("missing, surplus", "pmp-sensor-events")) == [["0", "0"], ["0", "1"]]
-
-
-def test_a_dead_letter_given_up_later_belongs_to_the_hour_of_its_publish(warehouse):
-    warehouse.counted("c-1", "pmp-events", TEN, 1)
-    for attempt in range(2):  # given up twice: the acknowledgement of the first was lost
-        warehouse.dead_letter("m-1", TEN, "pmp-events", given_up=TEN + (2 + attempt) * HOUR)
-    assert warehouse.hours() == [an_hour("pmp-events", published=1, dead_letters=1)]
-
-
-def test_partly_rejected_station_information_counts_once(warehouse):
-    warehouse.counted("c-1", "pmp-station-info", TEN, 1)
-    for _ in range(2):
-        for station in ("a", "b"):
-            warehouse.station("m-1", TEN, station)
-    for reason in ("first", "second"):
-        warehouse.dead_letter("m-1", TEN, "pmp-station-info", dead_letter_id=f"dl-{reason}")
-    assert warehouse.hours() == [an_hour("pmp-station-info", published=1, rows=1)]
-
-
-def test_the_same_message_id_of_another_topic_is_another_message(warehouse):
-    warehouse.snapshot("7", TEN)
-    warehouse.dead_letter("7", TEN, "pmp-sensor-events")
-    assert warehouse.hours() == [
-        an_hour("pmp-events", rows=1),
-        an_hour("pmp-sensor-events", dead_letters=1),
-    ]
-
-
-def test_a_message_id_that_begins_again_is_another_message(warehouse):
-    """As the ids of an emulator that was started anew; the tables are those of before."""
-    warehouse.counted("c-1", "pmp-events", TEN, 1)
-    warehouse.counted("c-2", "pmp-events", TEN + HOUR, 2)
-    warehouse.snapshot("1", TEN)
-    warehouse.snapshot("1", TEN + HOUR, event_id="e-later")
-    warehouse.dead_letter("1", TEN + HOUR + timedelta(minutes=1), "pmp-events")
-    assert warehouse.hours() == [
-        an_hour("pmp-events", published=1, rows=1),
-        an_hour("pmp-events", TEN + HOUR, published=2, rows=1, dead_letters=1),
-    ]
-
-
-def test_an_outside_publisher_shows_as_surplus(warehouse):
-    warehouse.counted("c-1", "pmp-events", TEN, 1)
-    warehouse.snapshot("m-1", TEN)
-    warehouse.snapshot("m-outside", TEN)
-    assert warehouse.view("missing, surplus", "pmp-events") == [["0", "1"]]
-
-
-def test_dead_letters_are_a_topic_of_their_own(warehouse):
+def test_dead_letters_are_a_topic_of_their_own(stored):
     """A redelivered one has the time of the first delivery; one that is published again has a later time."""
-    warehouse.counted("c-1", "pmp-dead-letters", TEN, 2)
-    for given_up in (TEN, TEN, TEN + timedelta(minutes=1)):
-        warehouse.dead_letter("m-1", TEN - HOUR, "pmp-events", given_up=given_up)
-    assert warehouse.view("published, rows_, duplicates, missing, surplus", "pmp-dead-letters") == [
-        ["2", "2", "1", "0", "0"]
-    ]
+    times = (TEN, TEN, TEN + MINUTE)
+    stored.insert(counted(DEAD, 2), *(dead_letter("m-1", SNAPSHOTS, TEN - HOUR, given_up=at) for at in times))
+    found = dict(zip(stored.hours(), stored.differences(), strict=True))
+    assert found[an_hour(DEAD, published=2, rows=2, duplicates=1)] == (0, 0)
 
 
-def test_dead_letters_of_topics_that_nobody_counts_are_left_out(warehouse):
-    warehouse.dead_letter("m-1", TEN, "pmp-ops-events")
-    assert warehouse.hours() == []
-
-
-def test_foreign_counts_break_nothing(warehouse):
-    warehouse.counted("c-1", "pmp-events", TEN, "many")
-    warehouse.counted("c-2", "pmp-events", TEN, 1, minute="soon")
-    warehouse.counted("c-3", "pmp-events", TEN, -5)
-    warehouse.insert("events", event_id="c-4", type="publisher.counted", time=TEN)
-    assert warehouse.hours() == []
-
-
-def test_rows_without_a_message_are_left_out(warehouse):
-    warehouse.insert(
-        "raw_events",
-        event_id="e",
-        city_id="paris",
-        station_id="s",
-        ts_iso=TEN,
-        kind="pickup",
-        delta=1,
-        event_date=TEN.date(),
-        ingest_ts=TEN,
+def test_a_check_finds_what_is_missing_and_what_came_twice(stored):
+    stored.insert(
+        counted(SNAPSHOTS, 9, TEN - 5 * HOUR),
+        counted(SNAPSHOTS, 3),
+        *(snapshot(message_id, event_id="e-1") for message_id in ("m-1", "m-2", "m-2")),
     )
-    assert warehouse.hours() == []
-
-
-def test_last_seconds_of_an_hour_are_its_edge(warehouse):
-    end = TEN.replace(minute=59)
-    for second in (44.9, 45, 59.9):
-        warehouse.snapshot(f"m-{second}", end + timedelta(seconds=second))
-    assert warehouse.hours() == [an_hour("pmp-events", rows=3, edge=2)]
-
-
-def test_a_check_finds_what_is_missing_and_what_came_twice(warehouse):
-    warehouse.counted("c-0", "pmp-events", TEN - 5 * HOUR, 9)
-    warehouse.counted("c-1", "pmp-events", TEN, 3)
-    warehouse.snapshot("m-1", TEN, "e-1")
-    warehouse.snapshot("m-2", TEN, "e-1")
-    warehouse.snapshot("m-2", TEN, "e-1")
-    reconciliation = Reconciliation(warehouse.arrivals, RecordingPublisher(), service="s")
+    reconciliation = Reconciliation(stored.arrivals, RecordingPublisher(), service="s")
     found = reconciliation.check(TEN, TEN + 3 * HOUR, ids=True)
     assert (found.missing, len(found.verdicts)) == (1, 1)
-    assert found.repeats == [
-        Repeat(
-            topic="pmp-events",
-            publish_ts=TEN,
-            message_id="m-2",
-            event="e-1",
-            deliveries=2,
-            published_again=True,
-        )
-    ]
+    repeat = {"message_id": "m-2", "event": "e-1", "deliveries": 2, "published_again": True}
+    assert found.repeats == [Repeat(topic=SNAPSHOTS, publish_ts=TEN, **repeat)]
 
 
 def test_a_project_without_the_views_is_told_what_to_run(emulator):
