@@ -61,51 +61,32 @@ def ids(messages):
     return Counter(message.attributes["pmp-replay-of"] for message in messages)
 
 
-def test_bytes_and_attributes_arrive_as_they_were_and_the_hold_is_empty(project):
-    project.give_up(1, tenant="paris")
-    project.give_up(1, topic="snapshots", reason="not_json", **{"pmp-replay-count": "1"})
+def test_bytes_and_attributes_arrive_as_they_were_and_the_audit_names_every_letter(project):
+    letters = project.give_up(150, tenant="paris")
+    letters += project.give_up(1, topic="snapshots", reason="not_json", **{"pmp-replay-count": "1"})
     report = finished(project.replayer().replay(request()))
-    assert (report["replayed"], report["by_reason"]) == (2, {"schema": 1, "not_json": 1})
-    [event], [snapshot] = project.replayed(), project.replayed("snapshots")
-    run = report["replay_id"]
-    assert (event.data, dict(event.attributes)) == (
-        b"\x00\xff 0",
-        {
-            "ce-id": "e-schema-0",
-            "tenant": "paris",
-            "pmp-replay-count": "1",
-            "pmp-replay-id": run,
-            "pmp-replay-of": "dl-schema-0",
-        },
-    )
+    assert (report["replayed"], report["by_reason"]) == (151, {"schema": 150, "not_json": 1})
+    events, [snapshot] = project.replayed(), project.replayed("snapshots")
+    [event] = [message for message in events if message.attributes["ce-id"] == "e-schema-0"]
+    added = {"pmp-replay-count": "1", "pmp-replay-id": report["replay_id"], "pmp-replay-of": "dl-schema-0"}
+    assert event.data == b"\x00\xff 0"
+    assert dict(event.attributes) == {"ce-id": "e-schema-0", "tenant": "paris"} | added
     assert snapshot.attributes["pmp-replay-count"] == "2"
     assert project.held() == []
-
-
-def test_the_audit_names_every_letter(project):
-    letters = project.give_up(150)
-    report = finished(project.replayer().replay(request()))
-    events = [json.loads(message.data) for message in project.replayed("ops-events")]
-    named = [i for e in events if e["type"] == "replay.letters" for i in e["data"]["dead_letter_ids"]]
+    audit = [json.loads(message.data) for message in project.replayed("ops-events")]
+    named = [i for e in audit if e["type"] == "replay.letters" for i in e["data"]["dead_letter_ids"]]
     assert sorted(named) == sorted(letters)
-    [end] = [event["data"] for event in events if event["type"] == "replay.finished"]
-    assert end == report
+    assert [event["data"] for event in audit if event["type"] == "replay.finished"] == [report]
 
 
-def test_what_does_not_match_is_kept_and_comes_back_after_the_run(project):
-    kept = project.give_up(30, reason="not_json")
+def test_what_is_not_replayed_stays_in_the_hold_and_is_free_after_the_replay(project):
+    others = project.give_up(30, reason="not_json")
     project.give_up(20)
+    quarantined = project.give_up(2, **{"pmp-replay-count": "3", "pmp-dead-letter-id": "dl-quarantined"})
     report = finished(project.replayer().replay(request(reason="schema")))
-    assert (report["examined"], report["replayed"], report["kept"]) == (50, 20, 30)
-    assert project.held() == sorted(kept)
-
-
-def test_a_letter_above_the_cap_stays_in_quarantine(project):
-    quarantined = project.give_up(2, reason="not_json", **{"pmp-replay-count": "3"})
-    project.give_up(1, **{"pmp-replay-count": "2"})
-    report = finished(project.replayer().replay(request()))
-    assert (report["replayed"], report["refused"], report["refused_by"]) == (1, 2, {"max_replays": 2})
-    assert project.held() == quarantined
+    assert (report["examined"], report["replayed"], report["kept"]) == (51, 20, 30)
+    assert report["refused_by"] == {"max_replays": 1}
+    assert set(project.held()) == {*others, *quarantined}
 
 
 def test_nothing_is_acknowledged_before_its_publish_is_confirmed(project):
@@ -117,7 +98,7 @@ def test_nothing_is_acknowledged_before_its_publish_is_confirmed(project):
     assert project.held() == sorted(letters)
 
 
-def test_a_run_killed_between_publish_and_acknowledgement_loses_nothing(project):
+def test_a_replay_killed_between_publish_and_acknowledgement_loses_nothing(project):
     letters = project.give_up(60)
     publisher = Interrupted(project.publisher, at=2, after=failing(Killed()))
     with pytest.raises(Killed):
@@ -130,7 +111,7 @@ def test_a_run_killed_between_publish_and_acknowledgement_loses_nothing(project)
     assert project.held() == []
 
 
-def test_leases_last_as_long_as_a_slow_run(project):
+def test_leases_last_as_long_as_a_slow_replay(project):
     project.give_up(4)
     kept = project.give_up(3, reason="not_json")
     began = time.monotonic()
@@ -146,7 +127,7 @@ def test_leases_last_as_long_as_a_slow_run(project):
     assert project.held() == kept
 
 
-def test_two_runs_at_once_replay_each_letter_once(project):
+def test_two_replays_at_once_replay_each_letter_once(project):
     letters = project.give_up(400)
     with ThreadPoolExecutor(2) as pool:
         runs = [
@@ -166,27 +147,26 @@ def test_a_letter_that_was_given_up_twice_is_replayed_once(project):
     assert project.held() == []
 
 
-def test_the_run_stops_when_its_letters_come_back_and_keeps_them(project):
+def test_the_replay_stops_when_its_letters_come_back_and_keeps_them(project):
     def give_up_again(messages):
-        letters = [
-            Outgoing(m.data, {**m.attributes, "pmp-dead-letter-id": f"again-{m.attributes['pmp-replay-of']}"})
+        again = [
+            Outgoing(
+                m.data,
+                {
+                    **m.attributes,
+                    "pmp-dead-letter-id": f"again-{m.attributes['pmp-replay-of']}",
+                    "pmp-reason": "schema",
+                    "pmp-source-topic": "pmp-sensor-events",
+                },
+            )
             for m in messages
         ]
-        project.publisher.publish(
-            TOPOLOGY.topics["dead-letters"], [with_reason(letter) for letter in letters]
-        )
-
-    def with_reason(letter):
-        return Outgoing(
-            letter.data,
-            {**letter.attributes, "pmp-reason": "schema", "pmp-source-topic": "pmp-sensor-events"},
-        )
+        project.publisher.publish(TOPOLOGY.topics["dead-letters"], again)
 
     project.give_up(25)
     publisher = Interrupted(project.publisher, after=give_up_again)
-    progress = project.replayer(publisher, idle_s=2.0).replay(request(rate_per_s=20))
     fed = False
-    for counts in progress:
+    for counts in project.replayer(publisher, idle_s=2.0).replay(request(rate_per_s=20)):
         if counts.replayed >= 25 and not fed:
             project.give_up(25, reason="not_json")
             fed = True
@@ -197,7 +177,7 @@ def test_the_run_stops_when_its_letters_come_back_and_keeps_them(project):
     assert len([letter for letter in project.held() if letter.startswith("again-")]) == report["replayed"]
 
 
-def test_a_run_keeps_only_so_many_letters_leased(project):
+def test_a_replay_leases_only_so_many_letters(project):
     given = project.give_up(30)
     subscriber, path = project.clients.subscriber, HOLD.path(project.id)
     with Leases(subscriber, path, lease_s=10, timeout_s=5) as leases:
