@@ -22,32 +22,22 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    "written",
-    [
-        EPOCH_S,
-        float(EPOCH_S),
-        str(EPOCH_S),
-        f" {EPOCH_S}.0 ",
-        EPOCH_S * 1000,
-        str(EPOCH_S * 1000),
-        "2025-10-18T16:24:11Z",
-        "2025-10-18t16:24:11z",
-        "2025-10-18T18:24:11+02:00",
-        "2025-10-18T18:24:11+0200",
-        "2025-10-18T18:24:11+02",
-        "2025-10-18 16:24:11",
-        "2025-10-18 16:24:11 UTC",
-        "2025-10-18T16:24:11",
-    ],
-)
-def test_every_way_to_write_an_instant_is_read(written):
-    assert parse_timestamp(written) == AT
-    assert parse_timestamp(written).tzinfo is UTC
-
-
-@pytest.mark.parametrize(
     ("written", "read"),
     [
+        (EPOCH_S, AT),
+        (float(EPOCH_S), AT),
+        (str(EPOCH_S), AT),
+        (f" {EPOCH_S}.0 ", AT),
+        (EPOCH_S * 1000, AT),
+        (str(EPOCH_S * 1000), AT),
+        ("2025-10-18T16:24:11Z", AT),
+        ("2025-10-18t16:24:11z", AT),
+        ("2025-10-18T18:24:11+02:00", AT),
+        ("2025-10-18T18:24:11+0200", AT),
+        ("2025-10-18T18:24:11+02", AT),
+        ("2025-10-18 16:24:11", AT),
+        ("2025-10-18 16:24:11 UTC", AT),
+        ("2025-10-18T16:24:11", AT),
         ("2026-02-22T09:38:50.7982947+01:00", datetime(2026, 2, 22, 8, 38, 50, 798294, tzinfo=UTC)),
         ("2026-02-22T09:38:50.5Z", datetime(2026, 2, 22, 9, 38, 50, 500000, tzinfo=UTC)),
         ("2026-02-22T09:38:50.123456789Z", datetime(2026, 2, 22, 9, 38, 50, 123456, tzinfo=UTC)),
@@ -56,11 +46,12 @@ def test_every_way_to_write_an_instant_is_read(written):
         (1760804651.25, datetime(2025, 10, 18, 16, 24, 11, 250000, tzinfo=UTC)),
         (0, datetime(1970, 1, 1, tzinfo=UTC)),
         (-1, datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)),
-        ("20251018", datetime(1970, 8, 23, 9, 16, 58, tzinfo=UTC)),
+        ("20251018", datetime(1970, 8, 23, 9, 16, 58, tzinfo=UTC)),  # digits alone are seconds
     ],
 )
-def test_fractions_dates_and_digits_have_one_meaning(written, read):
+def test_every_way_to_write_a_time_is_read(written, read):
     assert parse_timestamp(written) == read
+    assert parse_timestamp(written).tzinfo is UTC
 
 
 @pytest.mark.parametrize(
@@ -101,7 +92,7 @@ def test_fractions_dates_and_digits_have_one_meaning(written, read):
         "1760804651" * 600,
     ],
 )
-def test_what_is_no_instant_is_a_value_error(written):
+def test_other_values_are_a_value_error(written):
     with pytest.raises(ValueError):  # noqa: PT011 - datetime words the message in some cases
         parse_timestamp(written)
 
@@ -147,7 +138,7 @@ def test_an_age_is_a_number_of_minutes_hours_or_days(written, minutes):
 @pytest.mark.parametrize(
     "written", ["", "90", "h", "-5m", "+5m", "1x", "1.h", ".5h", "1 h", "nanh", "1h30m", "\u0661h"]
 )
-def test_what_is_no_age_is_refused(written):
+def test_other_ages_are_refused(written):
     with pytest.raises(ValueError, match="not a duration"):
         parse_age(written)
 
