@@ -7,12 +7,14 @@ clients must be made after the fork.
 """
 
 import os
+from typing import Any
 
 from pmp_runtime.config import THREADS, count
+from pmp_runtime.http import unread_body
 from pmp_runtime.logs import CloudJsonFormatter, Unquoted
 
 bind = f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT', '8080')}"  # noqa: S104 - a container's port
-worker_class = "pmp_runtime.http.worker.WholeRequestWorker"
+worker_class = "gthread"
 workers = 1
 threads = count(os.environ, "THREADS", THREADS)
 worker_connections = 432 + threads  # far below the 1,024 files that a process may often open
@@ -40,3 +42,8 @@ logconfig_dict = {
     },
     "root": {"level": "INFO", "handlers": ["stdout"]},
 }
+
+
+def pre_request(_worker: Any, server_request: Any) -> None:
+    """Gunicorn's hook before each request."""
+    unread_body.begin(server_request)

@@ -11,6 +11,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from pmp_runtime import logs
+from pmp_runtime.http.unread_body import close_if_unread
 from pmp_schema.errors import PipelineError, RetryableError
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ def create_service(name: str, *, project: str, max_body_bytes: int, check_ready:
     def unexpected(exception: Exception) -> ResponseReturnValue:
         logger.error("request.failed", exc_info=exception, extra={"path": request.path})
         return error(500, "internal", "unexpected error; see the log")
+
+    app.after_request(close_if_unread)
 
     @app.before_request
     def bind_trace() -> None:
