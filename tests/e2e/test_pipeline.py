@@ -1,10 +1,8 @@
 """From a published message to a row, on the local stack."""
 
-import gzip
 import json
 import threading
 import time
-from datetime import UTC, datetime
 from uuid import uuid4
 
 import httpx
@@ -14,6 +12,7 @@ import pytest
 from pmp_runtime.pubsub.publisher import Outgoing
 from pmp_schema.topology import TOPOLOGY
 from tests.e2e.conftest import Stack
+from tests.e2e.poison import attributes, event, poison
 from tests.fakes.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -28,17 +27,6 @@ PRINTED_SNAPSHOT = (
     '"stationCode":"X1","is_installed":1,"is_renting":1,"is_returning":1,"last_reported":1768918344,'
     '"num_bikes_available":5,"num_docks_available":10,"num_bikes_available_types":[{"mechanical":3},{"ebike":2}]}]}}}'
 )
-
-
-def event(event_id: str, **changes: object) -> bytes:
-    fields = {
-        "event_id": event_id,
-        "station_id": "A_101",
-        "ts_iso": datetime.now(UTC).isoformat(),
-        "kind": "pickup",
-        "delta": 1,
-    }
-    return json.dumps(fields | changes).encode()
 
 
 def test_the_messages_printed_in_the_source_documents_land_as_they_stand(stack: Stack):
@@ -87,27 +75,11 @@ def test_a_collected_feed_becomes_one_snapshot_and_a_row_for_each_station(stack:
     )
 
 
-POISON = {
-    "empty": b"",
-    "not_utf8": b'{"event_id":"\xff"}',
-    "not_json": b"<html>",
-    "too_deep": b'{"extra":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
-    "schema": b"[]",
-    "unknown_kind": event("e-poison", kind="stolen"),
-    "timestamp_invalid": event("e-poison", ts_iso="yesterday"),
-    "timestamp_out_of_range": event("e-poison", ts_iso="9999-01-01T00:00:00Z"),
-    "bad_gzip": gzip.compress(event("e-poison"))[:-6],
-    "too_large": gzip.compress(b" " * 20_000_000),
-}
-
-
 def test_every_kind_of_poison_is_a_dead_letter_with_its_bytes_and_its_reason(stack: Stack):
     mark = uuid4().hex
-    attributes = {reason: {"test": mark} for reason in POISON}
-    for reason in ("bad_gzip", "too_large"):
-        attributes[reason]["content-encoding"] = "gzip"
+    messages = poison("e-poison")
     stack.publisher.publish(
-        SENSOR_EVENTS, [Outgoing(data, attributes[reason]) for reason, data in POISON.items()]
+        SENSOR_EVENTS, [Outgoing(data, attributes(reason, mark)) for reason, data in messages.items()]
     )
 
     def dead_letters() -> dict[str, bytes]:
@@ -119,8 +91,8 @@ def test_every_kind_of_poison_is_a_dead_letter_with_its_bytes_and_its_reason(sta
         assert {row["source_topic"] for row in rows} <= {SENSOR_EVENTS.id}
         return {str(row["reason"]): bytes(row["data"] or b"") for row in rows}  # type: ignore[arg-type]
 
-    eventually(lambda: len(dead_letters()) == len(POISON))
-    assert dead_letters() == POISON
+    eventually(lambda: len(dead_letters()) == len(messages))
+    assert dead_letters() == messages
 
 
 def test_a_message_above_the_row_limit_is_a_dead_letter_and_its_row_keeps_the_bytes(stack: Stack):

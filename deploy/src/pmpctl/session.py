@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from pmpctl.cloud.clients import Google
     from pmpctl.project.resources import Clients
 
-# Only connecting is tried again: a request that was sent is not sent twice.
-_CONNECTS: Final = 3
-_CONNECT_PAUSE_S: Final = 0.5
 CONNECT_TIMEOUT_S: Final = 10.0
+_CONNECT_RETRIES: Final = 2
 
 
 def _require_answer(emulator: str | None) -> None:
@@ -39,14 +37,6 @@ def _google(project: str, region: str) -> "Google":
     from pmpctl.cloud.clients import connect  # noqa: PLC0415 - Google's clients take a second to import
 
     return connect(project, region)
-
-
-def _project(project: str, pubsub_emulator: str | None, bigquery_emulator: str | None) -> "Clients":
-    from pmpctl.project.resources import connect  # noqa: PLC0415 - Google's clients take a second to import
-
-    _require_answer(pubsub_emulator)
-    _require_answer(bigquery_emulator)
-    return connect(project, pubsub_emulator=pubsub_emulator, bigquery_emulator=bigquery_emulator)
 
 
 def _bigquery(project: str, emulator: str | None) -> "bigquery.Client":
@@ -73,14 +63,12 @@ class Connections:
 
     Attributes:
         google: the APIs of a project and region.
-        project: the clients that set a project up; arguments are the addresses of emulators.
         bigquery: a client of a project, or of an emulator.
         token: an identity token for an audience.
         pause: sleeps for some seconds.
     """
 
     google: Callable[[str, str], "Google"] = _google
-    project: Callable[[str, str | None, str | None], "Clients"] = _project
     bigquery: Callable[[str, str | None], "bigquery.Client"] = _bigquery
     token: Callable[[str, Mapping[str, str]], str] = _token
     pause: Callable[[float], None] = time.sleep
@@ -120,10 +108,14 @@ class Session:
 
     @cached_property
     def project(self) -> "Clients":
+        """The clients that set a project up."""
+        from pmpctl.project.resources import connect  # noqa: PLC0415 - Google's clients take a second to import
+
         (project,) = self.require("PROJECT_ID")
-        return self._connections.project(
-            project, self.env.get("PUBSUB_EMULATOR_HOST"), self.env.get("BIGQUERY_EMULATOR_HOST")
-        )
+        pubsub, bigquery = (self.env.get(f"{name}_EMULATOR_HOST") for name in ("PUBSUB", "BIGQUERY"))
+        _require_answer(pubsub)
+        _require_answer(bigquery)
+        return connect(project, pubsub_emulator=pubsub, bigquery_emulator=bigquery)
 
     @cached_property
     def bigquery(self) -> "bigquery.Client":
@@ -142,6 +134,8 @@ class Session:
                 base_url=base_url,
                 auth=None if self.local else Identity(lambda: self._connections.token(base_url, self.env)),
                 timeout=CONNECT_TIMEOUT_S,
+                # Only connecting is tried again: a request that was sent is not sent twice.
+                transport=httpx.HTTPTransport(retries=_CONNECT_RETRIES),
                 # A proxy of the environment is only for the cloud.
                 trust_env=not self.local,
             )
@@ -195,11 +189,6 @@ class Session:
             headers=headers,
             timeout=httpx.Timeout(CONNECT_TIMEOUT_S, read=request.timeout_s),
         )
-        for _ in range(_CONNECTS - 1):
-            try:
-                return client.send(built, stream=stream)
-            except httpx.ConnectError:
-                self.pause(_CONNECT_PAUSE_S)
         return client.send(built, stream=stream)
 
     def carry_out(

@@ -118,8 +118,9 @@ def test_service_that_is_killed_starts_again_and_the_status_says_so(launch, stat
     os.kill(first.pid, signal.SIGKILL)
     eventually(lambda: processes(state)["server"].identity != first, what="another process")
     assert first not in identities(state)
-    said = "server ended with exit code -9 and was started again (crashes: 1)"
-    eventually(lambda: problems(state) == [said], what=said)
+    eventually(
+        lambda: problems(state) == ["server ended with exit code -9 and was started again (crashes: 1)"]
+    )
 
 
 def test_crash_loop_is_counted_and_stops_nothing(launch, state):
@@ -194,17 +195,16 @@ def test_deaf_service_is_killed_and_emulators_end_after_the_services(launch, sta
 
 
 def test_console_and_log_have_every_line_with_its_process(launch, state):
-    child = launch(
-        [SLEEPER, python("talker", "import time; print('first\\nsecond', flush=True); time.sleep(600)")]
-    )
+    code = "import time; print('one\\ntwo', flush=True); time.sleep(600)"
+    child = launch([SLEEPER, python("talker", code)])
     ready(state, child)
-    eventually(lambda: "second" in state.log("stack").read_text())
+    eventually(lambda: "two" in state.log("stack").read_text())
     child.terminate()
     shown, _ = child.communicate(timeout=30)
     assert shown == state.log("stack").read_text()
     lines = [line.split(" ", 1)[1] for line in shown.splitlines()]
-    assert lines.index("talker  | first") + 1 == lines.index("talker  | second")
-    assert state.log("talker").read_text() == "first\nsecond\n"
+    assert lines.index("talker  | one") + 1 == lines.index("talker  | two")
+    assert state.log("talker").read_text() == "one\ntwo\n"
 
 
 def test_port_in_use_is_reported_before_anything_is_started(launch, state):

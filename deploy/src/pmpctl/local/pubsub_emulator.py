@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ from pmpctl.local.ports import LOOPBACK
 
 IMAGE: Final = "gcr.io/google.com/cloudsdktool/google-cloud-cli:emulators"
 _JARS: Final = "platform/pubsub-emulator/lib/cloud-pubsub-emulator-*.jar"
+_SYSTEM_FOLDERS: Final = ("/usr/lib", "/usr/local", "/opt", "/opt/homebrew/share", "/usr/share")
 _HELP: Final = (
     "no Pub/Sub emulator: set PUBSUB_EMULATOR_HOST to a running one, "
     "or install Java and `gcloud components install pubsub-emulator` "
@@ -39,39 +40,18 @@ def pubsub_command(
     Raises:
         CommandError: neither is there; the message says what to install.
     """
-    java = _java(env, which)
-    jar = newest_jar(sdk_roots(env, which, home))
-    if java is not None and jar is not None:
-        return (java, "-jar", str(jar), f"--host={LOOPBACK}", f"--port={port}")
+    own_java = Path(env.get("JAVA_HOME", "")) / "bin" / "java"
+    java = str(own_java) if env.get("JAVA_HOME") and own_java.is_file() else which("java")
+    jars = (sorted(root.glob(_JARS), key=_version) for root in _sdk_roots(env, which, home))
+    newest = next((found[-1] for found in jars if found), None)
+    if java is not None and newest is not None:
+        return (java, "-jar", str(newest), f"--host={LOOPBACK}", f"--port={port}")
     docker = which("docker")
     if docker is not None and docker_answers():
         # The host's network: the emulator pushes to the writer on the host's loopback interface.
         serve = ("gcloud", "beta", "emulators", "pubsub", "start", f"--host-port={LOOPBACK}:{port}")
         return (docker, "run", "--rm", "--init", "--network=host", IMAGE, *serve)
     raise CommandError(_HELP)
-
-
-def sdk_roots(env: Mapping[str, str], which: Which, home: Path) -> Iterator[Path]:
-    """Folders that may be the Cloud SDK's, most explicit first."""
-    for name in ("CLOUDSDK_ROOT", "CLOUDSDK_ROOT_DIR"):
-        if env.get(name):
-            yield Path(env[name])
-    gcloud = which("gcloud")
-    if gcloud is not None:
-        yield Path(gcloud).resolve().parent.parent
-    yield home / "google-cloud-sdk"
-    for folder in ("/usr/lib", "/usr/local", "/opt", "/opt/homebrew/share", "/usr/share"):
-        yield Path(folder) / "google-cloud-sdk"
-    yield Path("/snap/google-cloud-cli/current")
-
-
-def newest_jar(roots: Iterable[Path]) -> Path | None:
-    """The jar with the highest version in the first root that has one."""
-    for root in roots:
-        jars = sorted(root.glob(_JARS), key=_version)
-        if jars:
-            return jars[-1]
-    return None
 
 
 def docker_answers() -> bool:
@@ -83,12 +63,15 @@ def docker_answers() -> bool:
     return done.returncode == 0
 
 
-def _java(env: Mapping[str, str], which: Which) -> str | None:
-    if env.get("JAVA_HOME"):
-        candidate = Path(env["JAVA_HOME"]) / "bin" / "java"
-        if candidate.is_file():
-            return str(candidate)
-    return which("java")
+def _sdk_roots(env: Mapping[str, str], which: Which, home: Path) -> Iterator[Path]:
+    """Folders that may be the Cloud SDK's, most explicit first."""
+    yield from (Path(env[name]) for name in ("CLOUDSDK_ROOT", "CLOUDSDK_ROOT_DIR") if env.get(name))
+    gcloud = which("gcloud")
+    if gcloud is not None:
+        yield Path(gcloud).resolve().parent.parent
+    yield home / "google-cloud-sdk"
+    yield from (Path(folder) / "google-cloud-sdk" for folder in _SYSTEM_FOLDERS)
+    yield Path("/snap/google-cloud-cli/current")
 
 
 def _version(jar: Path) -> tuple[int, ...]:
