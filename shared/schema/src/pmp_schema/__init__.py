@@ -1,0 +1,1 @@
+"""Names, messages, tables, GBFS and features of Mobility Pulse: import its modules. Depends on msgspec alone."""
