@@ -33,7 +33,6 @@ def discovery(**feeds: str) -> bytes:
 def fetched(content: bytes | None, *, url: str = "https://feeds.test/status", **headers: str) -> Fetched:
     return Fetched(
         url=url,
-        status=304 if content is None else 200,
         body=content,
         headers={name.replace("_", "-"): value for name, value in headers.items()},
         started_at=FETCHED_AT.replace(microsecond=0),

@@ -52,7 +52,6 @@ class Fetched:
     """
 
     url: str
-    status: int
     body: bytes | None
     headers: Mapping[str, str] = field(default_factory=dict)
     started_at: datetime
@@ -142,7 +141,6 @@ class Fetcher:
             raise FetchFailed(f"HTTP {status}", status)
         return Fetched(
             url=str(response.url.copy_with(query=None, fragment=None, userinfo=b"")),
-            status=status,
             body=None if unchanged else self._body(response),
             headers={name.lower(): value for name, value in response.headers.items()},
             started_at=started_at,

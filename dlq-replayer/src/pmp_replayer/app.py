@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 
 from pmp_replayer.counts import Counts
 from pmp_replayer.dead_letter_table import DeadLetterTable
-from pmp_replayer.reconciliation import Findings, Reconciliation
+from pmp_replayer.reconciliation import Reconciliation
 from pmp_replayer.request import ReplayRequest
 from pmp_runtime.http.service import create_service, error, read_body, unavailable
 from pmp_schema.errors import RetryableError
@@ -61,10 +61,6 @@ class ReconcileRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         return at
 
 
-_REPLAY: Final = msgspec.json.Decoder(ReplayRequest)
-_RECONCILE: Final = msgspec.json.Decoder(ReconcileRequest)
-
-
 def create_app(
     replay: Callable[[ReplayRequest], Iterator[Counts]],
     table: DeadLetterTable,
@@ -103,7 +99,7 @@ def create_app(
     @app.post("/replay")
     def start_replay() -> ResponseReturnValue:
         try:
-            wanted = _REPLAY.decode(read_body())
+            wanted = msgspec.json.decode(read_body(), type=ReplayRequest)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
             return error(400, "bad_request", str(cause))
         progress = _announced(replay(wanted), announce)
@@ -122,27 +118,19 @@ def create_app(
 
 
 def _add_reconcile(app: Flask, reconciliation: Reconciliation, now: Callable[[], datetime]) -> None:
-    @app.get("/reconcile")
-    def look() -> ResponseReturnValue:
-        def read() -> ReconcileRequest:
-            return msgspec.convert(request.args.to_dict(), ReconcileRequest, strict=False)
-
-        return _reconciled(read, reconciliation.look, now())
-
-    @app.post("/reconcile")
-    def check() -> ResponseReturnValue:
-        return _reconciled(lambda: _RECONCILE.decode(read_body() or b"{}"), reconciliation.check, now())
-
-
-def _reconciled(
-    read: Callable[[], ReconcileRequest], reconcile: Callable[..., Findings], now: datetime
-) -> ResponseReturnValue:
-    try:
-        wanted = read()
-        since = wanted.since_at(now)
-    except (ValueError, RecursionError) as cause:  # msgspec and UTF-8 errors are ValueErrors too
-        return error(400, "bad_request", str(cause))
-    return jsonify(reconcile(since, now, ids=wanted.ids).as_json())
+    @app.route("/reconcile", methods=["GET", "POST"])
+    def reconcile() -> ResponseReturnValue:
+        is_check = request.method == "POST"
+        try:
+            if is_check:
+                wanted = msgspec.json.decode(read_body() or b"{}", type=ReconcileRequest)
+            else:
+                wanted = msgspec.convert(request.args.to_dict(), ReconcileRequest, strict=False)
+            since = wanted.since_at(now())
+        except (ValueError, RecursionError) as cause:  # msgspec and UTF-8 errors are ValueErrors too
+            return error(400, "bad_request", str(cause))
+        find = reconciliation.check if is_check else reconciliation.look
+        return jsonify(find(since, now(), ids=wanted.ids).as_json())
 
 
 def _announced(progress: Iterator[Counts], announce: Callable[[], None]) -> Iterator[Counts]:

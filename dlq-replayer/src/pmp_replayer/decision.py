@@ -52,36 +52,31 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A dead letter that stays where it is.
+    """The dead letter stays where it is; `why` is one of this module's slugs."""
 
-    Attributes:
-        why: one of this module's slugs.
-    """
-
-    letter: Letter
     why: str
 
 
 def decide(letter: Letter, request: ReplayRequest, replay_id: str) -> Ready | Refused:
     """Decides about a dead letter that matches the request."""
     if letter.replay_count >= request.max_replays:
-        return Refused(letter, QUARANTINED)
+        return Refused(QUARANTINED)
     topic = _TOPICS.get(letter.source_topic or "")
     if topic is None:
-        return Refused(letter, UNKNOWN_TOPIC)
+        return Refused(UNKNOWN_TOPIC)
     if letter.data is None:
-        return Refused(letter, DATA_MISSING)
+        return Refused(DATA_MISSING)
     attributes = original_attributes(letter.attributes) | {
         REPLAY_COUNT: str(letter.replay_count + 1),
         REPLAY_ID: replay_id,
         REPLAY_OF: letter.id,
     }
     if len(attributes) > MAX_ATTRIBUTES:
-        return Refused(letter, TOO_MANY_ATTRIBUTES)
+        return Refused(TOO_MANY_ATTRIBUTES)
     data, changes = letter.data, list[Change]()
     if request.fixes:
         try:
             data, changes = apply(request.fixes, data, letter.attributes)
         except FixInapplicable:
-            return Refused(letter, FIX_INAPPLICABLE)
+            return Refused(FIX_INAPPLICABLE)
     return Ready(letter, topic, Outgoing(data, attributes), changes)

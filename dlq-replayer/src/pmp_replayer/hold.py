@@ -17,7 +17,6 @@ from pmp_schema.topology import TOPOLOGY, Subscription
 HOLD: Final[Subscription] = next(
     s for s in TOPOLOGY.subscriptions if s.topic.key == "dead-letters" and s.push_path is None
 )
-MAX_PULLED: Final = 100
 MAX_LEASED: Final = 50_000  # kept dead letters: their leases cost memory and requests
 # Messages that arrive for a pull that was just given up stay leased to nobody: a few long pulls beat many short ones.
 SHORTEST_PULL_S: Final = 2.0
@@ -44,7 +43,7 @@ class Hold:
         replay_id: str,
         came_back: Callable[[], int],
         idle_s: float,
-        pulled: int = MAX_PULLED,
+        pulled: int,
         max_leased: int = MAX_LEASED,
     ) -> None:
         self._client = client
