@@ -22,6 +22,7 @@ from pmp_schema.tables import Row
 from pmp_schema.timestamps import live_timestamp
 
 LARGE_BYTES: Final = 1_000_000
+_STATION_COLUMNS: Final = [name for name in gbfs.StationInformation.__struct_fields__ if name != "quality"]
 MAX_STATIONS: Final = 50_000  # the largest systems have some thousands; a row is far larger than its JSON
 
 
@@ -108,23 +109,15 @@ def station_information_rows(message: Message, now: datetime) -> RowSet:
     if entries is not None and entries > MAX_STATIONS:
         raise PoisonMessage(Reason.TOO_LARGE, f"{entries} stations")
     flat = gbfs.flatten_information(document)
+    same = {
+        "system_id": received.system_id,
+        "feed_ts": received.event_ts,
+        "event_id": received.event_id,
+        "message_id": message.message_id,
+        "publish_ts": message.publish_ts,
+    }
     rows: list[Row] = [
-        {
-            "system_id": received.system_id,
-            "station_id": station.station_id,
-            "station_code": station.station_code,
-            "name": station.name,
-            "lat": station.lat,
-            "lon": station.lon,
-            "capacity": station.capacity,
-            "address": station.address,
-            "region_id": station.region_id,
-            "feed_ts": received.event_ts,
-            "event_id": received.event_id,
-            "message_id": message.message_id,
-            "publish_ts": message.publish_ts,
-        }
-        for station in flat.stations
+        same | {name: getattr(station, name) for name in _STATION_COLUMNS} for station in flat.stations
     ]
 
     def part(indexes: list[int]) -> bytes:
