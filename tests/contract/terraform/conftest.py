@@ -49,9 +49,17 @@ class Terraform:
             "apply", "-auto-approve", "-input=false", "-no-color", f"-state={state}", *given(variables)
         )
         assert applied.returncode == 0, applied.stderr + applied.stdout[-4000:]
-        shown = self.run("show", "-json", str(state))
-        root = json.loads(shown.stdout)["values"]["root_module"]
-        return {one["address"]: one["values"] for one in root["resources"]}
+        return {one["address"]: one["values"] for one in self._shown(state)}
+
+    def dependencies(self) -> dict[str, list[str]]:
+        """Of everything that was made by `apply`: what was made before it, because it needs that."""
+        shown = self._shown(self.folder / "terraform.tfstate")
+        return {one["address"]: one.get("depends_on", []) for one in shown if one["mode"] == "managed"}
+
+    def _shown(self, state: Path) -> list[dict[str, Any]]:
+        shown = json.loads(self.run("show", "-json", str(state)).stdout)
+        resources: list[dict[str, Any]] = shown["values"]["root_module"]["resources"]
+        return resources
 
     def changes(self) -> str:
         """What a plan would still change after an apply with the defaults; empty for nothing."""
