@@ -41,6 +41,6 @@ def main(connections: Connections | None = None) -> None:
     """
     try:
         app(obj=connections or Connections())
-    except (CommandError, ConfigError, RetryableError) as error:
+    except (CommandError, ConfigError, RetryableError, OSError) as error:
         sys.stderr.write(f"pmpctl: {error}\n")
         raise SystemExit(1) from None

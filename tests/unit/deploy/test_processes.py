@@ -3,12 +3,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer
 
 from pmp_schema.topology import TOPOLOGY
+from pmpctl import cli
 from pmpctl.errors import CommandError
 from pmpctl.local.plan import topology_for
 from pmpctl.local.ports import Ports
 from pmpctl.local.processes import NAMES, Ingestion, StackOptions, process_table
+from pmpctl.terminal import Engine
 
 SIMULATED = StackOptions(feed="simulated", speed=2.5, hours_ago=6, seed=7)
 
@@ -67,11 +70,12 @@ def test_emulators_stop_last_and_what_needs_topics_and_tables_starts_last():
     assert {name for name, spec in specs.items() if spec.when_ready} == {"curation", "ingestion", "scheduler"}
 
 
-def test_scheduler_knows_every_service():
-    argv = table()["scheduler"].argv
-    assert [a for a in argv if a.startswith("--service=")] == [
-        f"--service={key}={Ports().url(key)}" for key in TOPOLOGY.services
-    ]
+def test_scheduler_is_a_command_of_pmpctl_with_the_options_that_it_has():
+    module, *arguments = table()["scheduler"].argv[2:]
+    command = typer.main.get_command(cli.app)
+    name, found, rest = command.resolve_command(command.make_context("pmpctl", list(arguments)), arguments)
+    assert (module, name) == ("pmpctl", "scheduler")
+    assert found.make_context(name, rest).params == {"feature_engine": Engine.SQL}
 
 
 @pytest.mark.parametrize("ingestion", Ingestion)

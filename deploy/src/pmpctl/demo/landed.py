@@ -1,4 +1,4 @@
-"""Which published messages have arrived in BigQuery, for the demo."""
+"""What the demo reads from BigQuery: which published messages have arrived, and what it shows."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -8,6 +8,18 @@ from google.cloud import bigquery
 from pmp_runtime.bigquery.queries import PAGE_ROWS, Queries
 
 QUERY_TIMEOUT_S: Final = 20.0
+# Titles by the name of the query in sql/.
+EXHIBITS: Final = {
+    "snapshots": "feed_snapshots: feed bodies as they were collected",
+    "polls": "feed_polls: their validation and what changed",
+    "fullest_stations": "latest_state_enriched: the stations with the most bikes",
+    "hours": "totals_hourly_local: the city by its own hours",
+    "rides": "raw_events: bikes of derived rides",
+    "features": "station_features: the stations with the most pickups (events) in 24 hours",
+    "feature_runs": "feature_runs: how they were computed",
+    "sensors": "raw_events: simulated sensors",
+    "events": "events: what the services did",
+}
 
 
 @dataclass(slots=True)
@@ -50,9 +62,9 @@ class Landed:
             for row in self._queries.rows("counts")
         }
 
-    def sample(self, name: str) -> list[dict[str, Any]]:
-        """The rows of an exhibit."""
-        return [dict(row) for row in self._queries.rows(name)]
+    def exhibits(self) -> dict[str, list[dict[str, Any]]]:
+        """What the demo shows, in columns that fit a terminal: rows by title."""
+        return {title: [dict(row) for row in self._queries.rows(name)] for name, title in EXHIBITS.items()}
 
     def uncurated(self, published: Published) -> int:
         """Published snapshots without a poll row."""

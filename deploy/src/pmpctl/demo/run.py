@@ -38,18 +38,6 @@ SENSORS: Final = {"events": 200, "rate_per_s": 200, "stations": 20, "city_id": "
 SPEED: Final = 300
 HOURS_AGO: Final = 6
 MORE_POLLS: Final = 3
-# Titles by the name of the query in sql/.
-EXHIBITS: Final = {
-    "snapshots": "feed_snapshots: feed bodies as they were collected",
-    "polls": "feed_polls: their validation and what changed",
-    "fullest_stations": "latest_state_enriched: the stations with the most bikes",
-    "hours": "totals_hourly_local: the city by its own hours",
-    "rides": "raw_events: bikes of derived rides",
-    "features": "station_features: the stations with the most pickups (events) in 24 hours",
-    "feature_runs": "feature_runs: how they were computed",
-    "sensors": "raw_events: simulated sensors",
-    "events": "events: what the services did",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +93,7 @@ class Demo:
         self._stack, self._report, self._console = stack, report, console
         self._variables = stack.variables
         self._published = Published()
+        self._started = False
 
     def attempt(self, work: Callable[[], None]) -> bool:
         """Does a part of the demo; an expected failure is one line."""
@@ -116,12 +105,14 @@ class Demo:
         return True
 
     def stop(self) -> None:
-        with self._step("stop the stack"):
-            background.stop(self._stack.state)
+        if self._started:  # else the stack may be another demo's
+            with self._step("stop the stack"):
+                background.stop(self._stack.state)
 
     def drive(self) -> None:
         with self._step("start the stack"):
             start(self._options(), self._stack, quiet=True)
+            self._started = True
         with self._client("COLLECTOR_URL", REQUEST_TIMEOUT_S) as collector:
             self.collect(collector, self._feeds())
             with self._step(f"simulate {SENSORS['events']} sensor events"):
@@ -174,7 +165,7 @@ class Demo:
         with self._step("query tables and marts"):
             counts = {tables.table(name).id: count for name, count in landed.counts().items()}
             report.tables = {table: rows for table, (rows, _) in counts.items()}
-            exhibits = {title: landed.sample(name) for name, title in EXHIBITS.items()}
+            exhibits = landed.exhibits()
         exhibits["BigQuery"] = [
             {"table": table, "rows": rows, "newest": "-" if age_s is None else f"{age_s:.1f} s ago"}
             for table, (rows, age_s) in counts.items()

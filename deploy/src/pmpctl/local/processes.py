@@ -7,7 +7,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
 from pmpctl.local.ports import Ports
 from pmpctl.local.variables import LIVE
@@ -97,7 +96,6 @@ def process_table(
         pubsub: command of the Pub/Sub emulator; None if one runs already.
     """
     executor = {"LAUNCHER_EXECUTOR": "local", "LAUNCHER_STATE_DIR": str(state / "features")}
-    services = (f"--service={key}={ports.url(key)}" for key in TOPOLOGY.services)
     table = [
         _bigquery(options, ports, state),
         _service("collector", ports, "pmp_collector"),
@@ -106,7 +104,7 @@ def process_table(
         _service("launcher", ports, "pmp_launcher", executor),
         _service("dashboard", ports, "pmp_dashboard"),
         _worker("curation", "pmp_beam", "curate_status"),
-        _worker("scheduler", "pmpctl", "scheduler", *services),
+        _worker("scheduler", "pmpctl", "scheduler"),
     ]
     if options.ingestion is Ingestion.PULL:
         table.insert(-1, _worker("ingestion", "pmp_beam", "ingest_events"))
@@ -165,5 +163,5 @@ def _service(name: str, ports: Ports, package: str, env: Mapping[str, str] | Non
     )
 
 
-def _worker(name: str, package: str, *arguments: str) -> ProcessSpec:
-    return ProcessSpec(name=name, argv=(sys.executable, "-m", package, *arguments), when_ready=True)
+def _worker(name: str, package: str, command: str) -> ProcessSpec:
+    return ProcessSpec(name=name, argv=(sys.executable, "-m", package, command), when_ready=True)
