@@ -1,10 +1,11 @@
 import io
+import json
 
 import httpx
 import pytest
 from rich.console import Console
 
-from pmpctl.demo.run import Demo, Report
+from pmpctl.demo.run import Demo, Report, run
 from pmpctl.errors import CommandError
 from pmpctl.local.local_stack import LocalStack
 
@@ -50,3 +51,14 @@ def test_only_what_a_person_can_mend_is_a_line(demo, console):
         demo.attempt(unmendable)
     assert demo.attempt(mendable) is False
     assert console.file.getvalue() == "failed  a port is taken\n"
+
+
+def test_a_demo_that_fails_says_why_on_the_console_and_in_its_report(console, tmp_path):
+    report = tmp_path / "demo.json"
+    assert run("no/such/folder", LocalStack.from_env({}, tmp_path), report, console) is False
+    assert "failed  --feed no/such/folder: neither simulated nor live" in console.file.getvalue()
+    told = json.loads(report.read_text())
+    assert (told["ok"], [(step["name"], step["ok"]) for step in told["steps"]]) == (
+        False,
+        [("start the stack", False)],
+    )
