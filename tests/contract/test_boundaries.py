@@ -72,7 +72,7 @@ def test_only_the_edge_of_the_writer_imports_google():
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_nothing_but_the_edge_reads_the_environment(package):
-    edge = {"wsgi", "__main__", "cli", "probe", "gunicorn_settings", "target"}
+    edge = {"wsgi", "__main__", "cli", "probe", "gunicorn_settings", "target", "scheduler"}
     readers = {
         name
         for name, tree in modules(package)
@@ -88,6 +88,7 @@ def test_no_module_is_a_place_for_anything(package):
     assert names.isdisjoint({"utils", "helpers", "common", "misc", "manager"})
 
 
+RUNTIME_BASE = ("config", "logs", "bigquery.append.row_values", "http.probe")
 REFUSE = """
 import sys
 
@@ -109,15 +110,13 @@ def run(program):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("module", [name for name, _ in modules("pmp_schema")])
-def test_the_schema_needs_msgspec_only(module):
-    run(REFUSE.format(allowed={"msgspec", "pmp_schema"}) + f"import {module}")
-
-
-@pytest.mark.parametrize("module", ["config", "logs", "bigquery.append.row_values", "http.probe"])
-def test_the_base_of_the_runtime_needs_msgspec_only(module):
-    run(REFUSE.format(allowed={"msgspec", "pmp_schema", "pmp_runtime"}) + f"import pmp_runtime.{module}")
-
-
-def test_the_core_of_the_curation_needs_msgspec_only():
-    run(REFUSE.format(allowed={"msgspec", "pmp_schema", "pmp_curation"}) + "import pmp_curation.core")
+@pytest.mark.parametrize(
+    ("package", "wanted"),
+    {
+        "pmp_schema": [name for name, _ in modules("pmp_schema")],
+        "pmp_runtime": [f"pmp_runtime.{name}" for name in RUNTIME_BASE],
+        "pmp_curation": ["pmp_curation.core"],
+    }.items(),
+)
+def test_what_is_pure_needs_msgspec_only(package, wanted):
+    run(REFUSE.format(allowed={"msgspec", "pmp_schema", package}) + f"import {', '.join(wanted)}")
