@@ -86,7 +86,7 @@ def commands(group, *names):
 
 
 COMMANDS = dict(commands(typer.main.get_command(cli.app)))
-# The README tells of these once for all commands.
+# The README describes these once for all commands.
 COMMON = {"--json", "--dry-run", "--yes", "--target", "--help"}
 
 
@@ -98,23 +98,23 @@ def own_options(command):
     } - COMMON
 
 
-def told_options():
+def documented_options():
     """The options in the README's calls, by command; `a|b` are two commands."""
-    told = {}
+    documented = {}
     for call in re.findall(r"`pmpctl ([^`]+)`", README.read_text("utf-8").replace("\\|", "|")):
         first, second, *_ = *call.split(), ""
         names = [first] if first in COMMANDS else [f"{first} {verb}" for verb in second.split("|")]
         for name in names:
-            told.setdefault(name, set()).update(re.findall("--[a-z-]+", call))
-    return told
+            documented.setdefault(name, set()).update(re.findall("--[a-z-]+", call))
+    return documented
 
 
 def test_the_readme_has_every_command_with_its_options():
-    told = told_options()
-    for name in COMMANDS.keys() & {f"local {verb}" for verb in told}:
-        told[name] = told[name.removeprefix("local ")]  # the other spelling
-    assert COMMANDS.keys() - told.keys() == set()
-    missing = {name: own_options(command) - told[name] for name, command in COMMANDS.items()}
+    documented = documented_options()
+    for name in COMMANDS.keys() & {f"local {verb}" for verb in documented}:
+        documented[name] = documented[name.removeprefix("local ")]  # the other spelling
+    assert COMMANDS.keys() - documented.keys() == set()
+    missing = {name: own_options(command) - documented[name] for name, command in COMMANDS.items()}
     assert {name: options for name, options in missing.items() if options} == {}
 
 
@@ -159,5 +159,5 @@ def test_a_dry_run_prints_the_commands_of_the_stack(run, monkeypatch):
     code, out, _ = run(*arguments)
     assert code == 0
     assert "pmpctl.local.bigquery_emulator" in out.splitlines()[0]
-    told = json.loads(run(*arguments, "--json")[1])
-    assert told == {"dry_run": True, "calls": out.splitlines()}
+    documented = json.loads(run(*arguments, "--json")[1])
+    assert documented == {"dry_run": True, "calls": out.splitlines()}

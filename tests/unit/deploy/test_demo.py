@@ -57,8 +57,8 @@ def test_a_demo_that_fails_says_why_on_the_console_and_in_its_report(console, tm
     report = tmp_path / "demo.json"
     assert run("no/such/folder", LocalStack.from_env({}, tmp_path), report, console) is False
     assert "failed  --feed no/such/folder: neither simulated nor live" in console.file.getvalue()
-    told = json.loads(report.read_text())
-    assert (told["ok"], [(step["name"], step["ok"]) for step in told["steps"]]) == (
+    written = json.loads(report.read_text())
+    assert (written["ok"], [(step["name"], step["ok"]) for step in written["steps"]]) == (
         False,
         [("start the stack", False)],
     )

@@ -14,7 +14,7 @@ from pmpctl.terminal import dump, show_rows
 
 
 class Client:
-    """A client of BigQuery that raises what it was told."""
+    """A client of BigQuery that only raises an error."""
 
     project = "pmp-test"
 
@@ -71,8 +71,8 @@ def test_a_value_of_any_kind_has_a_cell():
 
 
 def test_json_is_json_whatever_it_holds():
-    told = {"at": datetime(2026, 1, 24, 12, 0, 0, 250000, tzinfo=UTC), "data": b"\xff", "n": [nan, inf, 1.5]}
-    assert json.loads(dump(told), parse_constant=pytest.fail) == {
+    value = {"at": datetime(2026, 1, 24, 12, 0, 0, 250000, tzinfo=UTC), "data": b"\xff", "n": [nan, inf, 1.5]}
+    assert json.loads(dump(value), parse_constant=pytest.fail) == {
         "at": "2026-01-24T12:00:00.250000Z",
         "data": "/w==",
         "n": [None, None, 1.5],

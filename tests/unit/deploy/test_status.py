@@ -13,7 +13,7 @@ NOON = datetime(2026, 1, 24, 12, tzinfo=UTC)
 
 
 class Answers:
-    """Queries that give the rows they were told."""
+    """Queries that give fixed rows."""
 
     def __init__(self, **rows):
         self._rows = rows
@@ -38,8 +38,8 @@ def state(tmp_path):
 
     def write(*processes, **record):
         me = ProcessId.of(os.getpid())
-        told = {"status": "ready", "supervisor": me, "urls": {}, "log": "stack.log", **record}
-        folder.write(Record(processes=processes, **told))
+        fields = {"status": "ready", "supervisor": me, "urls": {}, "log": "stack.log", **record}
+        folder.write(Record(processes=processes, **fields))
         return folder
 
     return write
