@@ -142,7 +142,7 @@ def main(argv: Sequence[str]) -> int:
             job_name = TOPOLOGY.jobs[args.pipeline] + ("" if streaming else "-backfill")
             submit(build, settings, beam_args, job_name=job_name, streaming=streaming)
         elif streaming:
-            run_streaming(build, pubsub_emulator=settings.pubsub_emulator)
+            run_streaming(build)
         else:
             run_batch(build)
     except ConfigError as error:

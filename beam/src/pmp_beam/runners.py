@@ -16,8 +16,6 @@ from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult
 
-from pmp_beam.io import direct_subscriber
-
 logger = logging.getLogger(__name__)
 
 Build = Callable[[beam.Pipeline], None]
@@ -41,19 +39,16 @@ class Runner(StrEnum):
         return cls(name.lower().removesuffix("runner"))
 
 
-def run_streaming(build: Build, *, pubsub_emulator: str | None) -> NoReturn:
+def run_streaming(build: Build) -> NoReturn:
     """Runs an unbounded pipeline in this process until a signal ends it.
 
-    The direct runner gives up a pipeline after four failures of a bundle. The process then begins anew, with the
-    same arguments: nothing of the old pipeline is left, and Pub/Sub delivers again what it had in hand.
-
-    Args:
-        pubsub_emulator: `host:port`, or None for Google.
+    The direct runner gives up a pipeline after four failures of a bundle. The process then starts again with the same
+    arguments. This runner acknowledges a message when it is pulled, so a pipeline that ends loses the messages in hand:
+    the curation finds their snapshots in `feed_snapshots`; sensor events are lost. Dataflow acknowledges after commit.
     """
     for number in _ENDING:
-        # The runner's threads cannot be told to end; what they have in hand comes again.
+        # The runner's threads cannot be stopped.
         signal.signal(number, lambda *_: _leave())
-    direct_subscriber.install(pubsub_emulator)
     try:
         # Not the default: that one first tries to download another runner.
         pipeline = beam.Pipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"]))

@@ -26,7 +26,7 @@ class SnapshotMessage:
 
 
 def snapshot_message(system: System, *, event_type: str, fetched: Fetched, body: bytes) -> SnapshotMessage:
-    """Builds the message; its data is compressed above 1 MB.
+    """Builds the message; its data is compressed above 16 kB.
 
     Args:
         body: JSON without surrounding white space; it is embedded unchanged.

@@ -117,9 +117,8 @@ def test_every_pipeline_is_refused_before_it_begins(pipeline, capsys):
 
 
 @pytest.mark.usefixtures("dataflow_is_far")
-@pytest.mark.parametrize("engine", ["beam", "sql"])
-def test_a_run_of_the_features_is_never_dry(engine, capsys):
-    arguments = ["--runner", "dataflow", "--engine", engine, "--dry_run=True"]
+def test_a_run_of_the_features_is_never_dry(capsys):
+    arguments = ["--runner", "dataflow", "--dry_run=True"]
     assert main(["station_features", *arguments]) == 2
     assert capsys.readouterr().err == (
         "pmp_beam: --dry_run: a run of station_features changes BigQuery before there is a job\n"

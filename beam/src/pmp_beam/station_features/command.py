@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -51,12 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--provisional", action="store_true", help="allow a later --known-at; rows may differ from run to run"
     )
     add("--run-id", metavar="ID", help="name of the run in events and files (default: made from --as-of)")
-    add(
-        "--engine",
-        choices=("beam", "sql"),
-        default="beam",
-        help="sql: one statement in BigQuery (default: beam)",
-    )
     add(
         "--runner",
         type=_runner,
@@ -119,7 +112,7 @@ def run(
         return _run_files(args, this, debug)
     known = settings()
     logs.configure(known.log_level)
-    if args.runner is Runner.DATAFLOW and args.engine == "beam":
+    if args.runner is Runner.DATAFLOW:
         check_submission(known, beam_args)
     work = Work(
         this,
@@ -130,7 +123,7 @@ def run(
         debug=debug,
         beam_args=beam_args,
     )
-    with ended_by_signals() if args.runner is Runner.DATAFLOW else nullcontext():
+    with ended_by_signals():
         return 0 if attempt(this, ops_publisher(known.project), work) else 1
 
 
@@ -144,7 +137,7 @@ def _run(args: argparse.Namespace, now: datetime) -> Run:
     as_of = args.as_of or now.replace(second=0, microsecond=0)
     process = uuid4().hex[:8]
     try:
-        run_id, attempt_id = name_run(args.run_id, args.engine, as_of, process)
+        run_id, attempt_id = name_run(args.run_id, as_of, process)
     except ValueError as error:
         raise ConfigError(f"--run-id: {error}") from error
     if args.shards is not None and not 0 < args.shards <= MAX_SHARDS:
@@ -155,7 +148,6 @@ def _run(args: argparse.Namespace, now: datetime) -> Run:
         process=process,
         as_of=as_of,
         known_at=known_at,
-        engine=args.engine,
     )
 
 

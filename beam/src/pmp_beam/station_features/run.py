@@ -19,7 +19,7 @@ from pmp_schema.topology import TOPOLOGY
 
 logger = logging.getLogger(__name__)
 
-Engine = Literal["beam", "sql"]
+ENGINE: Final = "beam"
 SOURCE: Final = "station_features"
 _RUN_ID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}", re.ASCII)
 _LAUNCHERS: Final = re.compile(r"(features-(?:sql|beam)-[0-9t]+z)-[0-9]+", re.ASCII)
@@ -41,7 +41,6 @@ class Run:
     process: str
     as_of: datetime
     known_at: datetime
-    engine: Engine
 
     @property
     def name(self) -> str:
@@ -58,7 +57,7 @@ class Run:
         known: Mapping[str, Any] = {
             "as_of": format_timestamp(self.as_of),
             "known_at": format_timestamp(self.known_at),
-            "engine": self.engine,
+            "engine": ENGINE,
         }
         return ops_event(
             f"feature_run.{status}",
@@ -69,12 +68,12 @@ class Run:
         )
 
 
-def name_run(text: str | None, engine: Engine, as_of: datetime, process: str) -> tuple[str, str]:
+def name_run(text: str | None, as_of: datetime, process: str) -> tuple[str, str]:
     """A run's id and that of the attempt.
 
     Args:
-        text: either; the launcher's ids of attempts end with a number. Without, the launcher's id for a run of the
-            same engine and time.
+        text: either; the launcher's ids of attempts end with a number. None makes the launcher's id for a run of
+            the same time.
         process: makes the attempt's id where none is given.
 
     Raises:
@@ -82,7 +81,7 @@ def name_run(text: str | None, engine: Engine, as_of: datetime, process: str) ->
     """
     if text is None:
         micros = f"{as_of.microsecond:06d}" if as_of.microsecond else ""
-        text = f"features-{engine}-{as_of:%Y%m%dt%H%M%S}{micros}z"
+        text = f"features-{ENGINE}-{as_of:%Y%m%dt%H%M%S}{micros}z"
     if not _RUN_ID.fullmatch(text):
         raise ValueError("a letter, then up to 99 letters, digits, - and _")
     if of_launcher := _LAUNCHERS.fullmatch(text):
@@ -104,7 +103,7 @@ def attempt(run: Run, publisher: Publisher, work: Callable[[], object]) -> bool:
 
 
 def complete(
-    run: Run, warehouse: StatementRunner, publisher: Publisher, tables: FeatureTables, written: int | None
+    run: Run, warehouse: StatementRunner, publisher: Publisher, tables: FeatureTables, written: int
 ) -> int:
     """The last step of a run: its staged rows become those of its as_of, and its success is told."""
     rows = merge_staged(warehouse, tables, staging=run.staging(tables), as_of=run.as_of, written=written)
@@ -121,7 +120,7 @@ class Completion:
     tables: FeatureTables
     warehouse: WarehouseSource
 
-    def __call__(self, written: int | None) -> int:
+    def __call__(self, written: int) -> int:
         return complete(
             self.run, self.warehouse(), ops_publisher(self.warehouse.project), self.tables, written
         )

@@ -39,12 +39,12 @@ def merge_staged(
     *,
     staging: str,
     as_of: datetime,
-    written: int | None = None,
+    written: int,
 ) -> int:
     """Makes the staged rows those of their as_of; may be repeated.
 
     Args:
-        written: rows that must be there; None where a single statement wrote them.
+        written: rows that must be there.
 
     Returns:
         The rows of the as_of.
@@ -55,7 +55,7 @@ def merge_staged(
         ContestedRunError: the rows of another attempt are there too, and would stay.
     """
     staged = staged_keys(warehouse, staging, as_of)
-    if written is not None and staged != written:
+    if staged != written:
         staged = _await_rows(warehouse, staging, as_of, written)
     if staged:
         _merge(warehouse, tables, staging, as_of, staged)

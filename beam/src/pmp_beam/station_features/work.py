@@ -1,4 +1,4 @@
-"""What a run of the features does between its events: with Beam here or on Dataflow, or by BigQuery alone."""
+"""What a feature run does between its events, here or on Dataflow."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,10 +19,8 @@ from pmp_schema.features import (
     Scope,
     catalogue,
     close_days,
-    feature_rows,
     last_closed_date,
     read_scope,
-    stage_features,
 )
 from pmp_schema.topology import TOPOLOGY
 
@@ -91,15 +89,9 @@ class Work:
         scope = read_scope(
             warehouse, self._tables, catalogue(), as_of=self._run.as_of, known_at=self._run.known_at
         )
-        if self._run.engine == "sql":
-            rows = feature_rows(self._tables, catalogue(), scope)
-            warehouse.query(stage_features(rows, staging=self._staging))
-            finish(None)
-            has_ended = True
-        else:
-            shards = self._shards or shards_of(warehouse.row_count(self._tables.raw_events))
-            warehouse.create_staging(self._staging)
-            has_ended = self._execute(self._build(scope, shards, finish))
+        shards = self._shards or shards_of(warehouse.row_count(self._tables.raw_events))
+        warehouse.create_staging(self._staging)
+        has_ended = self._execute(self._build(scope, shards, finish))
         if has_ended:
             warehouse.drop_staging(self._staging)
 

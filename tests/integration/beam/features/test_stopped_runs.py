@@ -23,8 +23,7 @@ def test_a_run_on_dataflow_that_is_stopped_tells_that_it_has_failed(tmp_path):
             "PUBSUB_EMULATOR_HOST": pubsub.address,
             "BIGQUERY_EMULATOR_HOST": f"http://127.0.0.1:{silent.getsockname()[1]}",
         }
-        # The engine that submits nothing waits in the same place, by whatever Python.
-        arguments = ["station_features", "--runner", "dataflow", "--engine", "sql"]
+        arguments = ["station_features"]
         silent.settimeout(30)
         with pipeline_process(arguments, env, tmp_path / "run.log") as process, silent.accept()[0]:
             assert process.stop() == 1

@@ -39,7 +39,7 @@ STEPS = {
 
 def test_the_graph_has_its_steps_and_no_key_without_a_deterministic_coder():
     settings = Settings.from_env(ENV)
-    run = Run(id="r-1", attempt_id="r-1-a1", process="a1", as_of=AS_OF, known_at=AS_OF, engine="beam")
+    run = Run(id="r-1", attempt_id="r-1-a1", process="a1", as_of=AS_OF, known_at=AS_OF)
     debug = DebugOutput("gs://bucket", run.id)
     work = Work(run, settings, runner=Runner.DATAFLOW, wait=False, shards=None, debug=debug, beam_args=[])
     finish = Completion(run, FeatureTables.of("p"), WarehouseSource("p", None, 900.0))

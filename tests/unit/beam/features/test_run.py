@@ -18,7 +18,6 @@ RUN = Run(
     process="a1b2",
     as_of=AS_OF,
     known_at=datetime(2025, 11, 16, 2, 14, tzinfo=UTC),
-    engine="beam",
 )
 TIMES = {"as_of": "2025-11-16T02:15:00Z", "known_at": "2025-11-16T02:14:00Z", "engine": "beam"}
 

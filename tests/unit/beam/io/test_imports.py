@@ -16,7 +16,6 @@ import apache_beam as beam
 
 sys.addaudithook(refuse)
 import pmp_beam.io as io
-from pmp_beam.io import direct_subscriber
 
 pipeline = beam.Pipeline(runner="FnApiRunner")
 read = pipeline | io.ReadRows("station_status", project="pmp-test", columns=["bikes"])
