@@ -103,8 +103,8 @@ def test_each_process_has_a_staging_table_of_its_own_beside_the_features():
         ),
         ("nightly", ("nightly", "nightly-a1b2")),
         ("run-2025", ("run-2025", "run-2025-a1b2")),
-        (None, ("features-sql-20251116t021500z", "features-sql-20251116t021500z-a1b2")),
+        (None, ("features-beam-20251116t021500z", "features-beam-20251116t021500z-a1b2")),
     ],
 )
 def test_an_attempt_of_the_launcher_belongs_to_its_run(given, named):
-    assert name_run(given, "sql", AS_OF, "a1b2") == named
+    assert name_run(given, AS_OF, "a1b2") == named

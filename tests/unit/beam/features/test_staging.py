@@ -27,7 +27,7 @@ def row(station, value, as_of=AS_OF):
     }
 
 
-def merge(duck, written=None):
+def merge(duck, written=1):
     return merge_staged(duck, duck.tables, staging=duck.staging, as_of=AS_OF, written=written)
 
 
