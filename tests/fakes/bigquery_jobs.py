@@ -3,19 +3,18 @@
 A job runs as far as a test says. Ids are unique within a location, and a job is found in its own only.
 """
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from google.cloud import bigquery
 
 from pmp_runtime.bigquery.queries import query_client
+from tests.fakes.http_server import Request, http_server
 
 LOCATION = "europe-west1"
 
@@ -137,39 +136,17 @@ def _error(code: int, reason: str, message: str) -> dict[str, Any]:
 @contextmanager
 def bigquery_jobs(project: str = "pmp-test") -> Iterator[BigQueryJobs]:
     """Serves on a free port until the end of the block."""
-    held: list[BigQueryJobs] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(request: Request) -> tuple[int, Any]:
+        url = urlsplit(request.path)
+        path = url.path.split(f"/projects/{project}/", 1)[1].strip("/").split("/")
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        with fake.lock:
+            return fake.answer(request.method, path, query, request.json)
 
-        def _serve(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else {}
-            url = urlsplit(self.path)
-            path = url.path.split(f"/projects/{project}/", 1)[1].strip("/").split("/")
-            query = {name: values[0] for name, values in parse_qs(url.query).items()}
-            with held[0].lock:
-                status, answer = held[0].answer(self.command, path, query, body)
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = _serve  # noqa: N815 - the base class's names
-
-        def log_message(self, *args: object) -> None:
-            """Tests need no access log."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        client = query_client(project, f"http://127.0.0.1:{server.server_port}")
-        held.append(BigQueryJobs(client))
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    with http_server(answer) as url:
+        fake = BigQueryJobs(query_client(project, url))
         try:
-            yield held[0]
+            yield fake
         finally:
-            server.shutdown()
-            client.close()
+            fake.client.close()

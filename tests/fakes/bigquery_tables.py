@@ -4,18 +4,16 @@ Like BigQuery, and unlike its emulator: a table has exactly the type that its bo
 again, a materialized view's text cannot be changed, and a view's sources must exist.
 """
 
-import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from google.cloud import bigquery
 
 from pmp_runtime.bigquery.queries import query_client
+from tests.fakes.http_server import Request, http_server
 
 _SOURCE = re.compile(r"`[\w-]+\.(\w+\.\w+)`")
 
@@ -34,7 +32,7 @@ class BigQueryTables:
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
 
-    def answer(self, method: str, path: list[str], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def answer(self, method: str, path: list[str], body: dict[str, Any]) -> tuple[int, Any]:
         if not path:
             name = body["datasetReference"]["datasetId"]
             known = name in self.datasets
@@ -51,7 +49,7 @@ class BigQueryTables:
         if method == "DELETE":
             self.deleted.append(name)
             del self.tables[name]
-            return 204, {}
+            return 204, None
         if method in {"PATCH", "PUT"}:
             if "materializedView" in self.tables[name]:
                 return 400, {}
@@ -75,33 +73,14 @@ class BigQueryTables:
 @contextmanager
 def bigquery_tables(project: str = "pmp-test") -> Iterator[BigQueryTables]:
     """Serves on a free port until the end of the block."""
-    held: list[BigQueryTables] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def _serve(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else {}
-            path = self.path.split("?")[0].rstrip("/").split("/datasets", 1)[1].split("/")[1:]
-            status, answer = held[0].answer(self.command, path, body)
-            data = b"" if status == 204 else json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(request: Request) -> tuple[int, Any]:
+        path = request.path.split("?")[0].rstrip("/").split("/datasets", 1)[1].split("/")[1:]
+        return fake.answer(request.method, path, request.json)
 
-        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 - the base class's names
-
-        def log_message(self, *args: object) -> None:
-            """Tests need no access log."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        client = query_client(project, f"http://127.0.0.1:{server.server_port}")
-        held.append(BigQueryTables(client))
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    with http_server(answer) as url:
+        fake = BigQueryTables(query_client(project, url))
         try:
-            yield held[0]
+            yield fake
         finally:
-            server.shutdown()
-            client.close()
+            fake.client.close()

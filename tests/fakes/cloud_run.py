@@ -6,7 +6,6 @@ makes another execution, and of those that have ended only the last ones are kep
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +17,8 @@ from google.cloud.run_v2.services.executions.transports import ExecutionsGrpcTra
 from google.cloud.run_v2.services.jobs.transports import JobsGrpcTransport
 from google.longrunning import operations_pb2
 from google.protobuf import any_pb2
+
+from tests.fakes.grpc_server import grpc_server
 
 PAGE = 2
 
@@ -86,44 +87,21 @@ class CloudRun:
         return operations_pb2.Operation(name="operations/o")
 
 
-_METHODS = {
-    "Jobs": {"GetJob": ("get_job", run_v2.GetJobRequest), "RunJob": ("run_job", run_v2.RunJobRequest)},
-    "Executions": {
-        "ListExecutions": ("list_executions", run_v2.ListExecutionsRequest),
-        "CancelExecution": ("cancel_execution", run_v2.CancelExecutionRequest),
-    },
-}
-
-
-def _encoded(message: Any) -> bytes:
-    return (
-        message.SerializeToString()
-        if hasattr(message, "SerializeToString")
-        else type(message).serialize(message)
-    )
-
-
 @contextmanager
 def cloud_run(job: str) -> Iterator[CloudRun]:
     """Serves until the end of the block; `jobs` and `executions_client` are Google's clients of it."""
     fake = CloudRun(job)
-    server = grpc.server(ThreadPoolExecutor(8))
-    for service, methods in _METHODS.items():
-        handlers = {
-            name: grpc.unary_unary_rpc_method_handler(
-                getattr(fake, method), request_deserializer=kind.deserialize, response_serializer=_encoded
-            )
-            for name, (method, kind) in methods.items()
-        }
-        generic = grpc.method_handlers_generic_handler(f"google.cloud.run.v2.{service}", handlers)
-        server.add_generic_rpc_handlers((generic,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    channel = grpc.insecure_channel(f"127.0.0.1:{port}")
-    fake.jobs = run_v2.JobsClient(transport=JobsGrpcTransport(channel=channel))
-    fake.executions_client = run_v2.ExecutionsClient(transport=ExecutionsGrpcTransport(channel=channel))
-    try:
+    services = {
+        "google.cloud.run.v2.Jobs": {
+            "GetJob": (fake.get_job, run_v2.GetJobRequest),
+            "RunJob": (fake.run_job, run_v2.RunJobRequest),
+        },
+        "google.cloud.run.v2.Executions": {
+            "ListExecutions": (fake.list_executions, run_v2.ListExecutionsRequest),
+            "CancelExecution": (fake.cancel_execution, run_v2.CancelExecutionRequest),
+        },
+    }
+    with grpc_server(services) as address, grpc.insecure_channel(address) as channel:
+        fake.jobs = run_v2.JobsClient(transport=JobsGrpcTransport(channel=channel))
+        fake.executions_client = run_v2.ExecutionsClient(transport=ExecutionsGrpcTransport(channel=channel))
         yield fake
-    finally:
-        channel.close()
-        server.stop(0).wait()

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,8 @@ from google.cloud import dataflow_v1beta3, monitoring_v3, run_v2, scheduler_v1
 from google.cloud.logging_v2 import types as logging
 from google.logging.type.log_severity_pb2 import LogSeverity
 from google.longrunning.operations_pb2 import Operation
+
+from tests.fakes.grpc_server import grpc_server
 
 PROJECT, REGION = "pmp-test", "europe-west1"
 PARENT = f"projects/{PROJECT}/locations/{REGION}"
@@ -232,16 +233,12 @@ def _page(request: Any, answer: Any, field_name: str, items: Iterable[Any]) -> A
 def google_cloud() -> Iterator[GoogleCloud]:
     """An empty project on a free port of 127.0.0.1, until the end of the block."""
     fake = GoogleCloud()
-    server = grpc.server(ThreadPoolExecutor(2))
-    for service, methods in _services(fake).items():
-        handlers = {name: _handler(fake, name, *method) for name, method in methods.items()}
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-    fake.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    server.start()
-    try:
+    services = {
+        service: {name: (_answering(fake, name, call), request) for name, (call, request) in calls.items()}
+        for service, calls in _services(fake).items()
+    }
+    with grpc_server(services) as fake.address:
         yield fake
-    finally:
-        server.stop(None).wait(5)
 
 
 def _services(fake: GoogleCloud) -> dict[str, dict[str, tuple[Callable[[Any], Any], Any]]]:
@@ -274,7 +271,7 @@ def _services(fake: GoogleCloud) -> dict[str, dict[str, tuple[Callable[[Any], An
     }
 
 
-def _handler(fake: GoogleCloud, name: str, answer: Callable[[Any], Any], request: Any) -> Any:
+def _answering(fake: GoogleCloud, name: str, answer: Callable[[Any], Any]) -> Any:
     def call(message: Any, context: grpc.ServicerContext) -> Any:
         if fake.failures.get(name):
             context.abort(fake.failures[name].pop(0), f"{name} was told to fail\nsecond line")
@@ -283,11 +280,4 @@ def _handler(fake: GoogleCloud, name: str, answer: Callable[[Any], Any], request
         except Refused as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
 
-    return grpc.unary_unary_rpc_method_handler(
-        call, request_deserializer=request.deserialize, response_serializer=_serialize
-    )
-
-
-def _serialize(message: Any) -> bytes:
-    kind = type(message)
-    return kind.serialize(message) if hasattr(kind, "serialize") else message.SerializeToString()
+    return call

@@ -1,13 +1,14 @@
 """The Publish call of Pub/Sub on a loopback port, for processes that find it by PUBSUB_EMULATOR_HOST."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 from google.pubsub_v1.types import PublishRequest, PublishResponse
+
+from tests.fakes.grpc_server import grpc_server
 
 
 @dataclass
@@ -30,18 +31,10 @@ class PubSubServer:
 def pubsub_server() -> Iterator[PubSubServer]:
     """A server on a free port of 127.0.0.1, until the end of the block."""
     fake = PubSubServer()
-    server = grpc.server(ThreadPoolExecutor(2))
-    publish = grpc.unary_unary_rpc_method_handler(
-        fake.publish,
-        request_deserializer=PublishRequest.deserialize,
-        response_serializer=PublishResponse.serialize,
-    )
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler("google.pubsub.v1.Publisher", {"Publish": publish}),)
-    )
-    fake.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    server.start()
-    try:
+    with grpc_server(publisher(fake.publish)) as fake.address:
         yield fake
-    finally:
-        server.stop(None).wait(5)
+
+
+def publisher(publish: Callable[[PublishRequest, grpc.ServicerContext], PublishResponse]) -> Any:
+    """The Publisher service with its one call that matters here, for `grpc_server`."""
+    return {"google.pubsub.v1.Publisher": {"Publish": (publish, PublishRequest)}}

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -21,10 +20,11 @@ from google.pubsub_v1.types import PublishRequest, PublishResponse
 
 from pmp_schema.message import Message
 from pmp_schema.topology import TOPOLOGY
+from tests.fakes.grpc_server import grpc_server
+from tests.fakes.pubsub_server import publisher
 from tests.fakes.push_requests import wrapped
 
 NO_ANSWER = 0
-_LIMITS = [("grpc.max_receive_message_length", 64 * 1024 * 1024), ("grpc.so_reuseport", 0)]
 
 
 @dataclass(frozen=True)
@@ -98,22 +98,14 @@ class PushBroker:
         self._threads.append(threading.Thread(target=self._schedule, name="push-schedule"))
 
     def __enter__(self) -> "PushBroker":
-        self._server = grpc.server(ThreadPoolExecutor(8), options=_LIMITS)
-        publish = grpc.unary_unary_rpc_method_handler(
-            self._publish,
-            request_deserializer=PublishRequest.deserialize,
-            response_serializer=PublishResponse.serialize,
-        )
-        service = grpc.method_handlers_generic_handler("google.pubsub.v1.Publisher", {"Publish": publish})
-        self._server.add_generic_rpc_handlers((service,))
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-        self._server.start()
+        self._server = grpc_server(publisher(self._publish))
+        self.address = self._server.__enter__()
         for thread in self._threads:
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.stop(None).wait(5)
+        self._server.__exit__(None, None, None)
         with self._changed:
             self._closed = True
             self._changed.notify_all()
