@@ -31,6 +31,11 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in LONGEST])
 
 
+def pytest_make_parametrize_id(val):
+    """Compressed bytes begin with the time: an id of them would differ between processes."""
+    return "gzip" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b\x08") else None
+
+
 class ByFile(LoadScopeScheduling):
     """A process of pytest-xdist gets all tests of a file, or of a folder that stays together."""
 
