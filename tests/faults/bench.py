@@ -24,8 +24,8 @@ from pmp_writer.config import Config
 from pmp_writer.sinks import WRITTEN, table_path
 from tests.fakes.pubsub_proxy import PubSubProxy
 from tests.fakes.push_broker import Published, PushBroker
+from tests.fakes.server_process import ServerProcess
 from tests.fakes.storage_write import Answer, Row, StorageWriteServer
-from tests.faults.service import Service
 
 PROJECT = "pmp-test"
 PATHS = {name: table_path(Config(project=PROJECT), name) for name in WRITTEN}
@@ -109,7 +109,7 @@ class Bench:
         broker: PushBroker,
         pubsub: PubSubProxy,
         storage: StorageWriteServer,
-        writer: Service,
+        writer: ServerProcess,
     ) -> None:
         self.scale, self.broker, self.pubsub, self.storage, self.writer = (
             scale,

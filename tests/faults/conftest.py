@@ -15,9 +15,9 @@ from pmpctl.errors import CommandError
 from tests.fakes.pubsub_emulator import pubsub_emulator
 from tests.fakes.pubsub_proxy import PubSubProxy
 from tests.fakes.push_broker import PushBroker
+from tests.fakes.server_process import ServerProcess
 from tests.faults.bench import LONG, PROJECT, SHORT, Bench, Outcome, Scale, storage_server
 from tests.faults.local_stack import BigQuery, LocalStack
-from tests.faults.service import Service
 
 WORST_RECOVERY = 1.0
 _LINES = pytest.StashKey[list["Line"]]()
@@ -60,7 +60,7 @@ def running(scale: Scale, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             "PATH": os.environ["PATH"],
             **scale.writer,
         }
-        writer = Service("pmp_writer.wsgi:app", env, folder)
+        writer = ServerProcess("pmp_writer.wsgi:app", env, folder)
         try:
             yield Bench(scale, broker, pubsub, storage, writer)
         finally:

@@ -17,10 +17,9 @@ from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.local.stack import healthy
 from pmpctl.project import resources
-from tests.fakes.server_process import free_port
+from tests.fakes.server_process import ServerProcess, free_port
 from tests.fakes.waiting import eventually
 from tests.faults.bench import Outcome
-from tests.faults.service import Service
 
 SENSOR_EVENTS = TOPOLOGY.topics["sensor-events"]
 HOLD = next(s for s in TOPOLOGY.subscriptions if s.topic.key == "dead-letters" and s.push_path is None)
@@ -73,9 +72,9 @@ class LocalStack:
         self.publisher = PubSubPublisher(self.clients.publisher, self.project)
         self.published: dict[str, str | None] = {}
 
-    def service(self, app: str, **env: str) -> Service:
+    def service(self, app: str, **env: str) -> ServerProcess:
         """A service of this project, not started."""
-        return Service(app, self._env | env, self._folder)
+        return ServerProcess(app, self._env | env, self._folder)
 
     def event(self, **changes: Any) -> dict[str, Any]:
         number = uuid.uuid4().hex

@@ -50,7 +50,7 @@ def status_of(bench, token):
     data = json.dumps(bench.event()).encode()
     headers, body = wrapped(Message(data=data, message_id=f"direct-{bench.event()['event_id']}"))
     given = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return bench.writer.http.request("POST", PATH, body, headers | given).status
+    return bench.writer.request("POST", PATH, body, headers | given).status
 
 
 def test_behind_iam_wrong_claims_write_nothing(bench):
@@ -77,6 +77,6 @@ def test_without_certificates_nobody_may_push(bench):
     )
     assert status_of(bench, unsigned({"alg": "RS256", "kid": "k1"}, part("signature"))) == 401
     assert status_of(bench, unsigned({"alg": "none"})) == 401
-    assert bench.writer.http.request("GET", "/health").status == 200
+    assert bench.writer.request("GET", "/health").status == 200
     bench.note(published=[])
     assert bench.rows() == bench.rows("dead_letters") == []

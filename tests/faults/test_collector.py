@@ -10,8 +10,8 @@ import pytest
 
 from tests.fakes.faults import FewerIds, LoseAnswer
 from tests.fakes.feeds import body, feed_server, send
+from tests.fakes.server_process import ServerProcess
 from tests.faults.bench import INFORMATION, PROJECT, SNAPSHOTS
-from tests.faults.service import Service
 
 FEEDS = """
 [[systems]]
@@ -41,7 +41,7 @@ def collector(running, feeds, tmp_path_factory):
         "COLLECTOR_PUBLISH_TIMEOUT_S": "4",
         "PATH": os.environ["PATH"],
     }
-    service = Service("pmp_collector.wsgi:app", env, folder)
+    service = ServerProcess("pmp_collector.wsgi:app", env, folder)
     service.start()
     yield service
     service.kill()

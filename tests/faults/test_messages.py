@@ -49,18 +49,13 @@ TIMES = {
     "text": ("yesterday", Reason.TIMESTAMP_INVALID),
     "month 13": ("2026-13-01T00:00:00Z", Reason.TIMESTAMP_INVALID),
 }
+# More of them: tests/unit/runtime/test_push.py, tests/unit/writer/test_app.py.
 ENVELOPES = [
-    (b"", {}, 400),
-    (b"{}", {}, 400),
-    (b"[]", {}, 400),
-    (b'{"message":null}', {}, 400),
-    (b'{"message":{}}', {}, 400),
-    (b'{"message":{"messageId":"1","data":"%%%"}}', {}, 400),
-    (b'{"message":{"messageId":"1","data":"e30=","publishTime":"soon"}}', {}, 400),
-    (DEEP, {}, 400),
-    (gzip.compress(b'{"message":{"messageId":"1"}}'), {"Content-Encoding": "gzip"}, 400),
-    (b'{"specversion":"1.0"}', {"Content-Type": "application/cloudevents+json"}, 400),
-    (bytes(15_000_000), {}, 413),
+    (b"", {}),
+    (b'{"message":{"messageId":"1","data":"%%%"}}', {}),
+    (DEEP, {}),
+    (gzip.compress(b'{"message":{"messageId":"1"}}'), {"Content-Encoding": "gzip"}),
+    (b'{"specversion":"1.0"}', {"Content-Type": "application/cloudevents+json"}),
 ]
 
 
@@ -116,11 +111,10 @@ def test_what_repeats_a_key_or_holds_a_nul_is_one_thing_or_the_other(bench):
     bench.settle()
 
 
-def test_bodies_that_are_no_push_have_their_status(bench):
+def test_bodies_that_are_no_push_are_refused(bench):
     """15: envelopes that are none"""
-    for body, headers, status in ENVELOPES:
-        answer = bench.writer.http.request("POST", "/push/sensor-events", body, headers)
-        assert answer.status == status, body[:80]
+    for body, headers in ENVELOPES:
+        assert bench.writer.request("POST", "/push/sensor-events", body, headers).status == 400, body[:80]
     bench.publish(1)
     bench.settle()
 
