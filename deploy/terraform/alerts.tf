@@ -35,7 +35,7 @@ locals {
       over     = 0
       window_s = 300
       for_s    = 0
-      text     = "At least one message could not be used. `pmpctl dead-letters --target cloud` shows reasons; docs/09 says what each means and how to repair and replay it. They are held for 7 days."
+      text     = "At least one message could not be used. `pmpctl dead-letters --target cloud` shows reasons; docs/5-reliability-and-replay.md says what each means and how to repair and replay it. They are held for 7 days."
     }
     hold_expires = {
       title    = "Held dead letters near their end"
@@ -68,7 +68,7 @@ locals {
         "sum(increase(pubsub_googleapis_com:topic_send_request_count{monitored_resource=\"pubsub_topic\",topic_id=\"${local.topics["snapshots"].id}\",response_class=\"success\"}[${local.polls_over_s}s])) > 0",
       ])
       for_s = 300
-      text  = "The collector is called but has published no snapshot of any system for 15 minutes: the feeds do not answer or do not change. `pmpctl logs collector --target cloud` shows `poll.failed` with its cause; `pmp_marts.pipeline_health` shows how old each system is."
+      text  = "The collector is called but has published no snapshot of any system for 15 minutes: the feeds do not answer or do not change. The collector's log shows `poll.failed` with its cause; `pmp_marts.pipeline_health` shows how old each system is."
     }
     polls = {
       title = "A system's polls fail"
@@ -77,7 +77,7 @@ locals {
         "> ${local.half_of_polls}",
       ])
       for_s = 60
-      text  = "More than half of the status polls that fit into 15 minutes have failed for the system that the incident names: its feed does not answer, or not with a feed. `pmpctl logs collector --target cloud` shows `poll.failed` with its cause. It is counted from the collector's log, so with `log_level` ERROR it never fires. It does not see a feed that answers and never changes, nor one whose server has asked not to be polled for a while (`Retry-After`): `pmp_marts.pipeline_health` shows how old each system is."
+      text  = "More than half of the status polls that fit into 15 minutes have failed for the system that the incident names: its feed does not answer, or not with a feed. The collector's log shows `poll.failed` with its cause. It is counted from the collector's log, so with `log_level` ERROR it never fires. It does not see a feed that answers and never changes, nor one whose server has asked not to be polled for a while (`Retry-After`): `pmp_marts.pipeline_health` shows how old each system is."
     }
     schedules = {
       title = "A schedule's calls fail"
@@ -88,7 +88,7 @@ locals {
         "or sum by (job_id) (increase(${local.failed_calls},job_id!=\"${local.poll_schedule}\"}[1h])) > 1",
       ])
       for_s = 60
-      text  = "Two attempts of a schedule have failed within an hour (of the polls: more than half within 15 minutes): the service answers with an error, has no instance that starts, or may not be called. `gcloud logging read 'resource.type=cloud_scheduler_job AND severity>=ERROR'` has the answer; then `pmpctl logs SERVICE --target cloud`."
+      text  = "Two attempts of a schedule have failed within an hour (of the polls: more than half within 15 minutes): the service answers with an error, has no instance that starts, or may not be called. `gcloud logging read 'resource.type=cloud_scheduler_job AND severity>=ERROR'` has the answer; then read the log of the service."
     }
     errors = {
       title = "A service fails"

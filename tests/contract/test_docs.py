@@ -1,69 +1,71 @@
-"""What the guides and READMEs name exists: commands, targets, names, variables, links, addresses, numbers."""
+"""What guides and READMEs name exists: commands, make targets, names, variables, files, links, Terraform addresses."""
 
 import importlib.util
 import re
 import shlex
 import tomllib
-from enum import Enum
-from itertools import takewhile
+from functools import cache
 from pathlib import Path
 
 import pytest
 import typer
 
+from pmp_schema.features import catalogue
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.cli import app
-from pmpctl.cost.prices import load_prices
 from tests.contract.terraform.test_module import OUTPUTS, RESOURCES, VARIABLES
 from tests.contract.terraform.test_permissions import GRANTS
 
 ROOT = Path(__file__).parents[2]
 TERRAFORM = ROOT / "deploy/terraform"
-PAGES = sorted(
-    [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("*/README.md"), TERRAFORM / "README.md"]
-)
-SOURCES = [
-    *ROOT.glob("*/src/**/*.py"),
-    *ROOT.glob("deploy/**/*.tf"),
-    *ROOT.glob("deploy/*.yaml"),
-    ROOT / "compose.yaml",
-    ROOT / "Makefile",
-]
-CODE = "\n".join(path.read_text("utf-8") for path in SOURCES)
-HCL = "\n".join(path.read_text("utf-8") for path in TERRAFORM.glob("*.tf"))
 COMMANDS = typer.main.get_command(app)
-# Read by programs of others, or by a shell.
-FOREIGN = {
-    "PATH",
-    "BILLING_ACCOUNT_ID",
-    "GOOGLE_APPLICATION_CREDENTIALS",
-    "DOCKER_DEFAULT_PLATFORM",
-    "CHECKPOINT_DISABLE",
-    "NO_PROXY",
-}
-# Capitals that are no variables: answers and states of Google's services.
-STATES = re.compile(r"JOB_STATE_\w+|INVALID_ARGUMENT|GZIP_ABOVE_BYTES|MY_\w+")
-FROM_THE_DOCUMENTS = ROOT / "docs/13-source-documents.md"
-
-
-def page_id(path):
-    return str(path.relative_to(ROOT))
+APPENDIX = ROOT / "docs/source-documents.md"
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "*/README.md", "shared/*/README.md", "deploy/terraform/*.md")
+    for path in ROOT.glob(pattern)
+)
+PACKAGES = {path.name: path for path in [*ROOT.glob("*/src/*"), *ROOT.glob("shared/*/src/*")]}
+CODE = "\n".join(
+    path.read_text("utf-8")
+    for pattern in (
+        "*/src/**/*.py",
+        "shared/*/src/**/*.py",
+        "deploy/terraform/*.tf",
+        "*.yaml",
+        "deploy/*.yaml",
+        "Makefile",
+    )
+    for path in ROOT.glob(pattern)
+)
+TOPOLOGY_TEXT = (PACKAGES["pmp_schema"] / "topology.json").read_text("utf-8")
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+# Capitals that no code of ours reads: variables of other programs, states of Google's services, constants.
+NOT_OURS = re.compile(
+    r"PATH|PWD|NO_PROXY|CHECKPOINT_DISABLE|BILLING_ACCOUNT_ID|GOOGLE_APPLICATION_CREDENTIALS|DOCKER_\w+"
+    r"|JOB_STATE_\w+|INVALID_ARGUMENT|GZIP_ABOVE_BYTES|BY_ROUTE|MY_\w+"
+)
 
 
 def own_text(path):
-    """A page, but for the names that are those of the source documents: the first column of their tables."""
+    """A page without names of others: the first column of the appendix's tables, and what a changelog calls removed."""
     text = path.read_text("utf-8")
-    return re.sub(r"(?m)^\|(?!-)[^|]*\|", "|", text) if path == FROM_THE_DOCUMENTS else text
+    if path == APPENDIX:
+        return re.sub(r"(?m)^\|(?!-)[^|]*\|", "|", text)
+    return re.sub(r"(?ms)^### Removed$.*?(?=^##|\Z)", "", text) if path.name == "CHANGELOG.md" else text
 
 
 def fences(text):
     return re.findall(r"(?ms)^ *```\w*\n(.*?)^ *```", text)
 
 
+def without_fences(text):
+    return re.sub(r"(?ms)^ *```.*?^ *```", "", text)
+
+
 def spans(text):
     """Code within lines; `\\|` is how a table spells `|`."""
-    plain = re.sub(r"(?ms)^ *```.*?^ *```", "", text)
-    return [span.replace("\\|", "|") for span in re.findall(r"`([^`\n]+)`", plain)]
+    return [span.replace("\\|", "|") for span in re.findall(r"`([^`\n]+)`", without_fences(text))]
 
 
 def code(text):
@@ -90,71 +92,120 @@ def invocations(text, program):
             yield [word.strip("[]),.:").removesuffix("...") for word in words]
 
 
-def problems(words):
-    """What is wrong with one call of pmpctl; `a|b` are alternatives, capitals a place for a value."""
+def wrong_calls(text):
+    """Calls of pmpctl that its parser does not know; `a|b` are alternatives, capitals a place for a value."""
+    return [wrong for words in invocations(text, "pmpctl") if words for wrong in wrong_in_call(words)]
+
+
+def wrong_in_call(words):
     command, rest = COMMANDS, [word for word in words if word]
     while hasattr(command, "commands") and rest and not rest[0].startswith("-"):
-        *others, name = rest.pop(0).split("|")
-        unknown = [one for one in (*others, name) if one not in command.commands]
-        if unknown:
-            return [f"no command {unknown}"] if not name.isupper() else []
-        command = command.commands[name]
-    options = {flag: option for option in command.params for flag in (*option.opts, *option.secondary_opts)}
-    arguments = [option for option in command.params if option.param_type_name == "argument"]
-    positional = takewhile(lambda word: not word.startswith("-"), rest)
-    found = [wrong for pair in zip(arguments, positional, strict=False) for wrong in wrong_choices(*pair)]
-    for index, word in enumerate(rest):
-        flag, _, value = word.partition("=")
-        if not word.startswith("-") or re.fullmatch(r"-\d.*", word) or flag == "--help":
-            continue
-        if flag in options:
-            found += wrong_choices(options[flag], value or "".join(rest[index + 1 : index + 2]))
-        else:
-            found.append(f"no option {flag} of {command.name}")
-    return found
+        names = rest.pop(0).split("|")
+        if unknown := [name for name in names if name not in command.commands]:
+            return [] if names[-1].isupper() else [f"{' '.join(words)}: no command {unknown}"]
+        command = command.commands[names[-1]]
+    flags = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)} | {
+        "--help"
+    }
+    used = [word.partition("=")[0] for word in rest if word.startswith("--")]
+    return [f"{' '.join(words)}: no option {flag}" for flag in used if flag not in flags]
 
 
-def wrong_choices(option, value):
-    kind = option.type_descriptor.annotation
-    if not issubclass(kind, Enum) or value.startswith("-") or (value.isupper() and value not in list(kind)):
-        return []
-    return [f"{option.name} {one}" for one in value.split("|") if one and one not in list(kind)]
+def wrong_targets(text):
+    targets = set(re.findall(r"(?m)^([a-z][a-z-]*):", (ROOT / "Makefile").read_text("utf-8")))
+    named = [words[0] for words in invocations(text, "make") if words]
+    return [f"make {name}" for name in named if re.fullmatch(r"[a-z-]+", name) and name not in targets]
 
 
+@cache
 def known_names():
     """Everything of ours that is spelled with `pmp`."""
-    of_topology = {
-        *(topic.id for topic in TOPOLOGY.topics.values()),
-        *(s.id for s in TOPOLOGY.subscriptions),
-        *(service.id for service in TOPOLOGY.services.values()),
-        *(s.id for s in TOPOLOGY.schedules),
-        *TOPOLOGY.jobs.values(),
-        *(f"{job}-{part}" for job in TOPOLOGY.jobs.values() for part in ("launcher", "backfill")),
-        *(f"{d.id}.{name}" for d in TOPOLOGY.datasets.values() for name in (*d.tables, *d.views)),
-        *(d.id for d in TOPOLOGY.datasets.values()),
-        TOPOLOGY.push_audience,
-        TOPOLOGY.local_project,
-    }
-    scripts = [
-        name
-        for path in ROOT.glob("*/pyproject.toml")
-        for name in tomllib.loads(path.read_text("utf-8"))["project"].get("scripts", {})
-    ]
-    literals = re.findall(r'["/](pmp[A-Za-z-]*[A-Za-z])["-]', CODE)
     projects = [
-        tomllib.loads(path.read_text("utf-8"))["project"]["name"] for path in ROOT.glob("*/pyproject.toml")
+        tomllib.loads(path.read_text("utf-8"))["project"]
+        for pattern in ("*/pyproject.toml", "shared/*/pyproject.toml")
+        for path in ROOT.glob(pattern)
     ]
-    images = [f"pmp-{path.parent.name}" for path in ROOT.glob("*/Dockerfile")]
-    return of_topology | set(scripts) | set(literals) | set(projects) | set(images)
+    return {
+        *re.findall(r'"(pmp[\w-]+)"', TOPOLOGY_TEXT),
+        *(f"{job}-backfill" for job in TOPOLOGY.jobs.values()),
+        *(f"{d.id}.{name}" for d in TOPOLOGY.datasets.values() for name in (*d.tables, *d.views)),
+        *(script for project in projects for script in project.get("scripts", {})),
+        *(project["name"] for project in projects),
+        *(f"pmp-{path.parent.name}" for path in ROOT.glob("*/Dockerfile")),
+        *re.findall(r'["/](pmp[A-Za-z-]*[A-Za-z])["-]', CODE),
+    }
 
 
 def is_module(name):
     package, *parts = name.split(".")
-    folder = next(ROOT.glob(f"*/src/{package}"), None)
+    folder = PACKAGES.get(package)
     if folder is None or not parts:
         return folder is not None
-    path = folder.joinpath(*parts)
-    return path.is_dir() or any(folder.joinpath(*parts[:-1]).glob(f"{parts[-1]}.*"))
+    return folder.joinpath(*parts).is_dir() or any(
+        folder.joinpath(*parts[:-1], f"{parts[-1]}.{end}").is_file() for end in ("py", "toml", "json")
+    )
+
+
+def wrong_names(text):
+    known, pieces = known_names(), "\n".join(code(text))
+    dashed = re.findall(r"(?<![\w./-])pmp(?:-[a-z0-9]+)+(?![\w-]*_|-[A-Z])", pieces)
+    dotted = re.findall(r"(?<![\w./-])(?:pmp_[a-z_]+|pmpctl\.[a-z_]+)(?:\.[a-z_]+)*", pieces)
+    return [name for name in dashed if name not in known] + [
+        name for name in dotted if name not in known and not is_module(name) and name not in CODE
+    ]
+
+
+def wrong_variables(text):
+    shell = "\n".join(fences(text))
+    named = {span for span in spans(text) if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", span)}
+    named |= set(re.findall(r"(?:export |`)([A-Z][A-Z0-9_]+)=", text))
+    used = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]+)", shell))
+    own = set(re.findall(r"(?m)(?:^|export |\s)([A-Z][A-Z0-9_]+)=", shell))
+    read = known_variables()
+    return sorted(name for name in (named - read) | (used - read - own) if not NOT_OURS.fullmatch(name))
+
+
+@cache
+def known_variables():
+    read = set(re.findall(r"""["'{( ]([A-Z][A-Z0-9_]*)["'}):=? ]""", CODE))
+    return read | {f"{key.upper()}_URL" for key in TOPOLOGY.services}
+
+
+def wrong_files(text):
+    """Code spans that are paths from the root."""
+    paths = [
+        span for span in spans(text) if re.fullmatch(r"[\w.-]+/[\w./-]*\w\.(py|sql|json|toml|tf|md|js)", span)
+    ]
+    return [path for path in paths if (ROOT / path.split("/")[0]).is_dir() and not (ROOT / path).is_file()]
+
+
+def wrong_modules(text):
+    """Modules that are run."""
+    names = [words[0] for words in invocations(text, "python3? -m") if words]
+    return [name for name in names if importlib.util.find_spec(name) is None]
+
+
+def wrong_addresses(text):
+    """Resources of Terraform, with their keys, and outputs."""
+    hcl = "\n".join(path.read_text("utf-8") for path in TERRAFORM.glob("*.tf"))
+    found = re.findall(r'\b(google_\w+)\.(\w+)(?:\["([^"]+)"\])?', "\n".join(code(text)))
+    outputs = re.findall(r"terraform[^\n`]* output (?:-\w+ )?(\w+)", text)
+    return [
+        f"{kind}.{name} {key}"
+        for kind, name, key in found
+        if (kind, name) not in RESOURCES
+        or (key and f'"{key}"' not in TOPOLOGY_TEXT and not re.search(rf'\b{key}"? *=', hcl))
+    ] + [output for output in outputs if output not in OUTPUTS]
+
+
+@each_page
+def test_what_a_page_names_exists(page):
+    text = own_text(page)
+    wrong = [
+        *(wrong_calls(text) + wrong_targets(text) + wrong_modules(text)),
+        *(wrong_names(text) + wrong_variables(text) + wrong_files(text) + wrong_addresses(text)),
+    ]
+    assert wrong == []
 
 
 def slug(heading):
@@ -162,158 +213,57 @@ def slug(heading):
     return re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_every_pmpctl_command_and_option_exists(page):
-    wrong = [
-        (words, found)
-        for words in invocations(own_text(page), "pmpctl")
-        if words and (found := problems(words))
-    ]
-    assert wrong == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_every_make_target_exists(page):
-    targets = set(re.findall(r"(?m)^([a-z][a-z-]*):", (ROOT / "Makefile").read_text("utf-8")))
-    named = [words[0] for words in invocations(own_text(page), "make") if words]
-    assert [name for name in named if re.fullmatch(r"[a-z-]+", name) and name not in targets] == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_every_name_is_of_the_topology_or_the_code(page):
-    known, text = known_names(), "\n".join(code(own_text(page)))
-    dashed = re.findall(r"(?<![\w./-])pmp(?:-[a-z0-9]+)+(?![\w-]*_|-[A-Z])", text)
-    dotted = re.findall(r"(?<![\w./-])pmp_[a-z_]+(?:\.[a-z_]+)*", text)
-    wrong = [name for name in dashed if name not in known]
-    wrong += [name for name in dotted if name not in known and not is_module(name) and name not in CODE]
-    assert wrong == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_every_variable_is_read_somewhere(page):
-    text = own_text(page)
-    shell = "\n".join(fences(text))
-    named = {span for span in spans(text) if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", span)}
-    named |= set(re.findall(r"(?:export |`)([A-Z][A-Z0-9_]+)=", text))
-    used = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]+)", shell))
-    own = set(re.findall(r"(?m)(?:^|export |\s)([A-Z][A-Z0-9_]+)=", shell))
-    read = set(re.findall(r"""["'{( ]([A-Z][A-Z0-9_]*)["'}):=? ]""", CODE)) | FOREIGN
-    read |= {f"{key.upper()}_URL" for key in TOPOLOGY.services}
-    wrong = {name for name in named if name not in read} | {name for name in used if name not in read | own}
-    assert {name for name in wrong if not STATES.fullmatch(name)} == set()
-
-
-@pytest.mark.parametrize("page", PAGES, ids=page_id)
+@each_page
 def test_every_link_leads_somewhere(page):
-    text = re.sub(r"(?ms)^ *```.*?^ *```", "", page.read_text("utf-8"))
-    wrong = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
-        if re.match(r"https?://", link):
-            continue
+    def leads(link):
         path, _, anchor = link.partition("#")
         target = (page.parent / path) if path else page
-        if not target.exists() or (
-            anchor
-            and anchor not in [slug(h) for h in re.findall(r"(?m)^#+ (.+)$", target.read_text("utf-8"))]
-        ):
-            wrong.append(link)
-    assert wrong == []
+        return target.exists() and (
+            not anchor or anchor in map(slug, re.findall(r"(?m)^#+ (.+)$", target.read_text("utf-8")))
+        )
+
+    links = re.findall(r"\]\(([^)\s]+)\)", without_fences(page.read_text("utf-8")))
+    assert [link for link in links if not re.match(r"https?://", link) and not leads(link)] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_every_module_that_is_run_exists(page):
-    for words in invocations(own_text(page), "python3? -m"):
-        name = words[0]
-        assert importlib.util.find_spec(name), name
-        if name == "pmp_beam" and len(words) > 1 and re.match(r"[a-z_]+$", words[1]):
-            assert words[1] in TOPOLOGY.jobs
-
-
-@pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_every_terraform_address_is_a_resource(page):
-    for kind, name, key in re.findall(
-        r'\b(google_\w+)\.(\w+)(?:\["([^"]+)"\])?', "\n".join(code(own_text(page)))
-    ):
-        assert (kind, name) in RESOURCES, f"{kind}.{name}"
-        topology = (ROOT / "shared/schema/src/pmp_schema/topology.json").read_text("utf-8")
-        assert not key or f'"{key}"' in topology or re.search(rf'\b{key}"? *=', HCL), key
-
-
-def test_the_guide_to_terraform_lists_every_variable_and_file():
-    text = (ROOT / "docs/03-terraform.md").read_text("utf-8")
-    rows = re.findall(r"(?m)^\| ((?:`\w+`(?:, )?)+) \|", text.split("## Variables")[1].split("\n## ")[0])
+def test_the_guide_to_deployment_lists_every_terraform_variable():
+    text = (ROOT / "docs/3-deploy.md").read_text("utf-8").split("### Variables")[1].split("\n### ")[0]
+    rows = re.findall(r"(?m)^\| ((?:`\w+`(?:, )?)+) \|", text)
     assert {name for row in rows for name in re.findall(r"\w+", row)} == set(VARIABLES)
-    assert [path.name for path in TERRAFORM.glob("*.tf") if f"`{path.name}`" not in text] == []
 
 
-def test_outputs_that_are_asked_for_exist():
-    asked = {
-        word
-        for page in PAGES
-        for word in re.findall(r"terraform[^\n`]* output (?:-\w+ )?(\w+)", own_text(page))
-    }
-    assert asked
-    assert asked <= set(OUTPUTS)
-
-
-def test_the_guide_to_operations_has_every_alert():
-    text = (ROOT / "docs/02-operations-and-troubleshooting.md").read_text("utf-8")
+def test_the_guide_to_operations_has_every_alert_and_log_lines_that_exist():
+    text = (ROOT / "docs/4-operate.md").read_text("utf-8")
     titles = re.findall(r'title\s+= "([^"]+)"', (TERRAFORM / "alerts.tf").read_text("utf-8"))
     assert set(re.findall(r"\| Mobility Pulse: ([^|]+) \|", text)) == set(titles)
-
-
-def test_every_log_line_of_the_guide_to_operations_is_logged():
-    text = (ROOT / "docs/02-operations-and-troubleshooting.md").read_text("utf-8")
-    lines = re.findall(r"(?m)^\| (`[a-z_]+\.[a-z_]+`(?:, `[a-z_.]+`)*) \|", text.split("## Log lines")[1])
-    named = [name for line in lines for name in re.findall(r"[a-z_]+\.[a-z_]+", line)]
+    rows = re.findall(r"(?m)^\| (`[a-z_]+\.[a-z_]+`(?:, `[a-z_.]+`)*) \|", text.split("## Log lines")[1])
+    named = [name for row in rows for name in re.findall(r"[a-z_]+\.[a-z_]+", row)]
     assert named
     assert [name for name in named if f'"{name}"' not in CODE and f"{{{name}" not in CODE] == []
 
 
-def test_the_table_of_permissions_is_that_of_terraform():
-    text = (ROOT / "docs/11-security.md").read_text("utf-8")
-    told = {}
+def test_the_table_of_permissions_is_what_terraform_grants():
+    text = (ROOT / "docs/8-security.md").read_text("utf-8")
+    listed = {}
     for account, role, on in re.findall(r"(?m)^\| `([\w@-]+)` \| `([\w./]+)` \| ([^|]+) \|$", text):
         places = {"project"} if on == "the project" else set(re.findall(r"`([^`]+)`", on))
-        told.setdefault(account, {})[role.removeprefix("roles/")] = places
-    granted = {
+        listed.setdefault(account, {})[role.removeprefix("roles/")] = places
+    assert listed == {
         account.replace("123456789012", "NUMBER"): {
             role: {place.replace("my-project", "PROJECT_ID") for place in on} for role, on in roles.items()
         }
         for account, roles in GRANTS.items()
     }
-    assert told == granted
 
 
-@pytest.mark.parametrize("page", ["00-bootstrap.md", "07-demo-and-cost-control.md", "12-scaling-plan.md"])
-def test_the_price_of_a_streaming_job_is_that_of_the_price_table(page):
-    assert f"{load_prices().streaming_job_month_usd:,.2f}" in (ROOT / "docs" / page).read_text("utf-8")
-
-
-@pytest.mark.parametrize(
-    "page", ["01-pipeline.md", "02-operations-and-troubleshooting.md", "09-reliability-and-replay.md"]
-)
-def test_how_long_a_message_is_delivered_again_is_computed(page):
-    policy = TOPOLOGY.push_policy
-    waits = [
-        min(policy.min_backoff_s * 2**n, policy.max_backoff_s)
-        for n in range(policy.max_delivery_attempts - 1)
-    ]
-    assert f"about {sum(waits) / 3600:.0f} hours" in (ROOT / "docs" / page).read_text("utf-8")
-
-
-@pytest.mark.parametrize("page", ["README.md", "docs/09-reliability-and-replay.md", "dlq-replayer/README.md"])
-def test_how_often_reconciliation_runs_is_that_of_the_topology(page):
-    [schedule] = [s for s in TOPOLOGY.schedules if s.path == "/reconcile"]
-    words = {1: "once an hour", 6: "every six hours"}
-    told = set(re.findall("|".join(words.values()), (ROOT / page).read_text("utf-8")))
-    assert told == {words[schedule.every_s // 3600]}
-
-
-def test_the_readme_of_pmpctl_has_the_port_of_every_service():
-    text = (ROOT / "deploy/README.md").read_text("utf-8")
-    ports = [
-        f"{service.id.removeprefix('pmp-')} +{service.local_port - 8080}"
-        for service in TOPOLOGY.services.values()
-    ]
-    assert [port for port in ports if port not in " ".join(text.split())] == []
+def test_the_guide_to_features_has_the_catalogue():
+    text = (ROOT / "docs/6-features.md").read_text("utf-8").split("## The catalogue")[1].split("\n## ")[0]
+    rows = {line.split("|")[1].strip(" `"): line for line in text.splitlines() if line.startswith("| `")}
+    features = {
+        one.name: (f"`{one.window}`", one.kind, one.aggregation.name, one.description) for one in catalogue()
+    }
+    definitions = {one.aggregation.name: (one.aggregation.definition,) for one in catalogue()}
+    assert set(rows) == set(features | definitions)
+    assert [
+        name for name, cells in (features | definitions).items() if any(c not in rows[name] for c in cells)
+    ] == []

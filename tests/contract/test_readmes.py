@@ -1,6 +1,6 @@
-"""Each service's README lists exactly the variables that the service reads."""
+"""READMEs of services and pipelines list the variables that are read, and every route or option."""
 
-import ast
+import argparse
 import importlib
 import re
 from collections.abc import Mapping
@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from pmp_beam.__main__ import parser
+from pmp_beam.settings import Settings
+
 ROOT = Path(__file__).parents[2]
-SERVICES = {path.parent.parent.parent.name: path.parent.name for path in ROOT.glob("*/src/pmp_*/wsgi.py")}
+SERVICES = {path.parents[2].name: path.parent.name for path in ROOT.glob("*/src/pmp_*/wsgi.py")}
 BY_CLIENT = {"PUBSUB_EMULATOR_HOST"}  # read by Google's own client
 
 
 class Recording(Mapping):
-    """An environment that remembers what it was asked for."""
+    """An environment that remembers which names were requested."""
 
     def __init__(self, values):
         self.values_, self.asked = values, set()
@@ -30,54 +33,47 @@ class Recording(Mapping):
         return len(self.values_)
 
 
-def read_by_config(package):
+def read_by(folder):
     env = Recording({"PROJECT_ID": "p", "PUSH_AUTH": "none"})
-    importlib.import_module(f"{package}.config").Config.from_env(env)
-    return env.asked
+    if folder == "beam":
+        Settings.from_env(env)
+        return env.asked
+    importlib.import_module(f"{SERVICES[folder]}.config").Config.from_env(env)
+    [settings] = ROOT.glob("shared/*/src/**/gunicorn_settings.py")
+    by_gunicorn = re.findall(r"""os\.environ(?:\.get\(|, )["']([A-Z]+)""", settings.read_text("utf-8"))
+    return env.asked | set(by_gunicorn) | BY_CLIENT
 
 
-def read_by_serving():
-    """The names in `os.environ.get(NAME, ...)` and `reader(os.environ, NAME, ...)`."""
-    tree = ast.parse((ROOT / "shared/schema/src/pmp_schema/serving.py").read_text("utf-8"))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
-    got = [call.args[0] for call in calls if ast.unparse(call.func) == "os.environ.get"]
-    read = [call.args[1] for call in calls if ast.unparse(call.args[0]) == "os.environ"]
-    return {name.value for name in (*got, *read)}
+def readme(folder):
+    return (ROOT / folder / "README.md").read_text("utf-8")
 
 
-def table_of_variables(readme):
-    """The rows of the table below the heading `Variables`: name to (unit, default, reason)."""
-    section = readme.split("## Variables", 1)[1].split("\n## ", 1)[0]
-    cells = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in section.splitlines()
-        if "| `" in line
-    ]
-    return {cell[0].strip("`"): cell[1:] for cell in cells}
-
-
-@pytest.mark.parametrize("folder", SERVICES)
-def test_the_readme_lists_what_the_service_reads_and_nothing_else(folder):
-    listed = table_of_variables((ROOT / folder / "README.md").read_text("utf-8"))
-    assert set(listed) == read_by_config(SERVICES[folder]) | read_by_serving() | BY_CLIENT
-
-
-@pytest.mark.parametrize("folder", SERVICES)
-def test_every_variable_has_unit_default_and_reason(folder):
-    for name, cells in table_of_variables((ROOT / folder / "README.md").read_text("utf-8")).items():
-        assert len(cells) == 3, name
-        assert all(cells), name
+@pytest.mark.parametrize("folder", [*SERVICES, "beam"])
+def test_the_readme_lists_the_variables_that_are_read_with_unit_default_and_reason(folder):
+    section = readme(folder).split("## Variables", 1)[1].split("\n## ", 1)[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
+    listed = {name.strip(" `"): [cell.strip() for cell in cells] for name, *cells in rows}
+    assert set(listed) == read_by(folder)
+    assert [name for name, cells in listed.items() if len(cells) != 3 or not all(cells)] == []
 
 
 @pytest.mark.parametrize("folder", SERVICES)
 def test_the_readme_lists_every_route(folder):
-    readme = (ROOT / folder / "README.md").read_text("utf-8")
-    sources = [
-        (ROOT / folder / "src" / SERVICES[folder] / "app.py"),
-        ROOT / "shared/schema/src/pmp_schema/service.py",
-    ]
-    routes = [
+    sources = [*ROOT.glob(f"{folder}/src/*/app.py"), *ROOT.glob("shared/*/src/**/service.py")]
+    routes = {
         route for path in sources for route in re.findall(r'@app\.(?:get|post)\("(/\w+)', path.read_text())
-    ]
-    assert routes
-    assert [route for route in routes if route not in readme] == []
+    }
+    assert len(routes) > 3
+    assert [route for route in routes if route not in readme(folder)] == []
+
+
+def test_the_readme_of_the_pipelines_names_each_and_the_options_of_the_streaming_ones():
+    (pipelines,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    options = {
+        option
+        for name in ("curate_status", "ingest_events")
+        for action in pipelines.choices[name]._actions
+        for option in action.option_strings
+        if option.startswith("--") and option != "--help"
+    }
+    assert [name for name in (*pipelines.choices, *options) if f"`{name}`" not in readme("beam")] == []

@@ -7,7 +7,7 @@ from typing import Final, Self
 from pmp_runtime.config import count, log_level, number, require
 
 # BigQuery compares this with its estimate, which ignores clusters: it counts the days of all systems. 1,500 systems of
-# Vélib's size reach three quarters of the limit; docs/12 has the computation.
+# Vélib's size reach three quarters of the limit; docs/7-cost-and-scaling.md has the numbers.
 MAX_BYTES_BILLED: Final = 2**40
 
 

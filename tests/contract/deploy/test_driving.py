@@ -11,7 +11,7 @@ def result(outcome="published", feed="station_status", **more):
     return {**plain, "message_id": "m-1", "feed_ts": "2026-01-24T12:00:00Z", "detail": "", **more}
 
 
-WHERE = "; `terraform output environment` prints them (docs/00, step 6)"
+WHERE = "; `terraform output environment` prints them (docs/3-deploy.md, step 6)"
 
 
 @pytest.fixture

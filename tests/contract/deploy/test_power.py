@@ -291,5 +291,5 @@ def test_a_project_and_a_region_must_be_named(pmpctl, monkeypatch, unset):
     assert pmpctl("down") == (
         1,
         "",
-        f"pmpctl: unset: {unset}; `terraform output environment` prints them (docs/00, step 6)\n",
+        f"pmpctl: unset: {unset}; `terraform output environment` prints them (docs/3-deploy.md, step 6)\n",
     )
