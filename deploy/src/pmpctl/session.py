@@ -98,7 +98,11 @@ class Session:
         try:
             return require(self.env, *names)
         except ConfigError as error:
-            said = "" if self.local else "; `terraform output environment` prints them (docs/3-deploy.md, step 6)"
+            said = (
+                ""
+                if self.local
+                else "; `terraform output environment` prints them (docs/3-deploy.md, step 6)"
+            )
             raise CommandError(f"{error}{said}") from None
 
     @cached_property
