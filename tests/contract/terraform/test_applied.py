@@ -48,15 +48,15 @@ def test_the_api_by_which_pmpctl_acts_as_another_account_is_enabled(resources):
     assert 'google_project_service.api["iamcredentials"]' in resources
 
 
-def test_every_topic_is_made(resources):
+def test_topics_subscriptions_and_datasets_are_those_of_the_topology(resources):
+    subscriptions = of(resources, "google_pubsub_subscription")
     assert {t["name"] for t in of(resources, "google_pubsub_topic")} == {
         t.id for t in TOPOLOGY.topics.values()
     }
-
-
-def test_every_subscription_of_the_usual_mode_is_made(resources):
-    made = {s["name"]: s["topic"].rsplit("/", 1)[-1] for s in of(resources, "google_pubsub_subscription")}
-    assert made == {s.id: s.topic.id for s in TOPOLOGY.subscriptions if s.mode == "always"}
+    assert {s["name"]: s["topic"].rsplit("/", 1)[-1] for s in subscriptions} == {
+        s.id: s.topic.id for s in TOPOLOGY.subscriptions if s.mode == "always"
+    }
+    assert {d["dataset_id"] for d in of(resources, "google_bigquery_dataset")} == set(TOPOLOGY.datasets)
 
 
 def test_subscriptions_never_expire_and_keep_messages_as_long_as_the_topology_says(resources):
@@ -106,10 +106,6 @@ def test_the_writer_accepts_the_tokens_that_pubsub_is_told_to_send(resources):
     assert variables["PUSH_AUTH"] == "iam"
     assert variables["PUSH_AUDIENCE"] == TOPOLOGY.push_audience
     assert variables["PUSH_SERVICE_ACCOUNT"] == "pmp-push@my-project.iam.gserviceaccount.com"
-
-
-def test_every_dataset_is_made(resources):
-    assert {d["dataset_id"] for d in of(resources, "google_bigquery_dataset")} == set(TOPOLOGY.datasets)
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -13,24 +13,13 @@ def ids(plan, kind):
     return {values["name"] for address, values in plan.items() if address.startswith(f"{kind}.")}
 
 
-def test_while_switching_both_subscriptions_of_the_sensors_exist(switching):
-    assert ids(switching, "google_pubsub_subscription") >= SENSORS
-
-
-def test_in_high_volume_mode_the_sensors_are_not_pushed(switched):
-    assert ids(switched, "google_pubsub_subscription") & SENSORS == SENSORS - {PUSHED}
-
-
-@pytest.mark.parametrize("plan", ["switching", "switched"])
-def test_with_high_volume_dataflow_has_a_job_for_the_sensors(plan, request):
-    jobs = ids(request.getfixturevalue(plan), "google_cloud_run_v2_job")
-    assert f"{TOPOLOGY.jobs['ingest_events']}-launcher" in jobs
-
-
-def test_debug_subscriptions_exist_on_demand(switching, switched):
+def test_modes_decide_which_subscriptions_of_the_sensors_and_for_debugging_exist(switching, switched):
     debug = {s.id for s in TOPOLOGY.subscriptions if s.mode == "debug"}
-    assert debug <= ids(switching, "google_pubsub_subscription")
-    assert not debug & ids(switched, "google_pubsub_subscription")
+    made, usual = (ids(plan, "google_pubsub_subscription") for plan in (switching, switched))
+    assert made >= SENSORS | debug
+    assert usual & (SENSORS | debug) == SENSORS - {PUSHED}
+    for plan in (switching, switched):
+        assert f"{TOPOLOGY.jobs['ingest_events']}-launcher" in ids(plan, "google_cloud_run_v2_job")
 
 
 def test_a_feeds_file_is_mounted_into_the_collector(switching):
@@ -47,18 +36,15 @@ def test_a_size_replaces_only_what_it_names(switching, switched):
     assert sized["max_instance_request_concurrency"] == usual["max_instance_request_concurrency"]
 
 
-def test_operators_may_call_what_people_call_and_not_the_writer(switching):
+def test_operators_call_what_people_call_and_only_the_dashboard_can_be_public(switching):
     called = {
-        address.split('"')[1].split("/")[0]
-        for address, values in switching.items()
-        if values.get("member") == "user:ada@example.com"
+        member: {a.split('"')[1].split("/")[0] for a, v in switching.items() if v.get("member") == member}
+        for member in ("user:ada@example.com", "allUsers")
     }
-    assert called == {"collector", "replayer", "launcher", "dashboard"}
-
-
-def test_only_the_dashboard_can_be_public(switching):
-    public = [address for address, values in switching.items() if values.get("member") == "allUsers"]
-    assert public == ['google_cloud_run_v2_service_iam_member.invoker["dashboard/viewer/allUsers"]']
+    assert called == {
+        "user:ada@example.com": {"collector", "replayer", "launcher", "dashboard"},
+        "allUsers": {"dashboard"},
+    }
 
 
 def test_features_by_dataflow_have_the_other_schedule(switched):
@@ -70,10 +56,6 @@ def test_features_by_dataflow_have_the_other_schedule(switched):
     assert executor(switched) == ("cloud-run-job", "1500")
 
 
-def test_without_a_budget_there_is_no_budget_alert(switched):
-    assert not any(address.startswith("google_billing_budget") for address in switched)
-
-
 def test_everybody_gets_the_alerts_and_as_many_the_budget_alert_as_google_takes(switching):
     policies = [v for a, v in switching.items() if a.startswith("google_monitoring_alert_policy.")]
     assert {len(policy["notification_channels"]) for policy in policies} == {6}
@@ -81,11 +63,10 @@ def test_everybody_gets_the_alerts_and_as_many_the_budget_alert_as_google_takes(
     assert len(rule["monitoring_notification_channels"]) == 5
 
 
-def test_outside_production_tables_can_be_removed(switched):
-    protected = {
-        v["deletion_protection"] for a, v in switched.items() if a.startswith("google_bigquery_table.this")
-    }
-    assert protected == {False}
+def test_a_test_environment_has_no_budget_alert_and_its_tables_can_be_removed(switched):
+    assert not any(address.startswith("google_billing_budget") for address in switched)
+    tables = [v for a, v in switched.items() if a.startswith("google_bigquery_table.this")]
+    assert {values["deletion_protection"] for values in tables} == {False}
 
 
 def test_workers_in_a_subnetwork_have_no_public_addresses(switched):
