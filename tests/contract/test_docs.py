@@ -176,7 +176,8 @@ def wrong_files(text):
     paths = [
         span for span in spans(text) if re.fullmatch(r"[\w.-]+/[\w./-]*\w\.(py|sql|json|toml|tf|md|js)", span)
     ]
-    return [path for path in paths if path[0] != "." and (ROOT / path.split("/")[0]).is_dir() and not (ROOT / path).is_file()]
+    ours = [path for path in paths if path[0] != "." and (ROOT / path.split("/")[0]).is_dir()]
+    return [path for path in ours if not (ROOT / path).is_file()]
 
 
 def wrong_modules(text):
