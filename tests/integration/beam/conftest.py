@@ -1,9 +1,7 @@
 """A project of the module's own on both emulators, with every table, topic and pull subscription."""
 
 import re
-import sys
 import uuid
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +14,8 @@ from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
 from pmpctl.project.resources import pubsub_clients
 from pmpctl.project.warehouse import prepare_warehouse
+from tests.fakes.bigquery_emulator import bigquery_emulator
 from tests.fakes.pubsub_emulator import pubsub_emulator
-from tests.integration.conftest import free_port, serve
 from tests.integration.marts.conftest import Marts
 
 READ = {"pmp-events-dataflow-sub", "pmp-sensor-events-dataflow-sub"}
@@ -74,26 +72,10 @@ def pubsub():
         pytest.skip(str(error))
 
 
-@dataclass(frozen=True)
-class Warehouse:
-    rest: str
-    grpc: str
-
-
 @pytest.fixture(scope="session")
 def bigquery():
-    """As the local stack starts it: pipelines ask and append at the same time."""
-    rest, grpc = free_port(), free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "pmpctl.local.bigquery_emulator",
-        f"--rest-port={rest}",
-        f"--grpc-port={grpc}",
-    ]
-    with ExitStack() as stack:
-        serve(stack, command, f"http://127.0.0.1:{rest}/healthz")
-        yield Warehouse(f"http://127.0.0.1:{rest}", f"127.0.0.1:{grpc}")
+    with bigquery_emulator() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
