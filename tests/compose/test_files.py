@@ -135,6 +135,10 @@ def test_the_workflows_run_what_the_gate_runs() -> None:
 
 def test_every_project_names_the_licence() -> None:
     assert "Apache License" in (ROOT / "LICENSE").read_text("utf-8")
-    projects = [ROOT / "pyproject.toml", *ROOT.glob("*/pyproject.toml")]
+    projects = [
+        ROOT / "pyproject.toml",
+        *ROOT.glob("*/pyproject.toml"),
+        *ROOT.glob("shared/*/pyproject.toml"),
+    ]
     licences = {path: tomllib.loads(path.read_text("utf-8"))["project"].get("license") for path in projects}
     assert set(licences.values()) == {"Apache-2.0"}, licences

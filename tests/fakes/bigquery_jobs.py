@@ -23,13 +23,13 @@ LOCATION = "europe-west1"
 class BigQueryJobs:
     """Attributes:
     jobs: resource by id, in the order in which they were inserted.
-    inserts: ids that were asked for, duplicates too.
+    inserts: every requested id, duplicates too.
     cancelled: ids.
     values: the one value of a finished job's result, by id.
     lose_answers: so many inserts succeed and are answered 503.
     limited: so many inserts are answered 403 for their rate.
     ends: how the next jobs end when they are waited for: a reason, or None for success.
-    told_as: status and prefix of the reason by which a failed job is told to who waits for it.
+    told_as: status and prefix of the reason in the answer to a client that waits for a failed job.
     refuse: ids with such an end are answered 403.
     down: every call is answered 503.
     clock: seconds since the epoch.

@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that records requests and answers what it was told to."""
+"""An HTTP server on loopback that records requests and gives prepared answers."""
 
 import time
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ class JsonServer:
         self.seen.append(request)
         time.sleep(self.delay_s)
         path = request.path.partition("?")[0]
-        told = self.answers.get(f"{request.method} {path}", [(404, {"error": {"message": request.path}})])
-        return told.pop(0) if len(told) > 1 else told[0]
+        prepared = self.answers.get(f"{request.method} {path}", [(404, {"error": {"message": request.path}})])
+        return prepared.pop(0) if len(prepared) > 1 else prepared[0]
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""A gRPC proxy in front of Pub/Sub (its emulator or a fake) that fails as told.
+"""A gRPC proxy in front of Pub/Sub (its emulator or a fake) that fails on demand.
 
-It takes the unary calls of Publisher and Subscriber and passes their bytes on as they are. StreamingPull is
+It forwards the unary calls of Publisher and Subscriber byte by byte. StreamingPull is
 UNIMPLEMENTED: what is to be tested pulls by single calls, or is pushed to.
 """
 

@@ -1,7 +1,7 @@
 """The side of Pub/Sub that a service sees: it takes publishes and pushes each message until it is acknowledged.
 
-For loads that Google's emulator does not push (about a hundred messages a second), and for what it does not tell: how
-often a message was tried, and with which answer.
+For loads above what Google's emulator pushes (about a hundred messages a second); it also counts what the emulator does
+not report: the attempts of each message, and their answers.
 """
 
 import heapq

@@ -1,4 +1,4 @@
-"""An HTTP proxy between Pub/Sub's push and a service that fails as told: register its `url` as the endpoint."""
+"""An HTTP proxy between Pub/Sub's push and a service that fails on demand: register its `url` as the endpoint."""
 
 import http.client
 import io
@@ -58,7 +58,7 @@ class PushProxy:
         self._server.shutdown()
         self._thread.join()
         with self._lock:
-            for connection in self._connections:  # idle ones wait for a next request
+            for connection in self._connections:  # idle ones would wait for another request
                 with suppress(OSError):  # the other side was first
                     connection.shutdown(socket.SHUT_RD)
         self._server.server_close()  # joins the threads of the connections
@@ -111,7 +111,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, *_: Any) -> None:
-        """A client that went away is none of the proxy's business."""
+        """Ignores clients that went away."""
 
 
 def _handler(proxy: PushProxy) -> type[BaseHTTPRequestHandler]:

@@ -1,4 +1,4 @@
-"""Fakes of the two places where the writer puts things: they record, and can be told to fail."""
+"""Fakes of the two places where the writer puts things: they record, and fail on demand."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The writer dies, is told to stop, has too much to do, has had nothing to do."""
+"""The writer is killed, stopped, overloaded, idle."""
 
 import sys
 import time
@@ -61,7 +61,7 @@ def test_a_writer_killed_under_load_with_poison_loses_nothing(bench):
     assert set(outcome.reasons) == {"not_json"}
 
 
-def test_a_writer_that_is_told_to_stop_answers_what_it_has(bench):
+def test_a_writer_that_gets_sigterm_answers_the_pushes_in_flight(bench):
     """4: SIGTERM with 200 in flight"""
     bench.writer.restart(THREADS=str(IN_FLIGHT + 8))
     bench.broker.outstanding = IN_FLIGHT
