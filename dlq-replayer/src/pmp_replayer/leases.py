@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from google.api_core import exceptions, retry
+from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1 import SubscriberClient
 
+from pmp_runtime.retry import retrying
 from pmp_schema.errors import RetryableError
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class Leases:
         self._subscription = subscription
         self._lease_s = lease_s
         self._timeout_s = timeout_s
-        self._retry = retry.Retry(timeout=timeout_s, initial=0.1, maximum=2.0)
+        self._retry = retrying(timeout_s)
         self._held: dict[str, dict[str, str]] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()

@@ -18,6 +18,7 @@ from google.pubsub_v1 import PublisherClient
 
 from pmp_beam.io.storage import once_per_process
 from pmp_runtime.pubsub.publisher import MAX_BYTES, MAX_MESSAGES, Outgoing, PubSubPublisher, announce_counts
+from pmp_runtime.retry import retrying
 from pmp_schema.errors import PublishFailed
 from pmp_schema.topology import TOPOLOGY
 
@@ -117,11 +118,10 @@ class _Publish(beam.DoFn):
 
     def setup(self) -> None:
         self._publisher = counting_publisher(self._project, self._source)
-        self._retry = retry.Retry(
-            predicate=retry.if_exception_type(PublishFailed),
-            initial=0.2,
-            maximum=10.0,
-            timeout=self._retry_s,
+        self._retry = retrying(
+            self._retry_s,
+            retry.if_exception_type(PublishFailed),
+            longest_pause_s=10.0,
             on_error=lambda _: self._retries.inc(),
         )
 

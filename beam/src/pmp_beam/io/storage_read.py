@@ -1,36 +1,26 @@
 """Rows of a table as Arrow record batches, by BigQuery's Storage Read API."""
 
 import logging
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from random import uniform
+from itertools import chain
 from typing import Any, Final
 
 import pyarrow as pa
-from google.api_core import exceptions, retry
+from google.api_core import exceptions
 from google.cloud.bigquery_storage_v1.types import CreateReadSessionRequest, DataFormat, ReadSession
 
 from pmp_beam.io.storage import read_client, table_path
+from pmp_runtime.retry import TRANSIENT, retrying
 from pmp_schema import tables
 from pmp_schema.errors import RetryableError
 
 logger = logging.getLogger(__name__)
 
-_TRANSIENT: Final = (
-    exceptions.ServiceUnavailable,
-    exceptions.DeadlineExceeded,
-    exceptions.InternalServerError,
-    exceptions.ResourceExhausted,
-    exceptions.Aborted,
-    exceptions.Cancelled,
-    exceptions.Unknown,
-)
 _SESSION_TIMEOUT_S: Final = 30.0
 # Bounds a call, not a stream: what a slow consumer leaves is read by the next call.
 _CALL_TIMEOUT_S: Final = 300.0
-_FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 10.0
 
 
@@ -110,12 +100,7 @@ class StorageReader:
         Raises:
             SourceUnavailable: BigQuery does not answer.
         """
-        again = retry.Retry(
-            predicate=retry.if_exception_type(*_TRANSIENT),
-            initial=_FIRST_PAUSE_S,
-            maximum=_LONGEST_PAUSE_S,
-            timeout=self._retry_s,
-        )
+        again = retrying(self._retry_s, longest_pause_s=_LONGEST_PAUSE_S)
         try:
             session = self._client.create_read_session(
                 request=read.request(), retry=again, timeout=_SESSION_TIMEOUT_S
@@ -132,24 +117,30 @@ class StorageReader:
             SourceUnavailable: no rows came for `retry_s` seconds.
         """
         schema = pa.ipc.read_schema(pa.py_buffer(stream.schema))
-        offset, pause_s = 0, _FIRST_PAUSE_S
-        gives_up_at = time.monotonic() + self._retry_s
+        offset = 0
+
+        def log(error: Exception) -> None:
+            logger.warning("stream.resumed", extra={"cause": type(error).__name__, "offset": offset})
+
+        begin = retrying(self._retry_s, longest_pause_s=_LONGEST_PAUSE_S, on_error=log)(self._begin)
         while True:
             try:
-                for response in self._call(stream, offset):
+                for response in begin(stream, offset):
                     batch = _batch(response, schema, stream.columns)
                     offset += batch.num_rows
                     yield batch
-                    pause_s, gives_up_at = _FIRST_PAUSE_S, time.monotonic() + self._retry_s
-            except _TRANSIENT as error:
-                left_s = gives_up_at - time.monotonic()
-                if left_s <= 0:
-                    raise SourceUnavailable(f"no rows: {type(error).__name__}") from error
-                logger.warning("stream.resumed", extra={"cause": type(error).__name__, "offset": offset})
-                time.sleep(min(left_s, uniform(pause_s / 2, pause_s)))  # noqa: S311 - spreads retries
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            except exceptions.RetryError as error:
+                raise SourceUnavailable(f"no rows: {type(error.cause).__name__}") from error
+            except TRANSIENT as error:
+                log(error)  # rows came before it, so reading goes on at once
             else:
                 return
+
+    def _begin(self, stream: Stream, offset: int) -> Iterable[Any]:
+        """A call that has given its first response, or has none."""
+        responses = self._call(stream, offset)
+        first = next(responses, None)
+        return () if first is None else chain([first], responses)
 
     def _call(self, stream: Stream, offset: int) -> Iterator[Any]:
         answer: Iterator[Any] = self._client.read_rows(

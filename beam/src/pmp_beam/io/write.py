@@ -14,6 +14,7 @@ from google.api_core.exceptions import RetryError
 from pmp_beam.io.storage import appender, table_path
 from pmp_runtime.bigquery.append.appender import Appender
 from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.retry import retrying
 from pmp_schema import tables
 from pmp_schema.errors import Reason, SinkUnavailable
 from pmp_schema.tables import Row
@@ -148,11 +149,10 @@ class _Append(beam.DoFn):
 
     def setup(self) -> None:
         self._appender: Appender = appender(self._table, self._path, self._emulator_host)
-        self._retry = retry.Retry(
-            predicate=retry.if_exception_type(SinkUnavailable),
-            initial=0.2,
-            maximum=10.0,
-            timeout=self._limits.retry_s,
+        self._retry = retrying(
+            self._limits.retry_s,
+            retry.if_exception_type(SinkUnavailable),
+            longest_pause_s=10.0,
             on_error=lambda _: self._retries.inc(),
         )
 

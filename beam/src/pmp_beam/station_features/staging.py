@@ -6,6 +6,7 @@ from typing import Final
 from google.api_core import retry
 from google.api_core.exceptions import RetryError
 
+from pmp_runtime.retry import retrying
 from pmp_schema.features import (
     FeatureTables,
     Parameter,
@@ -98,7 +99,7 @@ def _await_rows(warehouse: StatementRunner, staging: str, as_of: datetime, writt
         return staged
 
     incomplete = retry.if_exception_type(StagingIncompleteError)
-    again = retry.Retry(predicate=incomplete, initial=0.5, maximum=5.0, timeout=_VISIBLE_WITHIN_S)
+    again = retrying(_VISIBLE_WITHIN_S, incomplete, longest_pause_s=5.0)
     try:
         return int(again(look)())
     except RetryError as error:

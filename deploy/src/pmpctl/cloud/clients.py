@@ -7,21 +7,12 @@ import grpc
 from google.api_core import exceptions, retry
 from google.auth.exceptions import GoogleAuthError
 
+from pmp_runtime.retry import retrying
 from pmpctl.calls import Call
 from pmpctl.errors import CommandError, no_credentials, one_line
 
 CALL_TIMEOUT_S: Final = 20.0
-_RETRY: Final = retry.Retry(
-    predicate=retry.if_exception_type(
-        exceptions.DeadlineExceeded,
-        exceptions.InternalServerError,
-        exceptions.ServiceUnavailable,
-        exceptions.TooManyRequests,
-    ),
-    initial=0.2,
-    maximum=2.0,
-    timeout=30.0,
-)
+_RETRY: Final = retrying(30.0)
 
 
 class Google:

@@ -4,29 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from google.api_core import exceptions
-from google.api_core.retry import Retry, if_exception_type
-from requests import ConnectionError as RequestsConnectionError
-from requests import Timeout
+from pmp_runtime.retry import retrying
 
 CALL_TIMEOUT_S: Final = 10.0
 
-# Always passed: without it google-cloud-bigquery repeats a refused connection for 600 s.
-RETRY: Final = Retry(
-    predicate=if_exception_type(
-        exceptions.BadGateway,
-        exceptions.DeadlineExceeded,
-        exceptions.GatewayTimeout,
-        exceptions.InternalServerError,
-        exceptions.ServiceUnavailable,
-        exceptions.TooManyRequests,
-        RequestsConnectionError,
-        Timeout,
-    ),
-    initial=0.2,
-    maximum=2.0,
-    timeout=20.0,
-)
+# Always passed: without it google-cloud-bigquery retries a refused connection for 600 s.
+RETRY: Final = retrying(20.0)
 
 
 @dataclass(frozen=True, slots=True)

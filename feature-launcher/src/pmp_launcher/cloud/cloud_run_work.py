@@ -3,22 +3,18 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from google.api_core import exceptions, retry
+from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import run_v2
 from google.protobuf.duration_pb2 import Duration
 
 from pmp_launcher.cloud.executor import Progress
 from pmp_launcher.run import Run, Status
+from pmp_runtime.retry import retrying
 from pmp_schema.errors import RetryableError
 from pmp_schema.timestamps import format_timestamp
 
 _FAILURES: Final = (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError)
-_TRANSIENT: Final = (
-    exceptions.ServiceUnavailable,
-    exceptions.DeadlineExceeded,
-    exceptions.InternalServerError,
-)
 _FAILED: Final = run_v2.Condition.State.CONDITION_FAILED
 
 
@@ -48,9 +44,7 @@ class CloudRunWork:
         self._executions = executions
         self.job = job
         self._timeout_s = timeout_s
-        self._again = retry.Retry(
-            predicate=retry.if_exception_type(*_TRANSIENT), initial=0.2, maximum=2.0, timeout=timeout_s
-        )
+        self._again = retrying(timeout_s)
 
     def submit(self, run: Run, *, deadline_s: float) -> None:
         override = run_v2.RunJobRequest.Overrides.ContainerOverride

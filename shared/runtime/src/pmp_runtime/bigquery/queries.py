@@ -1,6 +1,6 @@
 """Questions to BigQuery from `.sql` files, bounded in time."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from google.api_core import exceptions, retry
@@ -10,6 +10,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from requests import RequestException
 
+from pmp_runtime.retry import is_transient, retrying
 from pmp_schema.errors import RetryableError
 from pmp_schema.sql import full_name, render_query
 
@@ -24,14 +25,6 @@ FAILURES: Final = (
     TimeoutError,
 )
 _ONCE: Final = retry.Retry(predicate=retry.if_exception_type())
-_TRANSIENT: Final = (
-    exceptions.BadGateway,
-    exceptions.GatewayTimeout,
-    exceptions.InternalServerError,
-    exceptions.ServiceUnavailable,
-    exceptions.TooManyRequests,
-    RequestException,
-)
 # Told with any status, a rate limit with 403: https://cloud.google.com/bigquery/docs/error-messages. The reasons are
 # those of google.cloud.bigquery.retry, which has no public name for them.
 _TRANSIENT_REASONS: Final = frozenset({"backendError", "badGateway", "internalError", "rateLimitExceeded"})
@@ -58,15 +51,15 @@ def query_client(project: str, emulator: str | None) -> bigquery.Client:
 
 
 def transient(timeout_s: float) -> retry.Retry:
-    """Repeats calls that may succeed the next time. Always passed: without it the client does so for ten minutes."""
-    return _retry(_is_transient, timeout_s)
+    """Retries calls after transient failures; BigQuery also names them by a reason."""
+    return retrying(timeout_s, _is_transient)
 
 
 def _restarting(timeout_s: float) -> retry.Retry:
-    """Asks anew where a query has failed and may succeed the next time: its result is asked for in vain.
+    """Runs a query again after a transient failure of its job; polling a failed job cannot succeed.
 
-    A failed job is told as a failed call, with whatever status (googleapis/python-bigquery#1903), so that the call is
-    repeated in vain first.
+    The client reports a failed job as a failed call, with any status (googleapis/python-bigquery#1903), so the call is
+    retried first.
     """
 
     def again(error: Exception) -> bool:
@@ -74,15 +67,11 @@ def _restarting(timeout_s: float) -> retry.Retry:
             error = error.cause
         return _is_transient(error) or _reason(error) in _JOB_REASONS
 
-    return _retry(again, timeout_s)
-
-
-def _retry(predicate: Callable[[Exception], bool], timeout_s: float) -> retry.Retry:
-    return retry.Retry(predicate=predicate, initial=0.2, maximum=2.0, timeout=timeout_s)
+    return retrying(timeout_s, again)
 
 
 def _is_transient(error: Exception) -> bool:
-    return isinstance(error, _TRANSIENT) or _reason(error) in _TRANSIENT_REASONS
+    return is_transient(error) or _reason(error) in _TRANSIENT_REASONS
 
 
 def _reason(error: Exception) -> str | None:

@@ -3,10 +3,11 @@
 import logging
 from typing import Any, Final
 
-from google.api_core import exceptions, retry
+from google.api_core import exceptions
 from google.cloud import bigquery
 
 from pmp_runtime.bigquery.queries import transient
+from pmp_runtime.retry import retrying
 from pmp_schema.features import Parameter, Statement
 
 logger = logging.getLogger(__name__)
@@ -37,13 +38,7 @@ def run_statement(
         job = client.query(statement.sql, job_config(statement), timeout=call_s, retry=calls, job_retry=None)
         return [dict(row) for row in job.result(timeout=statement_s, retry=calls, job_retry=None)]
 
-    again = retry.Retry(
-        predicate=is_conflict,
-        initial=1.0,
-        maximum=20.0,
-        timeout=statement_s + conflicts_s,
-        on_error=_log_conflict,
-    )
+    again = retrying(statement_s + conflicts_s, is_conflict, longest_pause_s=20.0, on_error=_log_conflict)
     rows: list[dict[str, Any]] = again(run)()
     return rows
 

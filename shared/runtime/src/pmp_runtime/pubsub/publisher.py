@@ -15,10 +15,11 @@ from typing import Any, Final, Protocol
 from uuid import uuid4
 
 import msgspec
-from google.api_core import exceptions, retry
+from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1 import PublisherClient, PubsubMessage
 
+from pmp_runtime.retry import retrying
 from pmp_schema.errors import PublishFailed
 from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import TOPOLOGY, Topic
@@ -27,15 +28,6 @@ logger = logging.getLogger(__name__)
 
 MAX_MESSAGES: Final = 1000  # per publish request, as MAX_BYTES; https://cloud.google.com/pubsub/quotas
 MAX_BYTES: Final = 9_000_000
-_TRANSIENT: Final = (
-    exceptions.ServiceUnavailable,
-    exceptions.DeadlineExceeded,
-    exceptions.InternalServerError,
-    exceptions.ResourceExhausted,
-    exceptions.Aborted,
-    exceptions.Cancelled,
-    exceptions.Unknown,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +65,7 @@ class PubSubPublisher:
         self._client = client
         self._project = project
         self._timeout_s = timeout_s
-        self._retry = retry.Retry(
-            predicate=retry.if_exception_type(*_TRANSIENT), initial=0.1, maximum=2.0, timeout=timeout_s
-        )
+        self._retry = retrying(timeout_s)
         self._monotonic = monotonic
         self._counts: Counter[tuple[str, str]] = Counter()
         self._postponed: list[Outgoing] = []
