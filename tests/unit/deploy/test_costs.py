@@ -1,5 +1,4 @@
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import files
 
@@ -11,137 +10,85 @@ from pmpctl.cloud.services import Service
 from pmpctl.cost.estimate import Estimate
 from pmpctl.cost.prices import load_prices
 from pmpctl.cost.usage import Traffic, Usage
-from pmpctl.errors import CommandError
 
 NOON = datetime(2026, 1, 24, 12, tzinfo=UTC)
 MONTH_DAYS = 730 / 24
-NOTHING = Usage(
-    days=MONTH_DAYS,
-    traffic=Traffic(messages={}, feed_bytes={}, polls=0),
-    table_bytes=0,
-    schedules=(0, 0),
+SENSORS, SNAPSHOTS = (TOPOLOGY.topics[name].id for name in ("sensor-events", "snapshots"))
+WRITER = Service(
+    id="pmp-writer", ready=True, revision="", url="", min_instances=2, cpus=2, memory_gib=4, detail=""
 )
+CURATION = Job(id="1", name="pmp-curate-status", state="RUNNING", streaming=True, since=NOON, created=NOON)
+GIB = 1024**3
 
 
-def costs(usage, prices=None):
-    return {cost.component: cost for cost in Estimate(usage, prices or load_prices()).components()}
+def costs(usage):
+    return {
+        cost.component: (cost.list_usd, cost.billed_usd, cost.per_million_usd)
+        for cost in Estimate(usage, load_prices()).components()
+    }
 
 
-def traffic(messages, feed_bytes=None, polls=0):
-    return replace(NOTHING, traffic=Traffic(messages=messages, feed_bytes=feed_bytes or {}, polls=polls))
+def approx(*values):
+    return pytest.approx(values, abs=1e-9)
+
+
+def test_a_tenth_of_a_month_in_the_cloud_is_ten_times_as_much_a_month():
+    usage = Usage(
+        days=MONTH_DAYS / 10,
+        traffic=Traffic(
+            messages={SENSORS: 100_000, SNAPSHOTS: 4_000}, feed_bytes={SNAPSHOTS: 3 * GIB}, polls=5_000
+        ),
+        table_bytes=20 * GIB,
+        schedules=(5, 1),
+        services=(WRITER,),
+        requests={"pmp-writer": 4e5},
+        instance_seconds={"pmp-writer": 1e5},
+        scanned_bytes=0.3 * 1024**4,
+        job_hours=73.0,
+        jobs=(CURATION,),
+    )
+    messages = 1.04  # million a month
+    deliveries = {
+        topic: sum(s.topic.id == topic and s.mode == "always" for s in TOPOLOGY.subscriptions)
+        for topic in (SENSORS, SNAPSHOTS)
+    }
+    published = {SENSORS: 1e6 * 1000, SNAPSHOTS: 30 * GIB}
+    moved = sum((1 + deliveries[topic]) * size for topic, size in published.items())
+    pubsub, writes = moved / 2**40 * 40, sum(published.values()) / GIB * 0.025
+    run = 4 * 0.40 + 2e6 * 0.000024 + 4e6 * 0.0000025
+    dataflow = 730 * (2 * 0.069 + 8 * 0.003557 + 30 * 0.000054) + 90 * 0.018
+    assert costs(usage) == {
+        "Pub/Sub": approx(pubsub, pubsub - 10 / 1024 * 40, pubsub / messages),
+        "Dataflow": (pytest.approx(dataflow), pytest.approx(dataflow), None),
+        "Cloud Run": approx(run, 2 * 0.40 + 1.82e6 * 0.000024 + 3.64e6 * 0.0000025, run / messages),
+        "BigQuery writes": approx(writes, 0, writes / messages),
+        "BigQuery storage": (pytest.approx(0.4), pytest.approx(0.2), None),
+        "BigQuery queries": (pytest.approx(3 * 6.25), pytest.approx(2 * 6.25), None),
+        "Cloud Scheduler": (pytest.approx(0.5), pytest.approx(0.2), None),
+    }
+    job, instances = Estimate(usage, load_prices()).running()
+    assert (job.what, job.month_usd) == (
+        "Dataflow job pmp-curate-status (RUNNING)",
+        pytest.approx(dataflow - 90 * 0.018),
+    )
+    assert (instances.what, instances.month_usd) == (
+        "2 minimum instances of pmp-writer",
+        pytest.approx(2 * 730 * 3600 * (2 * 0.0000025 + 4 * 0.0000025)),
+    )
+
+
+def test_without_metrics_requests_are_pushed_messages_and_polls():
+    traffic = Traffic(messages={SENSORS: 3_000_000}, feed_bytes={}, polls=5)
+    usage = Usage(days=MONTH_DAYS, traffic=traffic, table_bytes=0, schedules=(0, 0))
+    measured = {cost.component: cost.measured for cost in Estimate(usage, load_prices()).components()}
+    assert measured["Cloud Run"] == "3,000,005 requests, 300,000 vCPU seconds (by messages)"
+    assert measured["BigQuery queries"] == "not measured"
 
 
 def test_nothing_costs_nothing():
-    assert [(c.list_usd, c.billed_usd, c.per_million_usd) for c in costs(NOTHING).values()] == [
-        (0, 0, None)
-    ] * 7
-
-
-def test_pubsub_counts_a_message_once_published_and_once_for_each_subscription():
-    topic = TOPOLOGY.topics["sensor-events"].id
-    (subscription,) = [s for s in TOPOLOGY.subscriptions if s.topic.id == topic and s.mode == "always"]
-    assert subscription
-    cost = costs(traffic({topic: 1_000_000}))["Pub/Sub"]
-    assert cost.list_usd == pytest.approx(2 * 1e6 * 1000 / 2**40 * 40)
-    assert cost.billed_usd == 0  # below the ten free GiB
-    assert cost.per_million_usd == pytest.approx(cost.list_usd)
-
-
-def test_feed_bodies_count_by_their_bytes():
-    topic = TOPOLOGY.topics["snapshots"].id
-    cost = costs(traffic({topic: 43_200}, {topic: 43_200 * 800_000}))
-    deliveries = sum(s.topic.id == topic and s.mode == "always" for s in TOPOLOGY.subscriptions)
-    published = 43_200 * 800_000
-    assert cost["Pub/Sub"].list_usd == pytest.approx((1 + deliveries) * published / 2**40 * 40)
-    assert cost["BigQuery writes"].list_usd == pytest.approx(published / 2**30 * 0.025)
-
-
-def test_fewer_days_are_made_a_month():
-    topic = TOPOLOGY.topics["snapshots"].id
-    week = replace(traffic({topic: 10}), days=MONTH_DAYS / 10)
-    assert costs(week)["Pub/Sub"].list_usd == pytest.approx(costs(traffic({topic: 100}))["Pub/Sub"].list_usd)
-
-
-def test_dataflow_costs_by_the_hour():
-    cost = costs(replace(NOTHING, job_hours=730.0))["Dataflow"]
-    assert cost.list_usd == pytest.approx(730 * (2 * 0.069 + 8 * 0.003557 + 30 * 0.000054))
-    assert cost.list_usd == pytest.approx(load_prices().streaming_job_month_usd)
-    assert cost.per_million_usd is None
-
-
-def test_cloud_run_is_measured_where_it_tells_and_reckoned_by_messages_where_not():
-    topic = TOPOLOGY.topics["sensor-events"].id
-    reckoned = replace(traffic({topic: 3_000_000}, polls=5))
-    assert costs(reckoned)["Cloud Run"].measured.startswith("3,000,005 requests, 300,000 vCPU seconds (by")
-    writer = Service(
-        id="pmp-writer", ready=True, revision="", url="", min_instances=0, cpus=2, memory_gib=4, detail=""
-    )
-    measured = replace(
-        NOTHING, services=(writer,), requests={"pmp-writer": 4e6}, instance_seconds={"pmp-writer": 1e6}
-    )
-    cost = costs(measured)["Cloud Run"]
-    assert cost.list_usd == pytest.approx(4 * 0.40 + 2e6 * 0.000024 + 4e6 * 0.0000025)
-    assert cost.billed_usd == pytest.approx(2 * 0.40 + 1.82e6 * 0.000024 + 3.64e6 * 0.0000025)
-
-
-def test_schedules_beyond_the_free_ones_are_billed():
-    cost = costs(replace(NOTHING, schedules=(5, 1)))["Cloud Scheduler"]
-    assert (cost.measured, cost.list_usd, cost.billed_usd) == ("5 schedules, 1 enabled", 0.5, 0.2)
-
-
-def test_what_runs_now_is_streaming_jobs_and_minimum_instances():
-    job = Job(id="1", name="pmp-curate-status", state="RUNNING", streaming=True, since=NOON, created=NOON)
-    service = Service(
-        id="pmp-writer", ready=True, revision="", url="", min_instances=2, cpus=1, memory_gib=2, detail=""
-    )
-    usage = replace(NOTHING, jobs=(job, replace(job, streaming=False)), services=(service,))
-    prices = load_prices()
-    running = Estimate(usage, prices).running()
-    assert [r.what for r in running] == [
-        "Dataflow job pmp-curate-status (RUNNING)",
-        "2 minimum instances of pmp-writer",
-    ]
-    assert running[0].month_usd == prices.streaming_job_month_usd
-    assert running[1].month_usd == pytest.approx(2 * 730 * 3600 * (0.0000025 + 2 * 0.0000025))
-
-
-def test_every_price_says_where_it_is_from():
-    table = load_prices()
-    assert all(price.page.startswith("https://cloud.google.com/") for price in table.prices.values())
-    assert all(price.usd > 0 and price.per > 0 and price.free >= 0 for price in table.prices.values())
-
-
-def test_a_file_of_prices_replaces_what_it_names(tmp_path):
-    path = tmp_path / "prices.toml"
-    path.write_text("[prices.scheduler]\nusd = 1.0\n[assumptions]\ndataflow_workers = 3\n", "utf-8")
-    own, built_in = load_prices(path), load_prices()
-    assert (own["scheduler"].usd, own["scheduler"].free) == (1.0, 3)
-    assert own.streaming_job_month_usd == pytest.approx(3 * built_in.streaming_job_month_usd)
-    assert own["pubsub"] == built_in["pubsub"]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("[prices.tea]\nusd = 1.0\n", "unknown: tea"),
-        ("[assumptions]\ntea = 1\n", "unknown: tea"),
-        ("[tea]\n", "unknown: tea"),
-        ("[prices.scheduler]\ndollars = 1\n", "unknown in scheduler: dollars"),
-        ("[prices.scheduler]\nusd = 'much'\n", "scheduler: usd is no number"),
-        ("not toml", "Expected '=' after a key"),
-    ],
-)
-def test_a_file_that_is_no_price_table_is_refused(tmp_path, text, said):
-    path = tmp_path / "prices.toml"
-    path.write_text(text, "utf-8")
-    with pytest.raises(CommandError) as refused:
-        load_prices(path)
-    assert str(refused.value).startswith(f"{path}: {said}")
-
-
-def test_a_file_that_is_not_there_is_one_line(tmp_path):
-    with pytest.raises(CommandError, match="No such file"):
-        load_prices(tmp_path / "none.toml")
+    traffic = Traffic(messages={}, feed_bytes={}, polls=0)
+    usage = Usage(days=1, traffic=traffic, table_bytes=0, schedules=(0, 0))
+    assert set(costs(usage).values()) == {(0, 0, None)}
 
 
 def test_every_table_is_measured():

@@ -1,1 +1,1 @@
-"""What a month costs, from what was used and a table of prices."""
+"""Estimates a month's cost from measured usage and a table of prices."""

@@ -1,7 +1,6 @@
 """`pmpctl cost`."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,20 +17,19 @@ def register(app: typer.Typer) -> None:
 
 def cost(
     context: typer.Context,
-    days: Annotated[float, typer.Option(min=0.01, max=3650, help="That usage is measured over.")] = 7.0,
-    prices: Annotated[
-        Path | None, typer.Option(help="A price table (TOML) instead of the dated one that is built in.")
-    ] = None,
+    days: Annotated[float, typer.Option(min=0.01, max=3650, help="Days of usage to extrapolate from.")] = 7.0,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
-    """Computes what a month of this costs, by component; locally, its traffic in the cloud, without Dataflow."""
+    """Estimates what a month costs, by component.
+
+    Locally: what the same traffic would cost in the cloud, without Dataflow.
+    """
     from pmp_runtime.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
     from pmpctl.cost import report, usage  # noqa: PLC0415
     from pmpctl.cost.estimate import Estimate  # noqa: PLC0415
     from pmpctl.cost.prices import load_prices  # noqa: PLC0415
 
-    table = load_prices(prices)
     session = open_session(context, target)
     queries = Queries(session.bigquery, "pmpctl.cost", timeout_s=usage.QUERY_TIMEOUT_S)
     now = datetime.now(UTC)
@@ -41,7 +39,7 @@ def cost(
         if session.local
         else usage.cloud_usage(session.google, session.bigquery, queries, since, now)
     )
-    estimate = Estimate(used, table)
+    estimate = Estimate(used, load_prices())
     if as_json:
         typer.echo(dump(report.as_json(estimate)))
     else:

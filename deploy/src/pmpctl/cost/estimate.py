@@ -1,4 +1,4 @@
-"""Usage times prices, as a month, by component; with what changes it."""
+"""A month's cost by component: usage times prices, and what changes it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class Cost:
     """One component.
 
     Attributes:
-        measured: what was, in words; as a month.
-        list_usd: of a month at list prices.
-        billed_usd: less what is free each month.
-        per_million_usd: list price of a million published messages; None where messages do not change it.
-        lever: what changes it.
+        measured: the month's amount, in words.
+        list_usd: the month at list prices.
+        billed_usd: the same without the free monthly quota.
+        per_million_usd: list price of a million published messages; None if it does not depend on messages.
+        lever: what lowers it.
     """
 
     component: str
@@ -33,7 +33,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Something that costs for as long as it is there, and what a month of it costs."""
+    """Something that costs until it is stopped, and its price per month."""
 
     what: str
     month_usd: float
@@ -41,7 +41,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A month like the measured days."""
+    """A month at the rate of the measured days."""
 
     usage: Usage
     prices: Prices
@@ -62,7 +62,7 @@ class Estimate:
         )
 
     def running(self) -> tuple[Running, ...]:
-        """What costs until it is ended, whether or not there are messages."""
+        """What costs until it is stopped, even without messages."""
         seconds = self.prices.assumed("hours_a_month") * 3600
         idle_cpu, memory = self.prices["run_idle_cpu"], self.prices["run_memory"]
         return (
@@ -97,13 +97,8 @@ class Estimate:
     def _dataflow(self) -> Cost:
         hours = self._month(self.usage.job_hours)
         snapshots = self.usage.traffic.feed_bytes.get(TOPOLOGY.topics["snapshots"].id, 0) if hours else 0
-        workers = self.prices.assumed("dataflow_workers")
-        amounts = {
-            "dataflow_cpu": hours * workers * self.prices.assumed("dataflow_worker_cpus"),
-            "dataflow_memory": hours * workers * self.prices.assumed("dataflow_worker_gib"),
-            "dataflow_disk": hours * workers * self.prices.assumed("dataflow_worker_disk_gib"),
-            "dataflow_data": self._month(snapshots * self.prices.assumed("streaming_engine_share")),
-        }
+        amounts = self.prices.worker_hours(hours)
+        amounts["dataflow_data"] = self._month(snapshots * self.prices.assumed("streaming_engine_share"))
         all_month = self.prices.streaming_job_month_usd
         lever = f"`pmpctl down`; one job all month is {all_month:,.2f} USD"
         return self._cost("Dataflow", f"{hours:,.1f} hours of streaming jobs", amounts, lever)
@@ -131,7 +126,7 @@ class Estimate:
         )
 
     def _storage(self) -> Cost:
-        amount = float(self.usage.table_bytes)  # what has gathered, not what a month adds
+        amount = float(self.usage.table_bytes)  # what is stored now, not what a month adds
         lever = "a partition expiration on feed_snapshots; half the price after 90 days without a change"
         return self._cost(
             "BigQuery storage", f"{_size(amount)} in tables", {"bigquery_storage": amount}, lever
@@ -146,7 +141,7 @@ class Estimate:
     def _schedules(self) -> Cost:
         count, enabled = self.usage.schedules
         measured = f"{count} schedules, {enabled} enabled"
-        lever = "paused ones cost as much; what they call costs more"
+        lever = "fewer schedules; paused ones cost as much"
         return self._cost("Cloud Scheduler", measured, {"scheduler": float(count)}, lever)
 
     def _cost(
@@ -169,20 +164,22 @@ class Estimate:
         )
 
     def _published_bytes(self) -> dict[str, float]:
-        """By topic: of feeds the bodies, of events their number by Pub/Sub's least charge."""
-        small, told = self.prices.assumed("small_message_bytes"), self.usage.traffic
-        return {topic: told.feed_bytes.get(topic) or count * small for topic, count in told.messages.items()}
+        """Bytes by topic: the size of feed bodies; Pub/Sub's smallest charge for each other message."""
+        small, traffic = self.prices.assumed("small_message_bytes"), self.usage.traffic
+        return {
+            topic: traffic.feed_bytes.get(topic) or count * small for topic, count in traffic.messages.items()
+        }
 
     def _requests(self) -> float:
-        """Where Cloud Run does not tell: one of each message to each push subscription, one of each poll."""
+        """Measured; without metrics one for each pushed message and each poll."""
         if self.usage.requests is not None:
             return sum(self.usage.requests.values())
-        told = self.usage.traffic
+        traffic = self.usage.traffic
         pushed = (s.topic.id for s in TOPOLOGY.subscriptions if s.push_path is not None)
-        return float(sum(told.messages.get(topic, 0) for topic in pushed) + told.polls)
+        return float(sum(traffic.messages.get(topic, 0) for topic in pushed) + traffic.polls)
 
     def _instance_seconds(self) -> tuple[float, float]:
-        """Seconds of a virtual processor and of a GiB, of a month."""
+        """Returns vCPU seconds and GiB seconds of a month."""
         measured = self.usage.instance_seconds
         if measured is None:
             seconds = self._month(self._requests() * self.prices.assumed("request_seconds"))

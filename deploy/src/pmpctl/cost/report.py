@@ -1,4 +1,4 @@
-"""`pmpctl cost`: an estimate as a table, or for programs."""
+"""`pmpctl cost`: an estimate as a table, or as JSON."""
 
 from dataclasses import asdict
 from typing import Any
@@ -46,9 +46,7 @@ def show(estimate: Estimate, console: Console) -> None:
     console.print(table)
     for running in estimate.running():
         console.print(f"runs now: {running.what}: {running.month_usd:,.2f} USD a month if it is left on")
-    console.print(
-        f"List prices as of {estimate.prices.oldest}; taxes, logs, images and network are not in them."
-    )
+    console.print(f"List prices as of {estimate.prices.oldest}, without taxes, logs, images and network.")
 
 
 def _rounded(cost: dict[str, Any]) -> dict[str, Any]:

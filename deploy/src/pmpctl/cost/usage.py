@@ -1,7 +1,7 @@
-"""What the pipeline was used for in the last days: from its own tables, and in the cloud from Google's metrics."""
+"""Usage of the last days, from the pipeline's tables and in the cloud also from Google's metrics."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -21,12 +21,12 @@ _FEED_TOPICS: Final = {"station_status": "snapshots", "station_information": "st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """What was published, as publishers and the collector told it.
+    """What was published, counted by the publishers and the collector.
 
     Attributes:
-        messages: by topic id.
-        feed_bytes: of published feed bodies, by topic id.
-        polls: of feeds.
+        messages: number by topic id.
+        feed_bytes: size of published feed bodies by topic id.
+        polls: number of feed polls.
     """
 
     messages: Mapping[str, int]
@@ -36,18 +36,18 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Amounts of some days.
+    """What was used in some days.
 
     Attributes:
-        days: that they were measured over.
-        table_bytes: of all tables together, now.
-        schedules: that exist; those that are enabled.
-        services: of Cloud Run; empty locally.
-        requests: by Cloud Run service; None where only the messages tell.
-        instance_seconds: likewise.
-        scanned_bytes: billed for queries; None where nothing tells.
-        job_hours: of streaming Dataflow jobs within the days.
-        jobs: that are active.
+        days: length of the measured time.
+        table_bytes: size of all tables now.
+        schedules: number of schedules, and how many of them are enabled.
+        services: Cloud Run services; empty locally.
+        requests: by Cloud Run service; None locally.
+        instance_seconds: billed, by Cloud Run service; None locally.
+        scanned_bytes: billed for queries; None locally.
+        job_hours: hours of streaming Dataflow jobs.
+        jobs: active Dataflow jobs.
     """
 
     days: float
@@ -59,11 +59,11 @@ class Usage:
     instance_seconds: Mapping[str, float] | None = None
     scanned_bytes: float | None = None
     job_hours: float = 0.0
-    jobs: tuple[Job, ...] = field(default=())
+    jobs: tuple[Job, ...] = ()
 
 
 def local_usage(queries: Queries, since: datetime, now: datetime) -> Usage:
-    """From the tables alone. The emulator does not tell how large a table is, so that its rows are measured as text."""
+    """From the tables alone. The emulator reports no table sizes, so rows are measured as text."""
     scheduled = len(TOPOLOGY.schedules_of("sql"))
     return Usage(
         days=_days(since, now),
@@ -83,7 +83,7 @@ def cloud_usage(
     return Usage(
         days=_days(since, now),
         traffic=_traffic(queries, since),
-        table_bytes=_told_bytes(client),
+        table_bytes=_table_bytes(client),
         schedules=(len(found), sum(s.state == "ENABLED" for s in found)),
         services=services.read_services(google, known),
         requests=metrics.read_requests(google, since, now),
@@ -117,7 +117,7 @@ def _hours(job: Job, since: datetime, now: datetime) -> float:
     return max(0.0, (ended - max(job.created, since)).total_seconds() / 3600)
 
 
-def _told_bytes(client: bigquery.Client) -> int:
+def _table_bytes(client: bigquery.Client) -> int:
     names = [f"{client.project}.{d.id}.{table}" for d in TOPOLOGY.datasets.values() for table in d.tables]
     again = transient(QUERY_TIMEOUT_S)
     with readable_failures():
