@@ -1,6 +1,5 @@
-"""Scheduler, Run, Dataflow, Logging and Monitoring on one loopback port, for Google's own clients."""
+"""Scheduler, Run, Dataflow and Monitoring on one loopback port, for Google's own clients."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,8 +8,6 @@ from typing import Any
 
 import grpc
 from google.cloud import dataflow_v1beta3, monitoring_v3, run_v2, scheduler_v1
-from google.cloud.logging_v2 import types as logging
-from google.logging.type.log_severity_pb2 import LogSeverity
 from google.longrunning.operations_pb2 import Operation
 
 from tests.fakes.grpc_server import grpc_server
@@ -37,9 +34,7 @@ class GoogleCloud:
     services: list[Any] = field(default_factory=list)
     launchers: dict[str, Any] = field(default_factory=dict)
     jobs: dict[str, Any] = field(default_factory=dict)
-    entries: list[Any] = field(default_factory=list)
     series: list[Any] = field(default_factory=list)
-    filters: list[str] = field(default_factory=list)
     changes: list[tuple[str, str]] = field(default_factory=list)
     failures: dict[str, list[grpc.StatusCode]] = field(default_factory=dict)
     launch_outcome: str = "EXECUTION_SUCCEEDED"
@@ -100,14 +95,6 @@ class GoogleCloud:
         self.series.append(
             monitoring_v3.TimeSeries(
                 metric={"type": metric}, resource={"type": "x", "labels": labels}, points=points
-            )
-        )
-
-    def add_entry(self, seconds: float, severity: str, insert_id: str, **payload: Any) -> None:
-        at = NOON + timedelta(seconds=seconds)
-        self.entries.append(
-            logging.LogEntry(
-                log_name="projects/p/logs/x", insert_id=insert_id, timestamp=at, severity=severity, **payload
             )
         )
 
@@ -191,20 +178,6 @@ class GoogleCloud:
         self.jobs[request.job_id].current_state = under_way[wanted]
         return self.jobs[request.job_id]
 
-    def list_entries(self, request: Any) -> Any:
-        self.filters.append(request.filter)
-        severity = re.search(r"severity>=(\w+)", request.filter)
-        since = re.search(r'timestamp>="([^"]+)"', request.filter)
-        found = [
-            entry
-            for entry in self.entries
-            if (severity is None or entry.severity >= LogSeverity.Value(severity[1]))
-            and (since is None or entry.timestamp >= datetime.fromisoformat(since[1]))
-        ]
-        descending = {"timestamp desc": True, "timestamp asc": False, "": False}[request.order_by]
-        found.sort(key=lambda entry: entry.timestamp, reverse=descending)
-        return _page(request, logging.ListLogEntriesResponse, "entries", found)
-
     def list_series(self, request: Any) -> Any:
         if request.name != f"projects/{PROJECT}" or request.interval.start_time >= request.interval.end_time:
             raise Refused(f"{request.name} {request.interval}")
@@ -261,9 +234,6 @@ def _services(fake: GoogleCloud) -> dict[str, dict[str, tuple[Callable[[Any], An
             "ListJobs": (fake.list_dataflow_jobs, d.ListJobsRequest),
             "GetJob": (fake.get_dataflow_job, d.GetJobRequest),
             "UpdateJob": (fake.update_dataflow_job, d.UpdateJobRequest),
-        },
-        "google.logging.v2.LoggingServiceV2": {
-            "ListLogEntries": (fake.list_entries, logging.ListLogEntriesRequest)
         },
         "google.monitoring.v3.MetricService": {
             "ListTimeSeries": (fake.list_series, monitoring_v3.ListTimeSeriesRequest)

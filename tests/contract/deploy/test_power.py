@@ -64,7 +64,7 @@ def test_a_launcher_that_fails_is_told(pmpctl, deployed):
     code, _, err = pmpctl("up", "--yes")
     assert code == 1
     assert err.endswith(
-        "pmpctl: the launcher of curate_status is FAILED: see "
+        "pmpctl: the submitter job of curate_status is FAILED: see "
         "`gcloud logging read 'resource.labels.job_name=\"pmp-curate-status-launcher\"'`\n"
     )
 
@@ -107,7 +107,7 @@ def test_up_waits_for_no_job_that_is_draining(pmpctl, deployed):
     deployed.add_job("pmp-curate-status", "DRAINING")
     code, out, err = pmpctl("up", "--yes")
     assert (code, out) == (1, "")
-    assert err.startswith("pmpctl: pmp-curate-status is DRAINING: start again when it has ended")
+    assert err.startswith("pmpctl: pmp-curate-status is DRAINING: repeat `up` when it has ended")
     assert deployed.changes == []
 
 
@@ -132,12 +132,15 @@ def test_only_the_schedule_of_the_chosen_engine_is_resumed(pmpctl, deployed, mon
 
 def test_an_engine_must_be_chosen_where_schedules_of_both_are_deployed(pmpctl, deployed, monkeypatch):
     with_engines(deployed, monkeypatch)
-    assert pmpctl("up")[2] == "pmpctl: schedules of several engines: choose one by --engine beam|sql\n"
+    assert (
+        pmpctl("up")[2]
+        == "pmpctl: schedules of several engines are deployed: choose one with --engine beam|sql\n"
+    )
 
 
 def test_an_engine_without_a_schedule_is_refused(pmpctl, deployed):
     assert pmpctl("up", "--engine", "beam")[2] == (
-        "pmpctl: --engine beam: no schedule asks for it; there are: none\n"
+        "pmpctl: --engine beam has no schedule; engines with a schedule: none\n"
     )
 
 
@@ -151,7 +154,7 @@ def test_dry_run_of_down_prints_every_call_and_makes_none(pmpctl, deployed):
 def test_down_pauses_drains_and_waits_until_nothing_works(pmpctl, deployed):
     running(deployed)
     code, out, _ = pmpctl("down", "--yes")
-    idle = "nothing works; tables, files and undelivered messages are kept\n"
+    idle = "nothing runs; tables, files and undelivered messages are kept\n"
     assert (code, out) == (0, PAUSE + DRAIN + idle)
     assert deployed.changes == [("PauseJob", DAILY), ("PauseJob", MINUTELY), ("JOB_STATE_DRAINED", JOB)]
     assert pmpctl("down") == (0, f"nothing to do\n{idle}", "")

@@ -94,7 +94,7 @@ def test_what_is_not_well_is_shown(pmpctl, cloud):
         ),
         (
             lambda project: (project.jobs.clear(), project.add_schedule(MINUTELY, "ENABLED")),
-            "schedules run, and pmp-curate-status (not submitted) does not: `pmpctl up --target cloud`",
+            "schedules run, but pmp-curate-status (not submitted) does not: `pmpctl up --target cloud`",
         ),
         (
             lambda project: waits(project, "pmp-ops-events-to-bq-sub", 601),

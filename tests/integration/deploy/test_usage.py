@@ -9,7 +9,7 @@ from pmp_runtime.bigquery.queries import Queries
 from pmp_schema.topology import TOPOLOGY
 from pmpctl import cli
 from pmpctl.cost import usage
-from pmpctl.pipeline.status import warehouse_sections
+from pmpctl.pipeline.status import table_sections
 from pmpctl.project import resources
 from pmpctl.session import Connections
 from tests.integration.deploy.test_resources import query
@@ -73,7 +73,7 @@ def test_tables_are_measured_where_the_emulator_tells_no_size(used):
 
 def test_a_table_without_rows_has_no_newest_one(used):
     queries = Queries(used.bigquery, "pmpctl.pipeline", timeout_s=30)
-    tables, health = warehouse_sections(lambda: queries, datetime.now(UTC))
+    tables, health = table_sections(lambda: queries, datetime.now(UTC))
     ages = {row["table"]: row["age_s"] for row in tables.rows}
     assert set(ages) == {
         t for d in TOPOLOGY.datasets.values() for t in d.tables if t != "station_daily_counts"

@@ -7,7 +7,7 @@ import pytest
 from pmp_runtime.processes import ProcessId
 from pmpctl.errors import CommandError
 from pmpctl.local.state_folder import ProcessRecord, Record, StateFolder
-from pmpctl.pipeline.status import local_sections, warehouse_sections
+from pmpctl.pipeline.status import local_sections, table_sections
 
 NOON = datetime(2026, 1, 24, 12, tzinfo=UTC)
 
@@ -26,7 +26,7 @@ def test_missing_messages_are_a_problem():
     row = {"scope": "topic", "name": "pmp-events", "missing_messages": 1200}
     well = {"scope": "topic", "name": "pmp-ops-events", "missing_messages": 0}
     unknown = {"scope": "system", "name": "velib", "missing_messages": None}
-    tables, health = warehouse_sections(lambda: Answers(freshness=[], health=[row, well, unknown]), NOON)
+    tables, health = table_sections(lambda: Answers(freshness=[], health=[row, well, unknown]), NOON)
     assert tables.ok
     assert health.problems == ["1,200 messages of pmp-events are missing: `pmpctl reconcile`"]
 

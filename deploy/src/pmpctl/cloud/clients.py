@@ -1,6 +1,7 @@
-"""Clients of Google's APIs: made when first used, every call bounded in time, every failure one line."""
+"""Clients of Google's APIs: created at first use; every call has a timeout, every failure is one line."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc
@@ -19,10 +20,10 @@ class Google:
     """The APIs of one project and region.
 
     Args:
-        clients: makes the client of each API.
+        clients: factory of the client of each API.
 
     Raises:
-        CommandError: from each method, where Google refuses, does not answer, or there are no credentials.
+        CommandError: from each method: Google refuses or does not answer, or there are no credentials.
     """
 
     def __init__(self, project: str, region: str, clients: Mapping[str, Callable[[], Any]]) -> None:
@@ -35,49 +36,36 @@ class Google:
     def parent(self) -> str:
         return f"projects/{self.project}/locations/{self.region}"
 
-    def read(self, api: str, method: str, request: Mapping[str, Any]) -> Any:
-        """One answer."""
-        return self._guarded(api, method, lambda: self._call(api, method, request, _RETRY))
+    def read_all(self, api: str, method: str, request: Mapping[str, Any]) -> list[Any]:
+        """Every item of a paged response."""
+        with _readable_failures(api, method):
+            return list(self._call(api, method, request, _RETRY))
 
-    def read_all(self, api: str, method: str, request: Mapping[str, Any], *, limit: int = 0) -> list[Any]:
-        """Every item of a paged answer, or the first `limit` ones."""
-
-        def items() -> list[Any]:
-            found = []
-            for item in self._call(api, method, request, _RETRY):
-                found.append(item)
-                if len(found) == limit:
-                    break
-            return found
-
-        found: list[Any] = self._guarded(api, method, items)
-        return found
-
-    def change(self, call: Call) -> Any:
-        """Carries a planned call out."""
-        again = _RETRY if call.repeatable else None
-        return self._guarded(
-            call.api, call.method, lambda: self._call(call.api, call.method, call.request, again)
-        )
+    def change(self, call: Call) -> None:
+        """Makes a planned call."""
+        with _readable_failures(call.api, call.method):
+            self._call(call.api, call.method, call.request, _RETRY if call.repeatable else None)
 
     def _call(self, api: str, method: str, request: Mapping[str, Any], again: retry.Retry | None) -> Any:
         if api not in self._clients:
             self._clients[api] = self._make[api]()
         return getattr(self._clients[api], method)(request=dict(request), retry=again, timeout=CALL_TIMEOUT_S)
 
-    def _guarded(self, api: str, method: str, work: Callable[[], Any]) -> Any:
-        try:
-            return work()
-        except exceptions.GoogleAPICallError as error:
-            raise CommandError(f"{api}.{method}: {one_line(error.message)}") from error
-        except GoogleAuthError as error:
-            raise no_credentials(error) from error
-        except exceptions.RetryError as error:
-            raise CommandError(f"{api}.{method}: {one_line(error)}") from error
+
+@contextmanager
+def _readable_failures(api: str, method: str) -> Iterator[None]:
+    try:
+        yield
+    except exceptions.GoogleAPICallError as error:
+        raise CommandError(f"{api}.{method}: {one_line(error.message)}") from error
+    except GoogleAuthError as error:
+        raise no_credentials(error) from error
+    except exceptions.RetryError as error:
+        raise CommandError(f"{api}.{method}: {one_line(error)}") from error
 
 
 def connect(project: str, region: str, *, channel: grpc.Channel | None = None) -> Google:
-    """The APIs with the credentials of the surroundings, or those behind a channel.
+    """The APIs with the default credentials, or those behind a channel.
 
     Raises:
         CommandError: the client libraries are not installed.
@@ -103,9 +91,8 @@ def _maker(kind: Any, channel: grpc.Channel | None) -> Callable[[], Any]:
 
 
 def _kinds() -> dict[str, Any]:
-    # Imported here, so that the local stack does without them.
+    # Imported here because the local stack does not install them.
     from google.cloud.dataflow_v1beta3 import JobsV1Beta3Client  # noqa: PLC0415
-    from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client  # noqa: PLC0415
     from google.cloud.monitoring_v3 import MetricServiceClient  # noqa: PLC0415
     from google.cloud.run_v2 import ExecutionsClient, JobsClient, ServicesClient  # noqa: PLC0415
     from google.cloud.scheduler_v1 import CloudSchedulerClient  # noqa: PLC0415
@@ -116,6 +103,5 @@ def _kinds() -> dict[str, Any]:
         "run.jobs": JobsClient,
         "run.executions": ExecutionsClient,
         "dataflow": JobsV1Beta3Client,
-        "logging": LoggingServiceV2Client,
         "monitoring": MetricServiceClient,
     }

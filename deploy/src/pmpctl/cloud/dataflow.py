@@ -1,16 +1,17 @@
-"""Dataflow jobs of the topology's pipelines, and the calls that end them."""
+"""Dataflow jobs of the pipelines, and the calls that end them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from pmp_schema.topology import TOPOLOGY
 from pmpctl.calls import Call
 from pmpctl.cloud.clients import Google
 from pmpctl.errors import CommandError
 
 ENDING: Final = frozenset({"DRAINING", "CANCELLING"})
-# Dataflow drains only what runs; what waits for workers has taken nothing yet.
+# Dataflow drains running jobs only; a job that waits for workers has taken no messages yet.
 _NOT_YET: Final = frozenset({"PENDING", "QUEUED"})
 _ENDED: Final = frozenset({"DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED"})
 _PREFIX: Final = "JOB_STATE_"
@@ -22,7 +23,7 @@ class Job:
 
     Attributes:
         state: without its prefix, for example `RUNNING`.
-        since: when it came into its state.
+        since: when it entered its state.
         created: when it was submitted.
     """
 
@@ -42,29 +43,27 @@ class Job:
         return self.state in ENDING
 
 
-def read_jobs(google: Google, names: Collection[str], *, ended: bool = False) -> tuple[Job, ...]:
-    """Active jobs of these pipelines, newest first; with `ended` also those that were.
+def read_jobs(google: Google, *, ended: bool = False) -> tuple[Job, ...]:
+    """Active jobs of the topology's pipelines, newest first; with `ended` also jobs that have ended.
 
-    Args:
-        names: of streaming jobs; a batch job of the same pipeline has its run's name behind it.
+    A batch job has the name of its pipeline's streaming job and a suffix.
     """
     request = {
         "project_id": google.project,
         "location": google.region,
         "filter": "ALL" if ended else "ACTIVE",
     }
-    jobs = [_job(job) for job in google.read_all("dataflow", "list_jobs", request) if _is_of(job.name, names)]
+    jobs = [_job(job) for job in google.read_all("dataflow", "list_jobs", request) if _is_ours(job.name)]
     return tuple(sorted(jobs, key=lambda job: job.created, reverse=True))
 
 
 def find_active(google: Google, name: str) -> Job:
-    """The active job of a name.
+    """The active job with a name.
 
     Raises:
         CommandError: there is none, or more than one.
     """
-    jobs = read_jobs(google, {name})
-    found = [job for job in jobs if job.name == name]
+    found = [job for job in read_jobs(google) if job.name == name]
     if len(found) != 1:
         ids = ", ".join(job.id for job in found) or "none"
         raise CommandError(f"{name}: one active job is needed; active: {ids}")
@@ -72,10 +71,10 @@ def find_active(google: Google, name: str) -> Job:
 
 
 def stop(google: Google, jobs: Iterable[Job], *, cancel: bool) -> tuple[Call, ...]:
-    """Drains jobs, so that what they have taken is written; or cancels them, which loses that.
+    """Drains jobs, which writes the messages that they acknowledged; or cancels them, which loses those messages.
 
-    A batch job cannot be drained; it ends by itself. What has not begun is cancelled. What is ending already is left
-    to it, except that a drain can be cut short.
+    A batch job cannot be drained; it ends by itself. A job that has not started is cancelled. A job that is ending is
+    left alone, but a drain can be cancelled.
     """
     if cancel:
         return tuple(_end(google, j, "CANCELLED") for j in jobs if j.active and j.state != "CANCELLING")
@@ -86,8 +85,8 @@ def stop(google: Google, jobs: Iterable[Job], *, cancel: bool) -> tuple[Call, ..
     )
 
 
-def _is_of(job_name: str, names: Collection[str]) -> bool:
-    return any(job_name == name or job_name.startswith(f"{name}-") for name in names)
+def _is_ours(job_name: str) -> bool:
+    return any(job_name == name or job_name.startswith(f"{name}-") for name in TOPOLOGY.jobs.values())
 
 
 def _end(google: Google, job: Job, state: str) -> Call:

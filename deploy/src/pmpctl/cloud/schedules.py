@@ -1,11 +1,12 @@
-"""Cloud Scheduler: which of the topology's schedules run, and the calls that pause and resume them."""
+"""Cloud Scheduler: the topology's schedules, and the calls that pause and resume them."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pmp_schema.topology import TOPOLOGY
 from pmpctl.calls import Call
 from pmpctl.cloud.clients import Google, short_name
 
@@ -17,9 +18,9 @@ class Schedule:
     Attributes:
         name: full resource name.
         state: `ENABLED`, `PAUSED` and so on.
-        engine: the feature engine that its body asks for, if it does.
-        last_attempt: when it called; None if it never did.
-        last_code: of google.rpc.Code; 0 is a good answer.
+        engine: the feature engine in its request body, if there is one.
+        last_attempt: time of its newest call; None if it never called.
+        last_code: that call's google.rpc.Code; 0 is success.
     """
 
     id: str
@@ -31,15 +32,16 @@ class Schedule:
     last_code: int
 
 
-def read_schedules(google: Google, known: Collection[str]) -> tuple[Schedule, ...]:
-    """Those with a known id, by id."""
+def read_schedules(google: Google) -> tuple[Schedule, ...]:
+    """The topology's schedules that exist, sorted by id."""
+    known = {schedule.id for schedule in TOPOLOGY.schedules}
     jobs = google.read_all("scheduler", "list_jobs", {"parent": google.parent})
     found = (_schedule(job) for job in jobs if short_name(job.name) in known)
     return tuple(sorted(found, key=lambda schedule: schedule.id))
 
 
 def resume(schedules: Sequence[Schedule]) -> tuple[Call, ...]:
-    """Cloud Scheduler resumes only what is paused."""
+    """Cloud Scheduler resumes paused schedules only."""
     return tuple(_call("resume_job", schedule) for schedule in schedules if schedule.state == "PAUSED")
 
 
@@ -67,6 +69,6 @@ def _engine(body: bytes) -> str | None:
     try:
         wanted = json.loads(body or b"{}")
     except ValueError:
-        return None  # a body that someone else gave it
+        return None  # a body that was edited by hand
     engine = wanted.get("engine") if isinstance(wanted, dict) else None
     return engine if isinstance(engine, str) else None

@@ -1,10 +1,10 @@
-"""Cloud Run services of the topology: ready or not, which revision, how many instances always run."""
+"""The topology's Cloud Run services: readiness, revision, size, minimum instances."""
 
 import string
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pmp_schema.topology import TOPOLOGY
 from pmpctl.cloud.clients import Google, short_name
 
 _UNITS: Final[dict[str, int]] = {
@@ -19,10 +19,10 @@ class Service:
     """A Cloud Run service.
 
     Attributes:
-        ready: whether its newest revision serves; `detail` says why not.
-        min_instances: that run, and cost, without a request.
-        cpus: virtual processors of one instance.
-        memory_gib: of one instance.
+        ready: whether its newest revision serves; if not, `detail` says why.
+        min_instances: instances that run, and cost, without requests.
+        cpus: vCPUs of one instance.
+        memory_gib: memory of one instance.
     """
 
     id: str
@@ -35,8 +35,9 @@ class Service:
     detail: str
 
 
-def read_services(google: Google, known: Collection[str]) -> tuple[Service, ...]:
-    """Those whose id is known, by id."""
+def read_services(google: Google) -> tuple[Service, ...]:
+    """The topology's services that are deployed, sorted by id."""
+    known = {service.id for service in TOPOLOGY.services.values()}
     found = google.read_all("run.services", "list_services", {"parent": google.parent})
     services = (_service(service) for service in found if short_name(service.name) in known)
     return tuple(sorted(services, key=lambda service: service.id))

@@ -77,15 +77,14 @@ def cloud_usage(
     google: Google, client: bigquery.Client, queries: Queries, since: datetime, now: datetime
 ) -> Usage:
     """From the tables, Cloud Monitoring, Cloud Scheduler and Dataflow."""
-    known = {service.id for service in TOPOLOGY.services.values()}
-    found = schedules.read_schedules(google, {s.id for s in TOPOLOGY.schedules})
-    jobs = dataflow.read_jobs(google, set(TOPOLOGY.jobs.values()), ended=True)
+    found = schedules.read_schedules(google)
+    jobs = dataflow.read_jobs(google, ended=True)
     return Usage(
         days=_days(since, now),
         traffic=_traffic(queries, since),
         table_bytes=_table_bytes(client),
         schedules=(len(found), sum(s.state == "ENABLED" for s in found)),
-        services=services.read_services(google, known),
+        services=services.read_services(google),
         requests=metrics.read_requests(google, since, now),
         instance_seconds=metrics.read_instance_seconds(google, since, now),
         scanned_bytes=metrics.read_scanned_bytes(google, since, now),

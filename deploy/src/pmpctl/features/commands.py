@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 import typer
 
-from pmp_schema.topology import TOPOLOGY
 from pmpctl.features import range_commands, requests
 from pmpctl.http import answer
 from pmpctl.session import Session, open_session
@@ -100,11 +99,10 @@ def _listed(session: Session, limit: int) -> list[dict[str, Any]]:
 
 
 def _is_beam_deployed(session: Session) -> bool:
-    """Whether the launcher's own engine is Beam, as far as the schedules tell: Terraform sets both together."""
+    """Whether the launcher's default engine is Beam. Terraform sets the schedules' engine and that one together."""
     from pmpctl.cloud.schedules import read_schedules  # noqa: PLC0415 - Google's clients take a second to import
 
-    found = read_schedules(session.google, {schedule.id for schedule in TOPOLOGY.schedules})
-    return any(schedule.engine == "beam" for schedule in found)
+    return any(schedule.engine == "beam" for schedule in read_schedules(session.google))
 
 
 def _look(session: Session, run_id: str) -> dict[str, Any]:

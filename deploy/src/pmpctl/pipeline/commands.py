@@ -69,8 +69,7 @@ def up(
     """Runs the local stack until Ctrl-C; in the cloud, starts streaming jobs and resumes schedules."""
     session = open_session(context, target)
     if not session.local:
-        wanted = engine.value if engine else None
-        _start_project(session, wanted, wait=not no_wait, yes=yes, dry_run=dry_run, as_json=as_json)
+        _start_project(session, engine, wait=not no_wait, yes=yes, dry_run=dry_run, as_json=as_json)
         return
     options = StackOptions(
         feed=feed,
@@ -107,25 +106,23 @@ def down(
         local.down(dry_run=dry_run, as_json=as_json)
         return
     from pmpctl.pipeline import power  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl.pipeline.state import read_state  # noqa: PLC0415
+    from pmpctl.pipeline.state import State  # noqa: PLC0415
 
-    state = read_state(session.google)
+    state = State(session.google)
     steps = power.end(session.google, state, cancel=cancel)
     if steps and not dry_run:
         confirm(f"This stops the pipeline of {session.google.project} ({len(steps)} calls).", yes=yes)
-        # While a person thought it over, what was to be cancelled may have begun, and can be drained.
-        state = read_state(session.google)
+        # A job that was to be cancelled may have started since, and can be drained now.
+        state = State(session.google)
         steps = power.end(session.google, state, cancel=cancel)
-    # A schedule that cannot be paused is no reason to let a job go on costing.
+    # Jobs are stopped even if a schedule cannot be paused: they cost.
     session.carry_out(steps, dry_run=dry_run, quiet=as_json, go_on=True)
     if not dry_run:
         if no_wait:
-            state = read_state(session.google)
+            state = State(session.google)
         else:
             with spinner(quiet=as_json).status("stopping") as progress:
-                state = power.wait_until_idle(
-                    lambda: read_state(session.google), progress.update, session.pause
-                )
+                state = power.wait_until_idle(session.google, progress.update, session.pause)
     _report(steps, state, dry_run=dry_run, as_json=as_json)
     raise typer.Exit(1 if state.working and not (dry_run or no_wait) else 0)
 
@@ -154,13 +151,13 @@ def status(context: typer.Context, as_json: JsonOption = False, target: TargetOp
 
 
 def _start_project(
-    session: Session, engine: str | None, *, wait: bool, yes: bool, dry_run: bool, as_json: bool
+    session: Session, engine: Engine | None, *, wait: bool, yes: bool, dry_run: bool, as_json: bool
 ) -> None:
     from pmpctl.pipeline import power  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl.pipeline.state import read_state  # noqa: PLC0415
+    from pmpctl.pipeline.state import State  # noqa: PLC0415
 
-    before = state = read_state(session.google)
-    steps = power.start(before, engine)
+    before = state = State(session.google)
+    steps = power.start(before, engine.value if engine else None)
     costs = _costs(before, steps)
     if costs and not dry_run:
         confirm(f"This starts {', and '.join(costs)}.", yes=yes)
@@ -169,12 +166,12 @@ def _start_project(
         with spinner(quiet=as_json).status("starting") as progress:
             state = power.wait_until_started(session.google, before, progress.update, session.pause)
     elif not dry_run:
-        state = read_state(session.google)
+        state = State(session.google)
     _report(steps, state, dry_run=dry_run, as_json=as_json)
 
 
 def _costs(before: "State", steps: Sequence[Call]) -> list[str]:
-    """What the calls start that costs, in words."""
+    """What the calls start that costs money, in words."""
     from pmpctl.cost.prices import load_prices  # noqa: PLC0415 - Google's clients take a second to import
     from pmpctl.pipeline import power  # noqa: PLC0415
 
@@ -194,6 +191,6 @@ def _report(steps: Sequence[Call], state: "State", *, dry_run: bool, as_json: bo
     if not steps:
         typer.echo("nothing to do")
     if not dry_run:
-        idle = "nothing works; tables, files and undelivered messages are kept"
+        idle = "nothing runs; tables, files and undelivered messages are kept"
         for line in (*(state.working or (idle,)), *state.kept, *state.broken):
             typer.echo(line)

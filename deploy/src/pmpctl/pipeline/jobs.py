@@ -32,15 +32,15 @@ def update(
     if target is Target.LOCAL:
         raise CommandError("Dataflow jobs are in the cloud only: add --target cloud")
     session = open_session(context, target)
-    from pmpctl.cloud import dataflow, launchers  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl.cloud import dataflow, submitters  # noqa: PLC0415 - Google's clients take a second to import
     from pmpctl.pipeline.state import STREAMING  # noqa: PLC0415
 
     job = dataflow.find_active(session.google, TOPOLOGY.jobs.get(pipeline, pipeline))
-    known = {TOPOLOGY.jobs[x.pipeline]: x for x in launchers.read_launchers(session.google)}
+    known = {TOPOLOGY.jobs[x.pipeline]: x for x in submitters.read_submitters(session.google)}
     if job.name not in known or known[job.name].pipeline not in STREAMING:
         raise CommandError(f"{job.name} is not a streaming job with a submitter job")
     if job.state not in _REPLACEABLE:
         raise CommandError(f"{job.name} is {job.state}; only a running or draining job can be updated")
     if not dry_run:
         confirm(f"This replaces {job.name}.", yes=yes)
-    session.carry_out((launchers.update(known[job.name]),), dry_run=dry_run)
+    session.carry_out((submitters.update(known[job.name]),), dry_run=dry_run)

@@ -1,7 +1,7 @@
-"""`pmpctl status`: what is there, as sections; a section that cannot be read says why."""
+"""`pmpctl status`: the state in sections; a section that cannot be read says why."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,8 +16,7 @@ from pmpctl.cloud.clients import Google
 from pmpctl.errors import CommandError
 from pmpctl.local import background
 from pmpctl.local.state_folder import StateFolder
-from pmpctl.pipeline.power import job_json
-from pmpctl.pipeline.state import ProjectLists
+from pmpctl.pipeline.state import State
 from pmpctl.terminal import show_rows
 
 QUERY_TIMEOUT_S: Final = 30.0
@@ -30,8 +29,8 @@ class Section:
     """A table of the status.
 
     Attributes:
-        problems: what in it is wrong, a line each.
-        error: why it could not be read, else empty.
+        problems: one line for each problem in it.
+        error: why it could not be read; else empty.
     """
 
     name: str
@@ -45,27 +44,27 @@ class Section:
 
 
 def cloud_sections(google: Google, queries: Callable[[], Queries], now: datetime) -> list[Section]:
-    lists = ProjectLists(google)
+    state = State(google)
     return [
-        _read("services", lambda: _services(lists)),
-        _read("schedules", lambda: _schedules(lists)),
-        _read("jobs", lambda: _jobs(lists)),
-        _read("subscriptions", lambda: _backlogs(google, lists, now)),
-        *warehouse_sections(queries, now),
+        _read("services", lambda: _services(state)),
+        _read("schedules", lambda: _schedules(state)),
+        _read("jobs", lambda: _jobs(state)),
+        _read("subscriptions", lambda: _backlogs(google, state, now)),
+        *table_sections(queries, now),
     ]
 
 
-def local_sections(state: StateFolder, queries: Callable[[], Queries], now: datetime) -> list[Section]:
-    """The processes, and the tables where there are any."""
-    record = background.present(state)
+def local_sections(folder: StateFolder, queries: Callable[[], Queries], now: datetime) -> list[Section]:
+    """The processes and, if the stack runs, the tables."""
+    record = background.present(folder)
     if record is None:
         return [Section("processes", [], error="not running")]
     processes, problems = background.inspect(record, now.timestamp())
-    return [Section("processes", processes, problems), *warehouse_sections(queries, now)]
+    return [Section("processes", processes, problems), *table_sections(queries, now)]
 
 
-def warehouse_sections(queries: Callable[[], Queries], now: datetime) -> list[Section]:
-    """The newest row of each table, and the view on the pipeline's health; BigQuery is asked for in each."""
+def table_sections(queries: Callable[[], Queries], now: datetime) -> list[Section]:
+    """The newest row of each table, and the view `pipeline_health`."""
     return [
         _read("tables", lambda: Section("tables", [_age(row, now) for row in queries().rows("freshness")])),
         _read("health", lambda: _health(queries())),
@@ -97,25 +96,25 @@ def _read(name: str, read: Callable[[], Section]) -> Section:
         return Section(name, [], error=str(error))
 
 
-def _services(lists: ProjectLists) -> Section:
-    wanted = [service.id for service in TOPOLOGY.services.values()]
-    found = {service.id: service for service in lists.services}
-    rows = [
-        {
-            "service": name,
-            "ready": name in found and found[name].ready,
-            "revision": found[name].revision if name in found else "",
-            "url": found[name].url if name in found else "",
-            "detail": found[name].detail if name in found else "not deployed",
-        }
-        for name in wanted
-    ]
+def _services(state: State) -> Section:
+    found = {service.id: service for service in state.services}
+    rows: Rows = []
+    for service in TOPOLOGY.services.values():
+        one = found.get(service.id)
+        rows.append(
+            {
+                "service": service.id,
+                "ready": one is not None and one.ready,
+                "revision": one.revision if one else "",
+                "url": one.url if one else "",
+                "detail": one.detail if one else "not deployed",
+            }
+        )
     problems = [f"{row['service']}: {row['detail'] or 'not ready'}" for row in rows if not row["ready"]]
     return Section("services", rows, problems)
 
 
-def _schedules(lists: ProjectLists) -> Section:
-    found = lists.schedules
+def _schedules(state: State) -> Section:
     rows = [
         {
             "schedule": s.id,
@@ -124,25 +123,24 @@ def _schedules(lists: ProjectLists) -> Section:
             "last_attempt": s.last_attempt,
             "answer": "-" if s.last_attempt is None else "ok" if s.last_code == 0 else f"code {s.last_code}",
         }
-        for s in found
+        for s in state.schedules
     ]
     problems = [
         f"the last call of {s.id} failed: code {s.last_code}"
-        for s in found
+        for s in state.schedules
         if s.last_code and s.state == "ENABLED"
     ]
-    problems += [f"{s.id} is {s.state}" for s in found if s.state not in {"ENABLED", "PAUSED"}]
+    problems += [f"{s.id} is {s.state}" for s in state.schedules if s.state not in {"ENABLED", "PAUSED"}]
     return Section("schedules", rows, problems)
 
 
-def _jobs(lists: ProjectLists) -> Section:
-    state = lists.state()
+def _jobs(state: State) -> Section:
     called = any(schedule.state == "ENABLED" for schedule in state.schedules)
-    problems = [f"schedules run, and {job} does not: `pmpctl up --target cloud`" for job in state.idle]
-    return Section("jobs", [job_json(job) for job in state.jobs], problems if called else ())
+    problems = [f"schedules run, but {job} does not: `pmpctl up --target cloud`" for job in state.idle]
+    return Section("jobs", [asdict(job) for job in state.jobs], problems if called else ())
 
 
-def _backlogs(google: Google, lists: ProjectLists, now: datetime) -> Section:
+def _backlogs(google: Google, state: State, now: datetime) -> Section:
     backlogs = metrics.read_backlogs(google, now)
     rows: Rows = [
         {
@@ -154,7 +152,7 @@ def _backlogs(google: Google, lists: ProjectLists, now: datetime) -> Section:
         if s.id in backlogs
     ]
     read = {s.id for s in TOPOLOGY.subscriptions if s.push_path is not None}
-    if any(job.streaming for job in lists.jobs):
+    if any(job.streaming for job in state.jobs):
         read |= {TOPOLOGY.pull_subscription(topic).id for topic in ("snapshots", "sensor-events")}
     problems = [
         f"the oldest message of {row['subscription']} has waited {row['oldest_s']:,} s"

@@ -9,15 +9,15 @@ from pmpctl.cloud.clients import Google, short_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Launcher:
-    """A Cloud Run job.
+class Submitter:
+    """A submitter job: the Cloud Run job that submits a pipeline to Dataflow.
 
     Attributes:
         pipeline: key of the topology's jobs.
         name: full resource name.
-        args: with which it is run.
+        args: arguments of its container.
         latest: full name of its newest execution; None if it never ran.
-        outcome: of that execution: `RUNNING`, `SUCCEEDED`, `FAILED` and so on.
+        outcome: that execution's outcome: `RUNNING`, `SUCCEEDED`, `FAILED` and so on.
     """
 
     pipeline: str
@@ -31,35 +31,35 @@ class Launcher:
         return self.outcome in {"RUNNING", "PENDING"}
 
 
-def read_launchers(google: Google) -> tuple[Launcher, ...]:
-    """Those of the topology's pipelines that exist, in the topology's order."""
+def read_submitters(google: Google) -> tuple[Submitter, ...]:
+    """The deployed submitter jobs, in the topology's order."""
     jobs = google.read_all("run.jobs", "list_jobs", {"parent": google.parent})
     by_id = {short_name(job.name): job for job in jobs}
     return tuple(
-        _launcher(pipeline, by_id[TOPOLOGY.launchers[pipeline]])
+        _submitter(pipeline, by_id[TOPOLOGY.launchers[pipeline]])
         for pipeline in TOPOLOGY.jobs
         if TOPOLOGY.launchers[pipeline] in by_id
     )
 
 
-def launch(launcher: Launcher) -> Call:
-    return Call("run.jobs", "run_job", {"name": launcher.name}, repeatable=False)
+def submit(submitter: Submitter) -> Call:
+    return Call("run.jobs", "run_job", {"name": submitter.name}, repeatable=False)
 
 
-def update(launcher: Launcher) -> Call:
-    """Replaces the running job by one of the launcher's image, which takes over its state."""
-    overrides = {"container_overrides": [{"args": [*launcher.args, "--update"]}]}
-    return Call("run.jobs", "run_job", {"name": launcher.name, "overrides": overrides}, repeatable=False)
+def update(submitter: Submitter) -> Call:
+    """Replaces the running job with one from the submitter job's image, which takes over its state."""
+    overrides = {"container_overrides": [{"args": [*submitter.args, "--update"]}]}
+    return Call("run.jobs", "run_job", {"name": submitter.name, "overrides": overrides}, repeatable=False)
 
 
-def interrupt(launcher: Launcher) -> Call:
-    return Call("run.executions", "cancel_execution", {"name": launcher.latest})
+def interrupt(submitter: Submitter) -> Call:
+    return Call("run.executions", "cancel_execution", {"name": submitter.latest})
 
 
-def _launcher(pipeline: str, job: Any) -> Launcher:
+def _submitter(pipeline: str, job: Any) -> Submitter:
     latest = job.latest_created_execution
     containers = job.template.template.containers
-    return Launcher(
+    return Submitter(
         pipeline=pipeline,
         name=job.name,
         args=tuple(containers[0].args) if containers else (),
