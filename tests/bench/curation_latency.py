@@ -19,7 +19,8 @@ from pathlib import Path
 from google.cloud import bigquery
 
 from pmp_runtime.bigquery.queries import query_client
-from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
+from pmp_runtime.pubsub.outgoing import Outgoing
+from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmp_schema.message import Message
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.project.resources import pubsub_clients

@@ -12,7 +12,7 @@ import pytest
 
 from pmp_curation.core import curate
 from pmp_curation.curator import to_snapshot
-from pmp_runtime.pubsub.publisher import Outgoing
+from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_schema.errors import PoisonMessage
 from pmp_schema.message import Message
 from pmp_schema.snapshots import receive_snapshot

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 
-from pmp_runtime.pubsub.publisher import Outgoing
+from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_schema.topology import TOPOLOGY
 from tests.e2e.conftest import Stack
 from tests.e2e.poison import attributes, event, poison

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pmp_runtime.bigquery.append.row_values import RowReject
-from pmp_runtime.pubsub.publisher import Outgoing
+from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_schema.topology import Topic
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from google.api_core.exceptions import DeadlineExceeded
 from google.pubsub_v1 import PubsubMessage
 
-from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
+from pmp_runtime.pubsub.outgoing import Outgoing
+from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.local.stack import healthy
 from pmpctl.project import resources

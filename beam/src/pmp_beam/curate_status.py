@@ -14,7 +14,7 @@ from pmp_beam.curate_system import NO_MESSAGE, Curate, MakeHistory
 from pmp_beam.io import PublishMessages, RejectedRow, WriteRows
 from pmp_curation.curator import LOOK_BACK
 from pmp_curation.outcomes import SOURCE, Outcome, dead_letter, given_up
-from pmp_runtime.pubsub.publisher import Outgoing
+from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_schema.errors import PoisonMessage
 from pmp_schema.events import STATION_STATUS
 from pmp_schema.message import Message

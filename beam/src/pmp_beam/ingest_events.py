@@ -12,7 +12,7 @@ from apache_beam.transforms.deduplicate import DeduplicatePerKey
 from apache_beam.utils.timestamp import Duration
 
 from pmp_beam.io import PublishMessages, RejectedRow, WriteRows
-from pmp_runtime.pubsub.publisher import Outgoing
+from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_schema import message_rows as rows
 from pmp_schema.dead_letters import REPLAY_COUNT, DeadLetter
 from pmp_schema.errors import PoisonMessage, Reason

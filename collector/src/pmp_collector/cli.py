@@ -59,13 +59,13 @@ def simulate(args: argparse.Namespace) -> None:
     from google.pubsub_v1 import PublisherClient  # noqa: PLC0415
 
     from pmp_collector.poll_events import SOURCE  # noqa: PLC0415
-    from pmp_runtime.pubsub.publisher import PubSubPublisher, announce_counts  # noqa: PLC0415
+    from pmp_runtime.pubsub.publisher import PubSubPublisher  # noqa: PLC0415
 
     try:
         client = PublisherClient()
     except GoogleAuthError as error:
         raise ConfigError(f"no Google credentials: {str(error).partition(chr(10))[0]}") from error
-    publisher = PubSubPublisher(client, config.project, timeout_s=config.publish_timeout_s)
+    publisher = PubSubPublisher(client, config.project, source=SOURCE, timeout_s=config.publish_timeout_s)
     is_sparse = args.mode == "sparse"
     wanted = SimulationRequest(
         events=args.events,
@@ -78,7 +78,7 @@ def simulate(args: argparse.Namespace) -> None:
     try:
         done = SensorSimulation(publisher, config.sensor_topic).run(wanted, show)
     finally:
-        announce_counts(publisher, SOURCE)
+        publisher.flush_counts()
     sys.stderr.write(f"{done['published']} events of run {done['run']} in {done['seconds']} s\n")
 
 

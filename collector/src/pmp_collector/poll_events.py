@@ -1,11 +1,12 @@
-"""The collector's ops events: one per poll, and the counts of published messages."""
+"""The collector's ops events: one per poll."""
 
 import logging
 from collections.abc import Sequence
 from typing import Final
 
 from pmp_collector.poll import PollResult
-from pmp_runtime.pubsub.publisher import PubSubPublisher, announce_counts, ops_event
+from pmp_runtime.pubsub.ops_events import ops_event
+from pmp_runtime.pubsub.publisher import Publisher
 from pmp_schema.errors import PublishFailed
 from pmp_schema.topology import TOPOLOGY
 
@@ -14,8 +15,8 @@ logger = logging.getLogger(__name__)
 SOURCE: Final = TOPOLOGY.services["collector"].id
 
 
-def publish_polls(publisher: PubSubPublisher, results: Sequence[PollResult]) -> None:
-    """Publishes `feed.polled` for every poll, then the counts since the last call.
+def publish_polls(publisher: Publisher, results: Sequence[PollResult]) -> None:
+    """Publishes `feed.polled` for every poll.
 
     The event is the only record of an unchanged or failed poll. If it cannot be published, that is only logged: the
     polls are done, and repeating them would not help.
@@ -28,5 +29,3 @@ def publish_polls(publisher: PubSubPublisher, results: Sequence[PollResult]) -> 
         publisher.publish(TOPOLOGY.topics["ops-events"], polls)
     except PublishFailed as error:
         logger.warning("polls.unannounced", extra={"cause": str(error), "polls": len(polls)})
-        return  # the counts use the same topic; they wait for the next call
-    announce_counts(publisher, SOURCE)

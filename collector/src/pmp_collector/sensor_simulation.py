@@ -10,7 +10,8 @@ from uuid import uuid4
 import msgspec
 
 from pmp_collector.sensors import event_gaps, paced, sensor_events
-from pmp_runtime.pubsub.publisher import Outgoing, Publisher
+from pmp_runtime.pubsub.outgoing import Outgoing
+from pmp_runtime.pubsub.publisher import Publisher
 from pmp_schema.events import cloudevent_attributes
 from pmp_schema.timestamps import parse_timestamp
 from pmp_schema.topology import Topic

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pmp_collector.config import System
 from pmp_collector.fetch import Fetched
-from pmp_runtime.pubsub.publisher import Outgoing
+from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_schema import events, gbfs
 from pmp_schema.dead_letters import truncate
 from pmp_schema.errors import PoisonMessage, Reason

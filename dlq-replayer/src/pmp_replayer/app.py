@@ -65,10 +65,10 @@ def create_app(
     replay: Callable[[ReplayRequest], Iterator[Counts]],
     table: DeadLetterTable,
     reconciliation: Reconciliation,
-    announce: Callable[[], None],
     *,
     project: str,
     check_ready: Callable[[], None],
+    flush_counts: Callable[[], None] = lambda: None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Flask:
@@ -76,12 +76,16 @@ def create_app(
 
     Args:
         replay: starts a replay, which advances as its counts are iterated.
-        announce: publishes the counts of published messages since the last call, for reconciliation.
+        flush_counts: see `create_service`.
         check_ready: raises PipelineError while BigQuery or Pub/Sub does not answer.
         now: aware UTC clock.
     """
     app = create_service(
-        "pmp_replayer", project=project, max_body_bytes=MAX_BODY_BYTES, check_ready=check_ready
+        "pmp_replayer",
+        project=project,
+        max_body_bytes=MAX_BODY_BYTES,
+        check_ready=check_ready,
+        flush_counts=flush_counts,
     )
 
     @app.get("/dead-letters")
@@ -102,7 +106,7 @@ def create_app(
             wanted = msgspec.json.decode(read_body(), type=ReplayRequest)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
             return error(400, "bad_request", str(cause))
-        progress = _announced(replay(wanted), announce)
+        progress = replay(wanted)
         counts = next(progress)  # a replay that cannot start is a 503, even if the answer would be a stream
         if NDJSON in request.headers.get("Accept", ""):
             return Response(_lines(counts, progress, monotonic), mimetype=NDJSON)
@@ -131,13 +135,6 @@ def _add_reconcile(app: Flask, reconciliation: Reconciliation, now: Callable[[],
             return error(400, "bad_request", str(cause))
         find = reconciliation.check if is_check else reconciliation.look
         return jsonify(find(since, now(), ids=wanted.ids).as_json())
-
-
-def _announced(progress: Iterator[Counts], announce: Callable[[], None]) -> Iterator[Counts]:
-    try:
-        yield from progress
-    finally:
-        announce()
 
 
 def _lines(counts: Counts, progress: Iterator[Counts], monotonic: Callable[[], float]) -> Iterator[bytes]:

@@ -8,7 +8,8 @@ import msgspec
 
 from pmp_replayer.decision import Ready
 from pmp_replayer.request import ReplayRequest
-from pmp_runtime.pubsub.publisher import Publisher, ops_event
+from pmp_runtime.pubsub.ops_events import ops_event
+from pmp_runtime.pubsub.publisher import Publisher
 from pmp_schema.errors import PublishFailed
 from pmp_schema.topology import TOPOLOGY
 

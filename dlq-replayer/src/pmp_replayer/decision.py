@@ -7,7 +7,7 @@ from typing import Any, Final
 from pmp_replayer.dead_letter import Letter
 from pmp_replayer.fixes import Change, FixInapplicable, apply
 from pmp_replayer.request import ReplayRequest
-from pmp_runtime.pubsub.publisher import Outgoing
+from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_schema.dead_letters import MAX_ATTRIBUTES, REPLAY_COUNT, original_attributes
 from pmp_schema.topology import TOPOLOGY, Topic
 

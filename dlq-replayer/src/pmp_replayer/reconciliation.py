@@ -10,7 +10,9 @@ from google.cloud import bigquery
 
 from pmp_replayer.verdicts import HOUR, Hour, Status, Verdict, closed_until, floor_hour, judge
 from pmp_runtime.bigquery.queries import Queries
-from pmp_runtime.pubsub.publisher import Outgoing, Publisher, ops_event
+from pmp_runtime.pubsub.ops_events import ops_event
+from pmp_runtime.pubsub.outgoing import Outgoing
+from pmp_runtime.pubsub.publisher import Publisher
 from pmp_schema.errors import PublishFailed
 from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import TOPOLOGY

@@ -13,7 +13,7 @@ from pmp_replayer.reconciliation import Arrivals, Reconciliation
 from pmp_replayer.replayer import Replayer
 from pmp_runtime import logs
 from pmp_runtime.bigquery.queries import query_client
-from pmp_runtime.pubsub.publisher import PubSubPublisher, announce_counts
+from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 
 
@@ -28,7 +28,9 @@ def subscriber_client(emulator: str | None) -> SubscriberClient:
 config = Config.from_env(os.environ)
 service = TOPOLOGY.services["replayer"].id
 logs.configure(config.log_level)
-publisher = PubSubPublisher(PublisherClient(), config.project, timeout_s=config.publish_timeout_s)
+publisher = PubSubPublisher(
+    PublisherClient(), config.project, source=service, timeout_s=config.publish_timeout_s
+)
 bigquery = query_client(config.project, config.bigquery_emulator)
 table = DeadLetterTable(bigquery, timeout_s=config.query_timeout_s)
 arrivals = Arrivals(bigquery, timeout_s=config.query_timeout_s)
@@ -44,7 +46,7 @@ app = create_app(
     Replayer(config, subscriber, publisher, table, service=service).replay,
     table,
     Reconciliation(arrivals, publisher, service=service),
-    lambda: announce_counts(publisher, service),
     project=config.project,
     check_ready=check_ready,
+    flush_counts=publisher.flush_counts,
 )

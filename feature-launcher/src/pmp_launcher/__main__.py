@@ -19,7 +19,8 @@ from pmp_launcher.telling import end_of, tell
 from pmp_launcher.warehouse import BigQueryWarehouse
 from pmp_runtime import logs
 from pmp_runtime.bigquery.queries import query_client
-from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
+from pmp_runtime.pubsub.outgoing import Outgoing
+from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmp_schema.timestamps import parse_timestamp
 
 

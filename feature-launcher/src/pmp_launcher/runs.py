@@ -7,7 +7,8 @@ from typing import Final
 
 from pmp_launcher.run import Engine, Executor, Launch, Run, Wanted, read_run_id
 from pmp_launcher.telling import end_of, request_of, start_of, tell
-from pmp_runtime.pubsub.publisher import Outgoing, Publisher
+from pmp_runtime.pubsub.outgoing import Outgoing
+from pmp_runtime.pubsub.publisher import Publisher
 from pmp_schema.errors import RetryableError
 
 logger = logging.getLogger(__name__)

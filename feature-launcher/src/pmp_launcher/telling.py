@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from pmp_launcher.run import Run, Status
-from pmp_runtime.pubsub.publisher import Outgoing, Publisher, ops_event
+from pmp_runtime.pubsub.ops_events import ops_event
+from pmp_runtime.pubsub.outgoing import Outgoing
+from pmp_runtime.pubsub.publisher import Publisher
 from pmp_schema.errors import PublishFailed
 from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import TOPOLOGY

@@ -11,8 +11,8 @@ from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from pmp_beam.io import PublishMessages
-from pmp_beam.io.publish import CountingPublisher
-from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
+from pmp_runtime.pubsub.outgoing import Outgoing
+from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmp_schema.errors import PublishFailed
 from pmp_schema.topology import TOPOLOGY
 from tests.fakes.pubsub_server import pubsub_server
@@ -106,11 +106,11 @@ class Confirming:
         return type("Answer", (), {"message_ids": [str(n) for n, _ in enumerate(request["messages"])]})
 
 
-def test_confirmed_messages_of_many_bundles_are_announced_together():
+def test_confirmed_messages_of_many_bundles_are_counted_together():
     client = Confirming()
-    publisher = CountingPublisher(PubSubPublisher(client, "p"), "curate", announce_s=2)
-    publisher.publish("sensor-events", three("a"))
-    publisher.publish("sensor-events", three("b"))
+    publisher = PubSubPublisher(client, "p", source="curate", flush_after_s=2)
+    publisher.publish(TOPOLOGY.topics["sensor-events"], three("a"))
+    publisher.publish(TOPOLOGY.topics["sensor-events"], three("b"))
     eventually(lambda: len(client.calls) >= 3, 10, every_s=0.02)
     _, _, announced = client.calls
     (event,) = [json.loads(message.data) for message in announced["messages"]]

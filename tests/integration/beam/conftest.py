@@ -9,7 +9,8 @@ import pytest
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 
 from pmp_runtime.bigquery.queries import query_client
-from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
+from pmp_runtime.pubsub.outgoing import Outgoing
+from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
 from pmpctl.project.resources import pubsub_clients

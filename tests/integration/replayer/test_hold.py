@@ -12,7 +12,7 @@ import pytest
 from pmp_replayer.hold import HOLD, Hold
 from pmp_replayer.leases import Leases
 from pmp_replayer.request import ReplayRequest
-from pmp_runtime.pubsub.publisher import Outgoing
+from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_schema.errors import PublishFailed
 from pmp_schema.topology import TOPOLOGY
 

@@ -22,14 +22,14 @@ class Collector:
     """The application on fakes.
 
     Attributes:
-        announced: results of each collection.
+        polls: results of each collection.
         not_ready: raised by the readiness check.
     """
 
     def __init__(self) -> None:
         self.feeds = FakeFeeds()
         self.publisher = RecordingPublisher()
-        self.announced: list[list[PollResult]] = []
+        self.polls: list[list[PollResult]] = []
         self.not_ready: Exception | None = None
         self.now_s = 0.0
         for name in "ab":
@@ -44,7 +44,7 @@ class Collector:
         app = create_app(
             Poller([system("a"), system("b")], self.feeds.get, self.publisher, lambda: self.now_s),
             simulation.run,
-            lambda results: self.announced.append(list(results)),
+            lambda results: self.polls.append(list(results)),
             project="pmp-local",
             check_ready=self.check_ready,
         )
@@ -90,7 +90,7 @@ def test_every_outcome_has_exactly_the_keys_of_the_contract_and_is_published(col
     assert outcomes(response) == {"a": "unchanged", "b": "failed"}
     assert [set(result) for result in response.json["results"]] == [CONTRACT_KEYS] * 2
     assert [result["detail"] for result in response.json["results"]] == ["same body", "HTTP 500"]
-    published = [[result.outcome for result in results] for results in collector.announced]
+    published = [[result.outcome for result in results] for results in collector.polls]
     assert published == [["published"], ["unchanged", "failed"]]
 
 
@@ -112,7 +112,7 @@ def test_an_unknown_system_is_not_found(collector, name):
     assert response.status_code == 404
     message = f"system {name!r} is not in the feeds file"
     assert response.json == {"error": {"reason": "unknown_system", "message": message}}
-    assert collector.announced == []
+    assert collector.polls == []
 
 
 def test_the_schedule_polls_what_is_due_and_a_person_polls_all(collector):

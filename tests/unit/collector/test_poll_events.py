@@ -6,8 +6,7 @@ import pytest
 
 from pmp_collector.poll import PollResult
 from pmp_collector.poll_events import publish_polls
-from pmp_runtime.pubsub.publisher import Outgoing, PubSubPublisher
-from pmp_schema.topology import TOPOLOGY
+from pmp_runtime.pubsub.publisher import PubSubPublisher
 from tests.fakes.feeds import FakePublisherClient
 
 OPS = "pmp-ops-events"
@@ -43,29 +42,12 @@ def test_every_poll_is_an_event_whatever_came_of_it(publisher, client):
     assert len({event["id"] for event in events}) == 3
 
 
-def test_what_was_published_is_counted_once(publisher, client):
-    publisher.publish(TOPOLOGY.topics["snapshots"], [Outgoing(b"1"), Outgoing(b"2")])
-    publish_polls(publisher, [])
-    publish_polls(publisher, [])
-    (counted,) = events_of(client, "publisher.counted")
-    assert (counted["subject"], counted["data"]["messages"]) == ("pmp-events", 2)
-
-
-def test_counts_outlive_an_outage_of_the_ops_topic(publisher, client, caplog):
-    publisher.publish(TOPOLOGY.topics["snapshots"], [Outgoing(b"1")])
+def test_polls_that_cannot_be_published_are_one_line(publisher, client, caplog):
     client.down.add(OPS)
     publish_polls(publisher, RESULTS)
-    publish_polls(publisher, [])
-    client.down.clear()
-    publisher.publish(TOPOLOGY.topics["snapshots"], [Outgoing(b"2")])
-    publish_polls(publisher, RESULTS[:1])
-    assert sum(event["data"]["messages"] for event in events_of(client, "publisher.counted")) == 2
-    assert [event["subject"] for event in events_of(client, "feed.polled")] == ["a"]
-    # The first call did not try the topic a second time for its counts.
-    assert [record.message for record in caplog.records] == ["polls.unannounced", "counts.postponed"]
-    assert caplog.records[0].polls == 3
+    assert [(record.message, record.polls) for record in caplog.records] == [("polls.unannounced", 3)]
 
 
-def test_without_polls_and_messages_nothing_is_published(publisher, client):
+def test_without_polls_nothing_is_published(publisher, client):
     publish_polls(publisher, [])
     assert client.published == []

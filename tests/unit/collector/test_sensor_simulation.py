@@ -8,7 +8,7 @@ import pytest
 
 from pmp_collector.sensor_simulation import SensorSimulation, SimulationRequest
 from pmp_collector.sensors import event_gaps, paced, printed, sensor_events, station_id
-from pmp_runtime.pubsub.publisher import Outgoing
+from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_schema.errors import PublishFailed
 from pmp_schema.events import decode_sensor_event
 from pmp_schema.topology import TOPOLOGY, Topic

@@ -30,18 +30,18 @@ class Service:
         steps: counts that a replay yields; an exception among them is raised.
         fail_with: raised by the table and the reconciliation.
         asked: what the table and the reconciliation were asked, in order.
-        announced: for each announcement, whether the replay was over.
+        flushes: for each flush of the counts, whether the replay was over.
     """
 
     def __init__(self, *steps, fail_with=None, tick_s=1.0):
         self.steps, self.fail_with = steps or (0, 1), fail_with
-        self.requests, self.asked, self.announced = [], [], []
+        self.requests, self.asked, self.flushes = [], [], []
         self.is_closed, self._now_s, self._tick_s = False, 0.0, tick_s
         app = create_app(
             self.replay,
             self,
             self,
-            lambda: self.announced.append(self.is_closed),
+            flush_counts=lambda: self.flushes.append(self.is_closed),
             project="p",
             check_ready=lambda: None,
             now=lambda: NOW,
@@ -89,7 +89,7 @@ def lines(answer):
     return [json.loads(line) for line in answer.data.splitlines()]
 
 
-def test_a_replay_answers_with_its_report_and_announces_what_it_published():
+def test_a_replay_answers_with_its_report_and_counts_what_it_published():
     service = Service()
     wanted = {"reason": "schema", "from": "table", "published_after": "2026-01-01T00:00:00"}
     answer = service.http.post("/replay", json=wanted)
@@ -97,7 +97,7 @@ def test_a_replay_answers_with_its_report_and_announces_what_it_published():
     [request] = service.requests
     assert (request.reason, request.source, request.limit) == ("schema", "table", 1000)
     assert (request.rate_per_s, request.published_after) == (100.0, datetime(2026, 1, 1, tzinfo=UTC))
-    assert service.announced == [True]
+    assert service.flushes == [True]
 
 
 def test_a_client_that_accepts_lines_gets_progress_and_then_the_report():

@@ -5,15 +5,9 @@ import pytest
 from google.api_core import exceptions
 from google.auth.exceptions import TransportError
 
-from pmp_runtime.pubsub.publisher import (
-    MAX_BYTES,
-    MAX_MESSAGES,
-    Outgoing,
-    PubSubPublisher,
-    announce_counts,
-    batches,
-    ops_event,
-)
+from pmp_runtime.pubsub.ops_events import ops_event
+from pmp_runtime.pubsub.outgoing import Outgoing
+from pmp_runtime.pubsub.publisher import MAX_BYTES, MAX_MESSAGES, PubSubPublisher, batches
 from pmp_schema.errors import PublishFailed
 from pmp_schema.events import decode_ops_event
 from pmp_schema.topology import TOPOLOGY
@@ -53,7 +47,9 @@ class Client:
 
 
 def publisher_of(client, timeout_s=10.0):
-    return PubSubPublisher(client, "p", timeout_s=timeout_s, monotonic=lambda: client.now)
+    return PubSubPublisher(
+        client, "p", source="pmp-collector", timeout_s=timeout_s, monotonic=lambda: client.now
+    )
 
 
 def test_a_publish_returns_the_ids_of_its_messages():
@@ -167,12 +163,12 @@ def test_an_ops_event_is_a_cloud_event_in_both_modes():
     }
 
 
-def test_what_was_confirmed_is_announced_once_by_topic():
+def test_confirmed_messages_are_counted_once_by_topic():
     client = Client()
     publisher = publisher_of(client)
     publisher.publish(TOPIC, [Outgoing(b"a"), Outgoing(b"b")])
-    announce_counts(publisher, "pmp-collector")
-    announce_counts(publisher, "pmp-collector")
+    publisher.flush_counts()
+    publisher.flush_counts()
     _, announced = client.requests
     assert announced["topic"] == OPS.path("p")
     (event,) = [json.loads(message.data) for message in announced["messages"]]
@@ -184,21 +180,23 @@ def test_what_was_confirmed_is_announced_once_by_topic():
 
 
 def test_what_was_not_confirmed_is_not_counted():
-    publisher = publisher_of(Client([exceptions.NotFound("x")]))
+    client = Client([exceptions.NotFound("x")])
+    publisher = publisher_of(client)
     with pytest.raises(PublishFailed):
         publisher.publish(TOPIC, [Outgoing(b"a")])
-    assert not publisher.take_counts()
+    publisher.flush_counts()
+    assert client.requests == []
 
 
-def test_counts_that_cannot_be_announced_are_kept():
+def test_counts_that_cannot_be_published_are_kept():
     client = Client()
     publisher = publisher_of(client)
     publisher.publish(TOPIC, [Outgoing(b"a")])
     client.ids_lost = 1
-    announce_counts(publisher, "pmp-collector")
+    publisher.flush_counts()
     client.ids_lost = 0
     publisher.publish(TOPIC, [Outgoing(b"b")])
-    announce_counts(publisher, "pmp-collector")
+    publisher.flush_counts()
     _, lost, _, announced = client.requests
     assert [
         event["data"]["messages"] for event in map(json.loads, (m.data for m in announced["messages"]))

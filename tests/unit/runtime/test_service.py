@@ -156,3 +156,34 @@ def test_an_error_can_say_when_to_come_again(app):
     with app.test_request_context():
         answer = error(503, "unavailable", "later", retry_after_s=5)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/whole", ["sent", "flushed"]), ("/stream", ["sent", "flushed"])]
+)
+def test_counts_are_flushed_once_at_the_end_of_a_request(path, expected):
+    events = []
+    app = create_service(
+        "pmp_test",
+        project="p",
+        max_body_bytes=10,
+        check_ready=lambda: None,
+        flush_counts=lambda: events.append("flushed"),
+    )
+
+    @app.get("/whole")
+    def whole():
+        events.append("sent")
+        return "a"
+
+    @app.get("/stream")
+    def stream():
+        def lines():
+            events.append("sent")
+            yield b"a"
+
+        return app.response_class(lines())
+
+    with app.test_client().get(path) as response:
+        assert response.data == b"a"
+    assert events == expected

@@ -31,6 +31,7 @@ def create_app(
     *,
     project: str,
     check_ready: Callable[[], None],
+    flush_counts: Callable[[], None] = lambda: None,
     pushes_in_hand: int = 72,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Flask:
@@ -39,6 +40,7 @@ def create_app(
     Args:
         verifier: decides on the push token, before anything of the request is read.
         check_ready: raises PipelineError while BigQuery or Pub/Sub does not answer.
+        flush_counts: see `create_service`.
         pushes_in_hand: pushes that may be worked on at a time; more are answered 503 at once. Fewer than the
             server's threads, so that one is always left for those answers and for `/health`.
         monotonic: seconds, for the log lines of refusals.
@@ -46,7 +48,11 @@ def create_app(
     admitted = BoundedSemaphore(pushes_in_hand)
     refused = logs.Tally(logger, "push.refused", interval_s=REFUSALS_S, monotonic=monotonic)
     app = create_service(
-        "pmp_writer", project=project, max_body_bytes=MAX_BODY_BYTES, check_ready=check_ready
+        "pmp_writer",
+        project=project,
+        max_body_bytes=MAX_BODY_BYTES,
+        check_ready=check_ready,
+        flush_counts=flush_counts,
     )
 
     @app.post("/push/<route>")

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Protocol
 
 from pmp_runtime.bigquery.append.row_values import RowReject
-from pmp_runtime.pubsub.publisher import Outgoing, Publisher
+from pmp_runtime.pubsub.outgoing import Outgoing
+from pmp_runtime.pubsub.publisher import Publisher
 from pmp_schema import message_rows as rows
 from pmp_schema.dead_letters import DeadLetter
 from pmp_schema.errors import PoisonMessage, Reason, SinkUnavailable
@@ -32,7 +33,6 @@ class Handler:
     Args:
         sinks: one per table id without dataset.
         now: aware UTC clock.
-        announce: tells how much was published, after a dead letter was.
     """
 
     def __init__(
@@ -40,12 +40,10 @@ class Handler:
         sinks: Mapping[str, Sink],
         publisher: Publisher,
         now: Callable[[], datetime],
-        announce: Callable[[], None] = lambda: None,
     ) -> None:
         self._sinks = sinks
         self._publisher = publisher
         self._now = now
-        self._announce = announce
 
     def handle(self, route: str, message: Message) -> list[DeadLetter]:
         """Returns once the whole message is durable: what became dead letters, empty in the good case.
@@ -95,4 +93,3 @@ class Handler:
             TOPOLOGY.topics[DEAD_LETTERS],
             [Outgoing(*letter.published(now)) for letter in given_up],
         )
-        self._announce()

@@ -7,7 +7,7 @@ from google.pubsub_v1 import PublisherClient
 
 from pmp_runtime import logs
 from pmp_runtime.bigquery.append.channel import storage_write_channel, write_client
-from pmp_runtime.pubsub.publisher import PubSubPublisher, announce_counts
+from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from pmp_writer.app import create_app
 from pmp_writer.auth import verifier
@@ -17,7 +17,12 @@ from pmp_writer.sinks import Sinks
 
 config = Config.from_env(os.environ)
 logs.configure(config.log_level)
-publisher = PubSubPublisher(PublisherClient(), config.project, timeout_s=config.publish_timeout_s)
+publisher = PubSubPublisher(
+    PublisherClient(),
+    config.project,
+    source=TOPOLOGY.services["writer"].id,
+    timeout_s=config.publish_timeout_s,
+)
 sinks = Sinks(config, write_client(storage_write_channel(config.storage_emulator)))
 
 
@@ -27,14 +32,10 @@ def check_ready() -> None:
 
 
 app = create_app(
-    Handler(
-        sinks.by_table,
-        publisher,
-        lambda: datetime.now(UTC),
-        announce=lambda: announce_counts(publisher, TOPOLOGY.services["writer"].id),
-    ),
+    Handler(sinks.by_table, publisher, lambda: datetime.now(UTC)),
     verifier(config.push_auth, audience=config.push_audience, account=config.push_service_account),
     project=config.project,
     check_ready=check_ready,
+    flush_counts=publisher.flush_counts,
     pushes_in_hand=config.pushes_in_hand,
 )

@@ -4,8 +4,7 @@ Beam's own sink waits five minutes for a confirmation on the direct runner, leav
 still go out, and counts nothing that reconciliation could use.
 """
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import apache_beam as beam
@@ -17,12 +16,13 @@ from google.api_core.exceptions import RetryError
 from google.pubsub_v1 import PublisherClient
 
 from pmp_beam.io.storage import once_per_process
-from pmp_runtime.pubsub.publisher import MAX_BYTES, MAX_MESSAGES, Outgoing, PubSubPublisher, announce_counts
+from pmp_runtime.pubsub.outgoing import Outgoing
+from pmp_runtime.pubsub.publisher import MAX_BYTES, MAX_MESSAGES, PubSubPublisher
 from pmp_runtime.retry import retrying
 from pmp_schema.errors import PublishFailed
 from pmp_schema.topology import TOPOLOGY
 
-ANNOUNCE_S: Final = 10.0
+FLUSH_AFTER_S: Final = 10.0
 
 MessagesOf = Callable[[Any], Iterable[Outgoing]]
 
@@ -36,12 +36,12 @@ class PublishMessages(beam.PTransform[PCollection[Any], PCollection[Any]]):
     """PCollection[T] -> PCollection[T]: each element once all of its messages are confirmed.
 
     Messages may be published twice: after a lost confirmation and when a bundle is repeated. Confirmed ones are
-    announced for reconciliation within some seconds.
+    counted for reconciliation within some seconds.
 
     Args:
         topic: key of the topology.
         project: Google Cloud project id; PUBSUB_EMULATOR_HOST is read by Google's client.
-        source: who publishes, in the announcements.
+        source: the publisher's name in these counts.
         messages_of: an element's messages, none to many; by default the element is an `Outgoing`.
         retry_s: seconds after which the bundle fails instead of trying again; the runner then repeats it.
     """
@@ -69,39 +69,10 @@ class PublishMessages(beam.PTransform[PCollection[Any], PCollection[Any]]):
         return confirmed
 
 
-class CountingPublisher:
-    """A publisher that announces what it has confirmed, a while after the first publish of the while."""
-
-    def __init__(self, publisher: PubSubPublisher, source: str, *, announce_s: float = ANNOUNCE_S) -> None:
-        self._publisher = publisher
-        self._source = source
-        self._announce_s = announce_s
-        self._lock = threading.Lock()
-        self._announcement: threading.Timer | None = None
-
-    def publish(self, topic: str, messages: Sequence[Outgoing]) -> None:
-        """Returns once all are confirmed.
-
-        Raises:
-            PublishFailed: at least one is not.
-        """
-        self._publisher.publish(TOPOLOGY.topics[topic], messages)
-        with self._lock:
-            if self._announcement is None:
-                self._announcement = threading.Timer(self._announce_s, self._announce)
-                self._announcement.daemon = True
-                self._announcement.start()
-
-    def _announce(self) -> None:
-        with self._lock:
-            self._announcement = None
-        announce_counts(self._publisher, self._source)
-
-
 @once_per_process
-def counting_publisher(project: str, source: str) -> CountingPublisher:
+def counting_publisher(project: str, source: str) -> PubSubPublisher:
     """The process's publisher."""
-    return CountingPublisher(PubSubPublisher(PublisherClient(), project), source)
+    return PubSubPublisher(PublisherClient(), project, source=source, flush_after_s=FLUSH_AFTER_S)
 
 
 class _Publish(beam.DoFn):
@@ -154,7 +125,7 @@ class _Publish(beam.DoFn):
         self._clear()
         if messages:
             try:
-                self._retry(self._publisher.publish)(self._topic, messages)
+                self._retry(self._publisher.publish)(TOPOLOGY.topics[self._topic], messages)
             except RetryError as error:
                 raise PublishFailed(str(error.cause)) from error
             self._messages_published.inc(len(messages))

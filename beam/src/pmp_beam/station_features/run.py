@@ -12,7 +12,9 @@ from google.pubsub_v1 import PublisherClient
 from pmp_beam.io.storage import once_per_process
 from pmp_beam.station_features.staging import merge_staged
 from pmp_beam.station_features.warehouse import WarehouseSource
-from pmp_runtime.pubsub.publisher import Outgoing, Publisher, PubSubPublisher, ops_event
+from pmp_runtime.pubsub.ops_events import ops_event
+from pmp_runtime.pubsub.outgoing import Outgoing
+from pmp_runtime.pubsub.publisher import Publisher, PubSubPublisher
 from pmp_schema.features import FeatureTables, StatementRunner
 from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import TOPOLOGY

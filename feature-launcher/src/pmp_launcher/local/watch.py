@@ -11,7 +11,7 @@ from pmp_launcher.local import locks
 from pmp_launcher.local.folder import Attempt, End, Request, Start
 from pmp_launcher.telling import end_of, start_of
 from pmp_runtime.processes import ProcessId
-from pmp_runtime.pubsub.publisher import Outgoing
+from pmp_runtime.pubsub.outgoing import Outgoing
 
 Tell = Callable[[Sequence[Outgoing]], None]
 

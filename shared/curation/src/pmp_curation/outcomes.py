@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from pmp_curation.core import Curated, FeedEvent
-from pmp_runtime.pubsub.publisher import Outgoing, ops_event
+from pmp_runtime.pubsub.ops_events import ops_event
+from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_schema import events
 from pmp_schema.dead_letters import DeadLetter
 from pmp_schema.errors import PoisonMessage, Reason

@@ -20,7 +20,14 @@ RETRY_AFTER_S: Final = 5
 """Of a 503, after which the same request may go better."""
 
 
-def create_service(name: str, *, project: str, max_body_bytes: int, check_ready: Callable[[], None]) -> Flask:
+def create_service(
+    name: str,
+    *,
+    project: str,
+    max_body_bytes: int,
+    check_ready: Callable[[], None],
+    flush_counts: Callable[[], None] = lambda: None,
+) -> Flask:
     """A Flask application with the common routes, which answers 503 to a RetryableError.
 
     Args:
@@ -28,6 +35,8 @@ def create_service(name: str, *, project: str, max_body_bytes: int, check_ready:
         project: Google Cloud project id, for the trace field.
         max_body_bytes: a longer request body is answered 413 before it is read.
         check_ready: raises PipelineError while a dependency does not answer.
+        flush_counts: publishes what the publisher has counted; called before a response is sent, or at its end if it
+            is streamed. An instance may be frozen after a response.
     """
     app = Flask(name, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
@@ -55,6 +64,14 @@ def create_service(name: str, *, project: str, max_body_bytes: int, check_ready:
         return error(500, "internal", "unexpected error; see the log")
 
     app.after_request(close_if_unread)
+
+    @app.after_request
+    def flush(response: Response) -> Response:
+        if response.is_streamed:
+            response.call_on_close(flush_counts)
+        else:
+            flush_counts()
+        return response
 
     @app.before_request
     def bind_trace() -> None:

@@ -7,18 +7,17 @@ caller's own messages, no thread outlives the call, and attribute names are data
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from threading import Lock
-from typing import Any, Final, Protocol
-from uuid import uuid4
+from threading import Lock, Timer
+from typing import Final, Protocol
 
-import msgspec
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1 import PublisherClient, PubsubMessage
 
+from pmp_runtime.pubsub.ops_events import ops_event
+from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_runtime.retry import retrying
 from pmp_schema.errors import PublishFailed
 from pmp_schema.timestamps import format_timestamp
@@ -28,12 +27,7 @@ logger = logging.getLogger(__name__)
 
 MAX_MESSAGES: Final = 1000  # per publish request, as MAX_BYTES; https://cloud.google.com/pubsub/quotas
 MAX_BYTES: Final = 9_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    data: bytes
-    attributes: Mapping[str, str] = field(default_factory=dict)
+_OPS_EVENTS: Final = TOPOLOGY.topics["ops-events"]
 
 
 class Publisher(Protocol):
@@ -50,8 +44,13 @@ class Publisher(Protocol):
 class PubSubPublisher:
     """Google's Pub/Sub, or its emulator where PUBSUB_EMULATOR_HOST is set (the client reads it).
 
+    It counts the messages that it publishes, but for ops events; `flush_counts` publishes the counts. In a service
+    `create_service` calls it at the end of each request.
+
     Args:
+        source: the service's id in the counts; None counts nothing.
         timeout_s: seconds for one `publish`, however many requests and attempts it takes.
+        flush_after_s: seconds after a publish at which the counts are published, for work without an end.
     """
 
     def __init__(
@@ -59,7 +58,9 @@ class PubSubPublisher:
         client: PublisherClient,
         project: str,
         *,
+        source: str | None = None,
         timeout_s: float = 10.0,
+        flush_after_s: float | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
@@ -68,7 +69,10 @@ class PubSubPublisher:
         self._retry = retrying(timeout_s)
         self._monotonic = monotonic
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._postponed: list[Outgoing] = []
+        self._unconfirmed: list[Outgoing] = []
+        self._source = source
+        self._flush_after_s = flush_after_s
+        self._timer: Timer | None = None
         self._lock = Lock()
 
     def publish(self, topic: Topic, messages: Sequence[Outgoing]) -> list[str]:
@@ -108,28 +112,51 @@ class PubSubPublisher:
         ids = list(response.message_ids)
         if len(ids) != len(batch):
             raise PublishFailed(f"{topic.id}: {len(ids)} of {len(batch)} messages confirmed")
-        minute = format_timestamp(datetime.now(UTC).replace(second=0, microsecond=0))
-        with self._lock:
-            self._counts[topic.id, minute] += len(ids)
+        self._count(topic, len(ids))
         return ids
 
-    def take_counts(self) -> Counter[tuple[str, str]]:
-        """What was confirmed since the last call, by topic id and minute; operational events are not counted."""
+    def flush_counts(self) -> None:
+        """Publishes what was confirmed since the last call as `publisher.counted` events, for reconciliation.
+
+        A failure is logged and the events are kept for the next call: counting never fails the work it counts, and an
+        event whose confirmation was lost is sent again under its own id.
+        """
         with self._lock:
             counts, self._counts = self._counts, Counter()
-        ops = TOPOLOGY.topics["ops-events"].id
-        return Counter({key: count for key, count in counts.items() if key[0] != ops})
+            events, self._unconfirmed = self._unconfirmed, []
+        events += [
+            ops_event(
+                "publisher.counted",
+                source=self._source or "",
+                subject=topic,
+                data={"minute": minute, "messages": count},
+            )
+            for (topic, minute), count in sorted(counts.items())
+        ]
+        if not events:
+            return
+        try:
+            self.publish(_OPS_EVENTS, events)
+        except PublishFailed as error:
+            with self._lock:
+                self._unconfirmed += events
+            logger.warning("counts.postponed", extra={"cause": str(error)})
 
-    def take_postponed(self) -> list[Outgoing]:
-        """Announcements that could not be confirmed; they may have arrived, so they go out again as they were."""
+    def _count(self, topic: Topic, messages: int) -> None:
+        if self._source is None or topic == _OPS_EVENTS:
+            return
+        minute = format_timestamp(datetime.now(UTC).replace(second=0, microsecond=0))
         with self._lock:
-            postponed, self._postponed = self._postponed, []
-        return postponed
+            self._counts[topic.id, minute] += messages
+            if self._flush_after_s is not None and self._timer is None:
+                self._timer = Timer(self._flush_after_s, self._flush_later)
+                self._timer.daemon = True
+                self._timer.start()
 
-    def postpone(self, announcements: Sequence[Outgoing]) -> None:
-        """Keeps announcements for the next call."""
+    def _flush_later(self) -> None:
         with self._lock:
-            self._postponed += announcements
+            self._timer = None
+        self.flush_counts()
 
 
 def batches(messages: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
@@ -145,53 +172,3 @@ def batches(messages: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
         size += weight
     if batch:
         yield batch
-
-
-def ops_event(
-    event_type: str,
-    *,
-    source: str,
-    data: Mapping[str, Any],
-    subject: str | None = None,
-    new_id: Callable[[], str] = lambda: uuid4().hex,
-    at: datetime | None = None,
-) -> Outgoing:
-    """An operational event as a message: a CloudEvent in its JSON format, with the same attributes.
-
-    Args:
-        at: when it happened, aware; now by default.
-    """
-    event = {
-        "specversion": "1.0",
-        "id": new_id(),
-        "type": event_type,
-        "source": source,
-        "time": format_timestamp(at or datetime.now(UTC)),
-        "datacontenttype": "application/json",
-        "data": data,
-    }
-    if subject is not None:
-        event["subject"] = subject
-    attributes = {f"ce-{name}": str(event[name]) for name in ("specversion", "id", "type", "source", "time")}
-    return Outgoing(msgspec.json.encode(event), attributes)
-
-
-def announce_counts(publisher: PubSubPublisher, source: str) -> None:
-    """Publishes what was confirmed since the last call as `publisher.counted` events, for reconciliation.
-
-    A failure is logged and the events are kept for the next call: counting never fails the work it counts, and an
-    event whose answer was lost comes again under its own id.
-    """
-    announcements = publisher.take_postponed() + [
-        ops_event(
-            "publisher.counted", source=source, subject=topic, data={"minute": minute, "messages": count}
-        )
-        for (topic, minute), count in sorted(publisher.take_counts().items())
-    ]
-    if not announcements:
-        return
-    try:
-        publisher.publish(TOPOLOGY.topics["ops-events"], announcements)
-    except PublishFailed as error:
-        publisher.postpone(announcements)
-        logger.warning("counts.postponed", extra={"cause": str(error)})
