@@ -137,7 +137,10 @@ def test_a_training_set_holds_nothing_that_became_known_later(project, pmpctl, t
     code, _, refusal = pmpctl(*options, *bound)
     assert (code, str(refusal)) == (
         1,
-        f"rows may know more than is asked for: {format_timestamp(AS_OF)} (known at {format_timestamp(LATER)})",
+        (
+            "rows may know more than --known-at or --known-at-delay allow: "
+            f"{format_timestamp(AS_OF)} (known at {format_timestamp(LATER)})"
+        ),
     )
     assert path.read_bytes() == before
 
@@ -195,12 +198,12 @@ def test_a_backfill_asks_for_what_is_not_there_and_tells_what_failed(project, pm
         project.tell(ids[1], times[1], times[1] + timedelta(minutes=5))
         launcher.seen.clear()
         launcher.answers["POST /runs"] = [(202, run(2, "succeeded"))]
-        assert pmpctl(*options)[:2] == (0, "3 times: 1 filled, 2 there before\n")
+        assert pmpctl(*options)[:2] == (0, "3 times: 1 computed, 2 already present\n")
         assert [seen.method for seen in launcher.seen] == ["POST"]
 
         project.tell(ids[2], times[2], times[2] + timedelta(minutes=5))
         launcher.seen.clear()
-        assert pmpctl(*options)[:2] == (0, "3 times: 0 filled, 3 there before\n")
+        assert pmpctl(*options)[:2] == (0, "3 times: 0 computed, 3 already present\n")
         code, out, _ = pmpctl(*options[:-4], "--known-at-delay", "4m", "--json")
         assert (code, [one["as_of"] for one in json.loads(out)["later"]]) == (
             1,
@@ -226,7 +229,7 @@ def test_ctrl_c_ends_the_backfill_and_the_runs_go_on(project, pmpctl, monkeypatc
             obj=Connections(bigquery=lambda *_: project.client, pause=stop),
         )
         assert done.exit_code == 130
-        assert done.stdout == "1 times: 0 filled, 0 there before, 1 not begun or under way\n"
+        assert done.stdout == "1 times: 0 computed, 0 already present, 1 not started or still running\n"
         assert [(seen.method, seen.path) for seen in launcher.seen] == [("POST", "/runs")]
 
 

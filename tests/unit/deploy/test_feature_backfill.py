@@ -5,8 +5,8 @@ import httpx
 import pytest
 
 from pmpctl.errors import CommandError, Unreachable
-from pmpctl.features.backfill import ATTEMPTS, CalledLauncher, Report, fill
-from pmpctl.features.runs import Told, filled
+from pmpctl.features.backfill import ATTEMPTS, Launcher, Report, fill
+from pmpctl.features.runs import filled
 from pmpctl.features.times import KnownAt
 
 MINUTE = timedelta(minutes=1)
@@ -14,7 +14,7 @@ AT = datetime(2025, 11, 16, 2, 15, tzinfo=UTC)
 TIMES = tuple(AT + n * 30 * MINUTE for n in range(5))
 
 
-class Launcher:
+class FakeLauncher:
     """Runs that end at the second look; those of `failing` fail so often first.
 
     Attributes:
@@ -41,7 +41,7 @@ class Launcher:
     def active(self):
         return sum(run["status"] in {"requested", "started"} for run in self.runs.values())
 
-    def find(self, run):
+    def look(self, run):
         as_of = run["as_of"]
         self.looks[as_of] += 1
         if self.looks[as_of] % 2:
@@ -61,26 +61,26 @@ def ends(launcher, times=TIMES, at_once=2):
 
 
 def test_runs_are_started_in_order_and_never_more_than_wanted_at_once():
-    launcher = Launcher()
+    launcher = FakeLauncher()
     assert ends(launcher) == [(as_of, "succeeded") for as_of in TIMES]
     assert launcher.started == list(TIMES)
     assert launcher.most == 2
 
 
 def test_a_run_that_failed_is_tried_again_and_the_others_go_on():
-    launcher = Launcher({TIMES[0]: ATTEMPTS - 1})
+    launcher = FakeLauncher({TIMES[0]: ATTEMPTS - 1})
     assert sorted(ends(launcher)) == [(as_of, "succeeded") for as_of in TIMES]
     assert launcher.started.count(TIMES[0]) == ATTEMPTS
 
 
 def test_a_run_that_fails_every_time_is_given_up_and_reported():
-    launcher = Launcher({TIMES[1]: 99})
+    launcher = FakeLauncher({TIMES[1]: 99})
     assert dict(ends(launcher)) == dict.fromkeys(TIMES, "succeeded") | {TIMES[1]: "failed"}
     assert launcher.started.count(TIMES[1]) == ATTEMPTS
 
 
 def test_who_stops_in_the_middle_and_begins_again_starts_nothing_twice():
-    launcher = Launcher()
+    launcher = FakeLauncher()
     stopped = fill(TIMES, launcher, at_once=3, pause=lambda _: None)
     next(stopped)
     stopped.close()
@@ -89,7 +89,7 @@ def test_who_stops_in_the_middle_and_begins_again_starts_nothing_twice():
 
 
 def test_nothing_to_do_asks_nobody():
-    launcher = Launcher()
+    launcher = FakeLauncher()
     assert ends(launcher, times=()) == []
     assert launcher.started == []
 
@@ -123,7 +123,7 @@ BUSY = httpx.Response(503, json={"error": {"message": "BigQuery does not answer"
 
 def test_a_launcher_that_is_away_for_the_moment_is_asked_again():
     session = Session(AWAY, BUSY, STARTED)
-    launcher = CalledLauncher(session, "sql", KnownAt(delay=5 * MINUTE))
+    launcher = Launcher(session, "sql", KnownAt(delay=5 * MINUTE))
     assert launcher.start(AT) == {"run_id": "r", "status": "started"}
     body = '{"as_of":"2025-11-16T02:15:00Z","known_at":"2025-11-16T02:20:00Z","engine":"sql"}'
     assert session.sent == [f"POST http://launcher:1/runs {body}"] * 3
@@ -136,29 +136,34 @@ def test_a_launcher_that_is_away_for_the_moment_is_asked_again():
 def test_a_launcher_that_stays_away_ends_the_backfill(away, said):
     session = Session(away)
     with pytest.raises(CommandError, match=said):
-        CalledLauncher(session, None, KnownAt()).start(AT)
+        Launcher(session, None, KnownAt()).start(AT)
     assert len(session.sent) == 6
 
 
 def test_what_the_launcher_refuses_is_asked_once():
     session = Session(httpx.Response(400, json={"error": {"message": "engine: beam has no executor here"}}))
     with pytest.raises(CommandError, match="answered 400: engine: beam has no executor here"):
-        CalledLauncher(session, "beam", KnownAt()).start(AT)
+        Launcher(session, "beam", KnownAt()).start(AT)
     assert len(session.sent) == 1
 
 
-def told(as_of, minutes, engine="sql", succeeded=True):
-    return Told(as_of=as_of, known_at=as_of + minutes * MINUTE, engine=engine, has_succeeded=succeeded)
+def run(as_of, minutes, engine="sql", succeeded=True):
+    return {
+        "as_of": as_of,
+        "known_at": as_of + minutes * MINUTE,
+        "engine": engine,
+        "has_succeeded": succeeded,
+    }
 
 
 def test_a_time_is_filled_when_a_run_of_the_engine_has_succeeded():
-    runs = [told(TIMES[1], 1), told(TIMES[0], 2, "beam"), told(TIMES[2], 3, succeeded=False)]
-    assert filled(runs) == {TIMES[0]: TIMES[0] + 2 * MINUTE, TIMES[1]: TIMES[1] + MINUTE}
+    runs = [run(TIMES[1], 1), run(TIMES[0], 2, "beam"), run(TIMES[2], 3, succeeded=False)]
+    assert filled(runs, None) == {TIMES[0]: TIMES[0] + 2 * MINUTE, TIMES[1]: TIMES[1] + MINUTE}
     assert filled(runs, "sql") == {TIMES[1]: TIMES[1] + MINUTE}
 
 
 def test_rows_may_know_what_any_run_for_them_knew():
-    runs = [told(AT, 3, "beam"), told(AT, 1), told(AT, 5, "beam", succeeded=False)]
+    runs = [run(AT, 3, "beam"), run(AT, 1), run(AT, 5, "beam", succeeded=False)]
     assert filled(runs, "sql") == {AT: AT + 5 * MINUTE}
 
 
@@ -168,7 +173,7 @@ def test_the_report_is_complete_when_every_time_has_rows_that_know_no_more_than_
     report.add(TIMES[1], {"status": "succeeded", "known_at": "2025-11-16T02:50:00Z"})
     assert not report.is_complete
     report.add(TIMES[2], {"status": "succeeded", "known_at": "2025-11-16T03:20:00Z"})
-    assert (report.is_complete, str(report)) == (True, "3 times: 2 filled, 1 there before")
+    assert (report.is_complete, str(report)) == (True, "3 times: 2 computed, 1 already present")
 
 
 def test_the_report_tells_failures_later_rows_and_what_was_not_begun():
@@ -177,14 +182,14 @@ def test_the_report_tells_failures_later_rows_and_what_was_not_begun():
     report.add(TIMES[1], {"status": "failed", "run_id": "r-1", "error": "killed"})
     report.add(TIMES[2], {"status": "succeeded", "known_at": "2025-11-16T02:15:00Z"})
     assert str(report) == (
-        "5 times: 1 filled, 1 there before, 1 failed, 2 not begun or under way; "
+        "5 times: 1 computed, 1 already present, 1 failed, 2 not started or still running; "
         "1 know more than was asked for"
     )
     assert report.as_json() == {
         "times": 5,
         "there": 1,
         "filled": 1,
-        "failed": [{"as_of": "2025-11-16T02:45:00Z", "run_id": "r-1", "error": "killed"}],
-        "later": [{"as_of": "2025-11-16T02:15:00Z", "known_at": "2025-11-16T02:16:00Z"}],
+        "failed": [{"as_of": TIMES[1], "run_id": "r-1", "error": "killed"}],
+        "later": [{"as_of": AT, "known_at": AT + MINUTE}],
     }
     assert not report.is_complete

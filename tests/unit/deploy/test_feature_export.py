@@ -6,7 +6,7 @@ import pytest
 
 from pmpctl.errors import CommandError
 from pmpctl.features.export import export
-from pmpctl.features.files import Column, Format, destination
+from pmpctl.features.files import Format, destination
 from pmpctl.features.times import KnownAt
 
 MINUTE = timedelta(minutes=1)
@@ -14,16 +14,10 @@ AT = datetime(2025, 11, 16, 23, 45, tzinfo=UTC)
 TIMES = (AT, AT + 30 * MINUTE)  # of two dates
 ANYTHING = KnownAt()
 FILLED = {as_of: as_of + MINUTE for as_of in TIMES}
-COLUMNS = [
-    Column("city_id", "STRING"),
-    Column("station_id", "STRING"),
-    Column("as_of", "TIMESTAMP"),
-    Column("net_flow_2h", "FLOAT"),
-]
 
 
 class Wide:
-    """Two stations at every time, a page each."""
+    """Two stations at every time."""
 
     def __init__(self, fail_on=None):
         self.asked = []
@@ -31,14 +25,11 @@ class Wide:
 
     def read(self, day, times):
         self.asked.append((day, times))
-        return COLUMNS, self._pages(day, times)
-
-    def _pages(self, day, times):
         for as_of in times:
-            yield [("paris", "A_101", as_of, -0.1)]
-            if day == self.fail_on:
-                raise CommandError("BigQuery: gone")
-            yield [("paris", 'A "2"', as_of, None)]
+            for station, value in (("A_101", -0.1), ('A "2"', None)):
+                yield {"city_id": "paris", "station_id": station, "as_of": as_of, "net_flow_2h": value}
+                if day == self.fail_on:
+                    raise CommandError("BigQuery: gone")
 
 
 def run(path, kind=Format.CSV, *, wide=None, looks=(FILLED,), known_at=ANYTHING, times=TIMES):
@@ -51,7 +42,7 @@ def run(path, kind=Format.CSV, *, wide=None, looks=(FILLED,), known_at=ANYTHING,
         known_at=known_at,
         kind=kind,
         path=path,
-        tell=lambda done, count: told.append((done, count)),
+        show=lambda done, count: told.append((done, count)),
     )
     return rows, told
 
@@ -94,7 +85,7 @@ def test_every_date_is_read_once_and_the_progress_is_told(tmp_path):
     wide = Wide()
     told = run(tmp_path / "set.csv", wide=wide)[1]
     assert wide.asked == [(AT.date(), [TIMES[0]]), (TIMES[1].date(), [TIMES[1]])]
-    assert told == [(0, 1), (0, 2), (1, 2), (1, 3), (1, 4), (2, 4)]
+    assert told == [(1, 2), (2, 4)]
 
 
 def refused(tmp_path, said, **options):
@@ -108,7 +99,7 @@ def refused(tmp_path, said, **options):
 
 def test_a_time_without_a_succeeded_run_is_refused(tmp_path):
     wide = Wide()
-    refused(tmp_path, "no run has succeeded for 2025-11-17T00:15:00Z", looks=[{AT: AT}], wide=wide)
+    refused(tmp_path, "no feature run has succeeded for 2025-11-17T00:15:00Z", looks=[{AT: AT}], wide=wide)
     assert wide.asked == []
 
 
@@ -123,7 +114,7 @@ def test_rows_that_may_know_more_than_is_asked_for_are_refused(tmp_path):
 
 def test_a_run_that_is_told_while_rows_are_read_voids_the_export(tmp_path):
     later = FILLED | {AT: AT + 9 * MINUTE}
-    refused(tmp_path, "another run of these times was told meanwhile", looks=[FILLED, later])
+    refused(tmp_path, "ended during the export", looks=[FILLED, later])
 
 
 def test_runs_of_other_times_change_nothing(tmp_path):
@@ -143,5 +134,13 @@ def test_only_the_first_of_many_are_named(tmp_path):
 def test_in_a_folder_the_file_has_the_name_of_the_table(tmp_path):
     assert destination(tmp_path, Format.PARQUET) == tmp_path / "station_features.parquet"
     assert destination(tmp_path / "set.csv", Format.CSV) == tmp_path / "set.csv"
-    with pytest.raises(CommandError, match="there is no folder"):
+    with pytest.raises(CommandError, match="does not exist"):
         destination(tmp_path / "absent" / "set.csv", Format.CSV)
+
+
+def test_runs_without_rows_make_no_file(tmp_path):
+    class Empty(Wide):
+        def read(self, day, times):
+            return iter(())
+
+    refused(tmp_path, "wrote no rows", wide=Empty())

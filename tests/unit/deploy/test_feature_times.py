@@ -21,12 +21,12 @@ def test_a_range_ends_before_an_end_that_the_steps_do_not_meet():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("2025-11-16", "yesterday", "1d"), "--to yesterday: a time such as"),
-        (("2025-11-16", "2025-11-15", "1d"), "--to 2025-11-15: before --from 2025-11-16"),
-        (("2025-11-16", "2025-11-17", "0m"), "--every 0m: a length of time such as"),
-        (("2025-11-16", "2025-11-17", "0.9m"), "--every 0.9m: a length of time such as"),
-        (("2025-11-16", "2025-11-17", "30"), "--every 30: a length of time such as"),
-        (("2000-01-01", "2025-01-01", "1m"), r"13,150,081 points in time; at most 100,000 at once"),
+        (("2025-11-16", "yesterday", "1d"), "--to yesterday: must be a time such as"),
+        (("2025-11-16", "2025-11-15", "1d"), "--to 2025-11-15: must not be before --from 2025-11-16"),
+        (("2025-11-16", "2025-11-17", "0m"), "--every 0m: must be 1m or more"),
+        (("2025-11-16", "2025-11-17", "0.9m"), "--every 0.9m: must be 1m or more"),
+        (("2025-11-16", "2025-11-17", "30"), "--every 30: must be 1m or more"),
+        (("2000-01-01", "2025-01-01", "1m"), r"13,150,081 times are too many; at most 100,000"),
     ],
 )
 def test_what_is_no_range_is_refused(options, said):
@@ -64,9 +64,13 @@ def test_what_was_known_at_the_bound_is_allowed_and_a_microsecond_later_is_not()
         (
             KnownAt(delay=5 * MINUTE),
             AT + 5 * MINUTE,
-            "known at 2025-11-16T02:20:00Z: events may still arrive",
+            "known at 2025-11-16T02:20:00Z: must be at least 1 minute ago",
         ),
-        (KnownAt(at=AT + MINUTE), AT + MINUTE, "known at 2025-11-16T02:16:00Z: events may still arrive"),
+        (
+            KnownAt(at=AT + MINUTE),
+            AT + MINUTE,
+            "known at 2025-11-16T02:16:00Z: must be at least 1 minute ago",
+        ),
     ],
 )
 def test_what_can_still_change_is_not_computed(known_at, now, said):

@@ -1,1 +1,1 @@
-"""Runs of the feature-launcher: one, or one for each of many points in time; their rows as files."""
+"""Feature runs: started, listed, computed for many times, exported."""

@@ -1,16 +1,17 @@
-"""`pmpctl features backfill`: one run of the feature-launcher per point in time, some at once, in order."""
+"""`pmpctl features backfill`: one feature run for each of many times, some of them at once, in order."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from rich.table import Table
 
 from pmp_schema.timestamps import format_timestamp, parse_timestamp
 from pmpctl.calls import Request
-from pmpctl.features import requests
+from pmpctl.features import launcher
+from pmpctl.features.launcher import FeatureRun
 from pmpctl.features.times import KnownAt
 from pmpctl.session import Session
 from pmpctl.terminal import cell
@@ -18,27 +19,12 @@ from pmpctl.terminal import cell
 ATTEMPTS: Final = 3
 POLL_S: Final = 2.0
 
-Run = Mapping[str, Any]
-"""As the launcher answers."""
 
+class Launcher:
+    """The feature-launcher, with the options of one backfill.
 
-class Launcher(Protocol):
-    """Raises:
-    CommandError: it refuses, or does not answer for long.
-    """
-
-    def start(self, as_of: datetime) -> Run:
-        """The run of a time: a new attempt where there is none that is active or has succeeded."""
-
-    def find(self, run: Run) -> Run:
-        """The run as it is now."""
-
-
-class CalledLauncher:
-    """The service, asked again where it does not answer for the moment.
-
-    Args:
-        engine: the launcher's own where it is not given.
+    Raises:
+        CommandError: from `start` and `look`: it refuses, or does not answer for half a minute.
     """
 
     def __init__(self, session: Session, engine: str | None, known_at: KnownAt) -> None:
@@ -48,72 +34,70 @@ class CalledLauncher:
 
     def request(self, as_of: datetime) -> Request:
         bound = self._known_at.bound(as_of)
-        return requests.run_request(
-            self._session.url("launcher"),
+        return launcher.run_request(
+            self._session,
             as_of=format_timestamp(as_of),
             known_at=None if bound is None else format_timestamp(bound),
             engine=self._engine,
         )
 
-    def start(self, as_of: datetime) -> Run:
-        return requests.ask(self._session, self.request(as_of))
+    def start(self, as_of: datetime) -> FeatureRun:
+        """The feature run of a time; a new attempt if there is none that is active or has succeeded."""
+        return launcher.ask(self._session, self.request(as_of))
 
-    def find(self, run: Run) -> Run:
-        request = requests.status_request(self._session.url("launcher"), str(run["run_id"]))
-        return requests.ask(self._session, request)
-
-
-@dataclass(frozen=True, slots=True)
-class _Tried:
-    run: Run
-    attempts: int
+    def look(self, run: FeatureRun) -> FeatureRun:
+        """The feature run as it is now."""
+        return launcher.look(self._session, str(run["run_id"]))
 
 
 def fill(
-    times: Sequence[datetime], launcher: Launcher, *, at_once: int, pause: Callable[[float], None]
-) -> Iterator[tuple[datetime, Run]]:
-    """Starts the runs in order and gives each one when it has ended; one that fails is tried again.
+    times: Sequence[datetime], service: Launcher, *, at_once: int, pause: Callable[[float], None]
+) -> Iterator[tuple[datetime, FeatureRun]]:
+    """Starts the feature runs in order and yields each one when it has ended; one that fails is tried again.
 
-    Whoever stops taking leaves runs that go on by themselves, and that the next backfill joins.
+    If the caller stops early, active runs go on by themselves, and the next backfill finds them.
 
     Args:
-        at_once: runs that are under way at most.
+        at_once: the most active runs.
         pause: waits some seconds.
     """
     waiting = deque(times)
-    active: dict[datetime, _Tried] = {}
+    active: dict[datetime, FeatureRun] = {}
+    attempts = dict.fromkeys(times, 0)
+
+    def start(as_of: datetime) -> None:
+        attempts[as_of] += 1
+        active[as_of] = service.start(as_of)
+
     while waiting or active:
         while waiting and len(active) < at_once:
-            as_of = waiting.popleft()
-            active[as_of] = _Tried(launcher.start(as_of), 1)
-        ended = [as_of for as_of, tried in active.items() if _is_over(tried)]
+            start(waiting.popleft())
+        ended = [as_of for as_of, run in active.items() if _is_over(run, attempts[as_of])]
         for as_of in ended:
-            yield as_of, active.pop(as_of).run
-        if not ended:
-            pause(POLL_S)
-            active = {as_of: _go_on(as_of, tried, launcher) for as_of, tried in active.items()}
+            yield as_of, active.pop(as_of)
+        if ended:
+            continue
+        pause(POLL_S)
+        for as_of, run in list(active.items()):
+            if run["status"] == "failed":
+                start(as_of)
+            else:
+                active[as_of] = service.look(run)
 
 
-def _is_over(tried: _Tried) -> bool:
-    status = tried.run["status"]
-    return status == "succeeded" or (status == "failed" and tried.attempts >= ATTEMPTS)
-
-
-def _go_on(as_of: datetime, tried: _Tried, launcher: Launcher) -> _Tried:
-    if tried.run["status"] == "failed":
-        return _Tried(launcher.start(as_of), tried.attempts + 1)
-    return _Tried(launcher.find(tried.run), tried.attempts)
+def _is_over(run: FeatureRun, attempts: int) -> bool:
+    return run["status"] == "succeeded" or (run["status"] == "failed" and attempts >= ATTEMPTS)
 
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What a backfill has come to.
+    """The result of a backfill.
 
     Attributes:
-        times: that were asked for.
-        there: that had their rows before.
-        filled: that have them now.
-        failed: the runs that were given up, by time.
+        times: number of times that were asked for.
+        there: number of times that had rows before.
+        filled: number of times that were computed now.
+        failed: runs that were given up, by time.
         later: times whose rows may know more than was asked for, with their `known_at`.
     """
 
@@ -121,14 +105,14 @@ class Report:
     there: int
     known_at: KnownAt
     filled: int = 0
-    failed: dict[datetime, Run] = field(default_factory=dict)
+    failed: dict[datetime, FeatureRun] = field(default_factory=dict)
     later: dict[datetime, datetime] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
         return self.there + self.filled == self.times and not self.later
 
-    def add(self, as_of: datetime, run: Run) -> None:
+    def add(self, as_of: datetime, run: FeatureRun) -> None:
         if run["status"] == "failed":
             self.failed[as_of] = run
             return
@@ -146,33 +130,25 @@ class Report:
             "there": self.there,
             "filled": self.filled,
             "failed": [
-                {"as_of": format_timestamp(as_of), "run_id": run["run_id"], "error": run.get("error")}
+                {"as_of": as_of, "run_id": run["run_id"], "error": run.get("error")}
                 for as_of, run in self.failed.items()
             ],
-            "later": [
-                {"as_of": format_timestamp(as_of), "known_at": format_timestamp(at)}
-                for as_of, at in self.later.items()
-            ],
+            "later": [{"as_of": as_of, "known_at": known_at} for as_of, known_at in self.later.items()],
         }
 
     def __str__(self) -> str:
-        missing = self.times - self.there - self.filled - len(self.failed)
-        told = f"{self.times:,} times: {self.filled:,} filled, {self.there:,} there before"
-        told += f", {len(self.failed):,} failed" if self.failed else ""
-        told += f", {missing:,} not begun or under way" if missing else ""
-        return told + (f"; {len(self.later):,} know more than was asked for" if self.later else "")
+        unfinished = self.times - self.there - self.filled - len(self.failed)
+        counts = f"{self.times:,} times: {self.filled:,} computed, {self.there:,} already present"
+        counts += f", {len(self.failed):,} failed" if self.failed else ""
+        counts += f", {unfinished:,} not started or still running" if unfinished else ""
+        return counts + (f"; {len(self.later):,} know more than was asked for" if self.later else "")
 
-
-def problems_table(report: Report) -> Table:
-    """The times that are not as they were asked for."""
-    table = Table("as_of", "problem")
-    for as_of, run in report.failed.items():
-        table.add_row(
-            format_timestamp(as_of),
-            cell(f"{run['run_id']} failed: {run.get('error', 'it does not say why')}"),
-        )
-    for as_of, known_at in report.later.items():
-        table.add_row(
-            format_timestamp(as_of), f"its rows were made with what was known at {format_timestamp(known_at)}"
-        )
-    return table
+    def problems(self) -> Table:
+        """The times that are not as they were asked for."""
+        table = Table("as_of", "problem")
+        for as_of, run in self.failed.items():
+            problem = f"{run['run_id']} failed: {run.get('error', 'without a reason')}"
+            table.add_row(format_timestamp(as_of), cell(problem))
+        for as_of, known_at in self.later.items():
+            table.add_row(format_timestamp(as_of), f"its rows know events until {format_timestamp(known_at)}")
+        return table

@@ -1,10 +1,10 @@
-"""`pmpctl features`: a run now and how runs went; many points in time are in `range_commands`."""
+"""`pmpctl features run` and `status`; commands for many times are in `range_commands`."""
 
 from typing import Annotated, Any
 
 import typer
 
-from pmpctl.features import range_commands, requests
+from pmpctl.features import launcher, range_commands
 from pmpctl.http import answer
 from pmpctl.session import Session, open_session
 from pmpctl.target import Target, TargetOption
@@ -35,52 +35,48 @@ def register(app: typer.Typer) -> None:
 def run_features(
     context: typer.Context,
     as_of: Annotated[
-        str | None, typer.Option(help="RFC 3339; what windows end at. The launcher's now by default.")
+        str | None, typer.Option(help="The end of the windows, RFC 3339; now if not given.")
     ] = None,
     known_at: Annotated[
-        str | None, typer.Option(help="RFC 3339; only what had been ingested by then.")
+        str | None, typer.Option(help="Ignore events that were ingested after this RFC 3339 time.")
     ] = None,
-    engine: Annotated[Engine | None, typer.Option(help="The launcher's own by default.")] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Until it has ended; exits 1 where it failed.")
-    ] = False,
+    engine: Annotated[Engine | None, typer.Option(help="The launcher's default if not given.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for its end; exit 1 if it failed.")] = False,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
-    """Starts a feature run, or shows the one that has the same time and engine."""
+    """Starts a feature run, or shows the existing one with the same as_of and engine."""
     session = open_session(context, target)
     wanted = engine.value if engine else None
-    request = requests.run_request(session.url("launcher"), as_of=as_of, known_at=known_at, engine=wanted)
+    request = launcher.run_request(session, as_of=as_of, known_at=known_at, engine=wanted)
     if dry_run:
         typer.echo(dry_calls((request,), as_json=as_json))
         return
     if not session.local and (engine is Engine.BEAM or (engine is None and _is_beam_deployed(session))):
         confirm("This starts a Dataflow batch job, which costs some cents.", yes=yes)
-    told: Any = answer(session.send(request), "launcher")
+    run: launcher.FeatureRun = answer(session.send(request), "launcher")
     if wait:
         with spinner(quiet=as_json).status("running") as progress:
-            told = requests.wait(told, lambda run_id: _look(session, run_id), progress.update, session.pause)
-    typer.echo(dump(told) if as_json else fields(told))
-    raise typer.Exit(1 if told["status"] == "failed" else 0)
+            run = launcher.wait(session, run, progress.update)
+    typer.echo(dump(run) if as_json else fields(run))
+    raise typer.Exit(1 if run["status"] == "failed" else 0)
 
 
 @features.command("status")
 def features_status(
     context: typer.Context,
-    run_id: Annotated[
-        str | None, typer.Argument(help="A run; the newest ones where it is not given.")
-    ] = None,
+    run_id: Annotated[str | None, typer.Argument(help="A feature run; the newest ones if not given.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
-    """Shows one run as the launcher tells it, or lists runs."""
+    """Shows one feature run as the launcher reports it, or lists the newest."""
     session = open_session(context, target)
     if run_id is not None:
-        told = _look(session, run_id)
-        typer.echo(dump(told) if as_json else fields(told))
+        run = launcher.look(session, run_id)
+        typer.echo(dump(run) if as_json else fields(run))
         return
     rows = _listed(session, limit)
     if as_json:
@@ -88,7 +84,7 @@ def features_status(
     elif rows:
         show_rows("feature runs", rows, output())
     else:
-        typer.echo("no runs yet")
+        typer.echo("no feature runs yet")
 
 
 def _listed(session: Session, limit: int) -> list[dict[str, Any]]:
@@ -103,7 +99,3 @@ def _is_beam_deployed(session: Session) -> bool:
     from pmpctl.cloud.schedules import read_schedules  # noqa: PLC0415 - Google's clients take a second to import
 
     return any(schedule.engine == "beam" for schedule in read_schedules(session.google))
-
-
-def _look(session: Session, run_id: str) -> dict[str, Any]:
-    return requests.ask(session, requests.status_request(session.url("launcher"), run_id))

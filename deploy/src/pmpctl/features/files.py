@@ -1,19 +1,19 @@
-"""Files of rows, written page by page and complete or not there."""
+"""Files of feature rows, written page by page; an incomplete file never replaces a complete one."""
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pmp_schema.timestamps import format_timestamp
 from pmpctl.errors import CommandError
 
 NAME: Final = "station_features"
+WritePage = Callable[[Sequence[Mapping[str, Any]]], object]
 
 
 class Format(StrEnum):
@@ -21,39 +21,24 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a result; `type` as BigQuery's API spells it."""
-
-    name: str
-    type: str
-
-
-Page = Sequence[Sequence[Any]]
-
-
-class RowFile(Protocol):
-    def write(self, page: Page) -> None: ...
-
-
 def destination(output: Path, kind: Format) -> Path:
-    """The file itself; in a folder it is named after the table.
+    """The file itself; if `output` is a folder, a file in it with the table's name.
 
     Raises:
-        CommandError: its folder is not there.
+        CommandError: the folder does not exist.
     """
     path = output / f"{NAME}.{kind}" if output.is_dir() else output
     if not path.parent.is_dir():
-        raise CommandError(f"--output {output}: there is no folder {path.parent}")
+        raise CommandError(f"--output {output}: the folder {path.parent} does not exist")
     return path
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A file beside a path that takes its place at the end of the block, and is gone where that raises.
+    """A temporary file that replaces `path` at the end of the block, or is deleted if the block raises.
 
     Raises:
-        CommandError: it cannot be written there.
+        CommandError: it cannot be written.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -66,57 +51,38 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def open_rows(path: Path, kind: Format, columns: Sequence[Column]) -> Iterator[RowFile]:
-    """A file that takes pages of rows, in the order of the columns."""
+def open_rows(path: Path, kind: Format, columns: Sequence[str]) -> Iterator[WritePage]:
+    """Opens a file and gives a function that writes pages of rows.
+
+    Raises:
+        CommandError: the format's library is not installed.
+    """
     opened = _open_csv if kind is Format.CSV else _open_parquet
-    with opened(path, columns) as file:
-        yield file
-
-
-class _Csv:
-    def __init__(self, writer: Any) -> None:
-        self._writer = writer
-
-    def write(self, page: Page) -> None:
-        self._writer.writerows([_text(value) for value in row] for row in page)
+    with opened(path, columns) as write:
+        yield write
 
 
 @contextmanager
-def _open_csv(path: Path, columns: Sequence[Column]) -> Iterator[_Csv]:
+def _open_csv(path: Path, columns: Sequence[str]) -> Iterator[WritePage]:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([column.name for column in columns])
-        yield _Csv(writer)
+        writer.writerow(columns)
+        yield lambda page: writer.writerows([_text(row[name]) for name in columns] for row in page)
 
 
 def _text(value: Any) -> Any:
     return format_timestamp(value) if isinstance(value, datetime) else value
 
 
-class _Parquet:
-    def __init__(self, writer: Any, arrow: Any, schema: Any) -> None:
-        self._writer = writer
-        self._arrow = arrow
-        self._schema = schema
-
-    def write(self, page: Page) -> None:
-        if not page:
-            return
-        arrays = [
-            self._arrow.array(values, type=kind)
-            for values, kind in zip(zip(*page, strict=True), self._schema.types, strict=True)
-        ]
-        self._writer.write_batch(self._arrow.RecordBatch.from_arrays(arrays, schema=self._schema))
-
-
 @contextmanager
-def _open_parquet(path: Path, columns: Sequence[Column]) -> Iterator[_Parquet]:
+def _open_parquet(path: Path, columns: Sequence[str]) -> Iterator[WritePage]:
     try:
         import pyarrow as pa  # noqa: PLC0415 - an extra
         import pyarrow.parquet as pq  # noqa: PLC0415
     except ImportError:
         raise CommandError("--format parquet needs pmpctl[export]") from None
-    kinds = {"STRING": pa.string(), "FLOAT": pa.float64(), "TIMESTAMP": pa.timestamp("us", tz="UTC")}
-    schema = pa.schema([(column.name, kinds[column.type]) for column in columns])
+    text, time = pa.string(), pa.timestamp("us", tz="UTC")
+    kinds = {"city_id": text, "station_id": text, "as_of": time, "known_at": time}
+    schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in columns])
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        yield _Parquet(writer, pa, schema)
+        yield lambda page: writer.write_batch(pa.RecordBatch.from_pylist(page, schema=schema))

@@ -1,4 +1,4 @@
-"""Commands about many points in time: features backfill, features export."""
+"""Commands for many times: `features backfill`, `features export`."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pmp_schema.timestamps import format_timestamp
 from pmpctl.errors import CommandError
 from pmpctl.features import backfill as filling
+from pmpctl.features import export as training_set
 from pmpctl.features.files import Format, destination
 from pmpctl.features.times import KnownAt, check_settled, parse_time, time_range
 from pmpctl.session import Session, open_session
@@ -29,15 +30,18 @@ from pmpctl.terminal import (
 )
 
 if TYPE_CHECKING:
-    from pmpctl.features.runs import Told
+    from pmp_runtime.bigquery.queries import Queries
 
 INTERRUPTED: Final = 130
-_QUERY_TIMEOUT_S: Final = 60.0
+_LIST_TIMEOUT_S: Final = 60.0
+_EXPORT_TIMEOUT_S: Final = 600.0
 
-KnownAtOption = Annotated[str | None, typer.Option(help="RFC 3339; nothing that was ingested later.")]
+KnownAtOption = Annotated[
+    str | None, typer.Option(help="Ignore events that were ingested after this RFC 3339 time.")
+]
 DelayOption = Annotated[
     str | None,
-    typer.Option(help="5m, 2h ...: nothing that was ingested later than so long after each as_of."),
+    typer.Option(help="Ignore events that were ingested later than 5m, 2h ... after each as_of."),
 ]
 
 
@@ -49,33 +53,34 @@ def register(features: typer.Typer) -> None:
 
 def backfill(
     context: typer.Context,
-    first: Annotated[str, typer.Option("--from", help="RFC 3339; the first as_of.")],
-    last: Annotated[str, typer.Option("--to", help="RFC 3339; the last as_of, where the steps meet it.")],
-    every: Annotated[str, typer.Option(help="From one as_of to the next: 30m, 1h, 1d ...")],
-    engine: Annotated[Engine | None, typer.Option(help="The launcher's own by default.")] = None,
+    first: Annotated[str, typer.Option("--from", help="The first as_of; RFC 3339.")],
+    last: Annotated[str, typer.Option("--to", help="The last as_of; RFC 3339.")],
+    every: Annotated[str, typer.Option(help="The step from one as_of to the next: 30m, 1h, 1d ...")],
+    engine: Annotated[Engine | None, typer.Option(help="The launcher's default if not given.")] = None,
     known_at: KnownAtOption = None,
     known_at_delay: DelayOption = None,
-    at_once: Annotated[int, typer.Option(min=1, max=20, help="Runs under way at most.")] = 4,
+    at_once: Annotated[int, typer.Option(min=1, max=20, help="The most active feature runs.")] = 4,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
-    """Has the launcher compute the features of many times, in order; those that are there already are left alone.
+    """Requests one feature run for every time of a range, in order; times that have rows are skipped.
 
-    Without --known-at and --known-at-delay a run knows all that is known today. Stop it with Ctrl-C whenever you like:
-    the same command goes on where it was. Exits 1 where something failed three times.
+    Without --known-at and --known-at-delay a run knows everything that is known today. After Ctrl-C the same command
+    continues. Exits 1 if a run failed three times.
     """
     times = time_range(first, last, every)
     bound = KnownAt.parse(known_at, known_at_delay)
     check_settled(times, bound, datetime.now(UTC))
     session = open_session(context, target)
-    there = _filled(session, times, engine.value if engine else None)
+    wanted = engine.value if engine else None
+    there = _filled(session, times, wanted)
     report = filling.Report(times=len(times), there=len(there), known_at=bound)
     for as_of, known in there.items():
         report.compare(as_of, known)
     todo = [as_of for as_of in times if as_of not in there]
-    launcher = filling.CalledLauncher(session, engine.value if engine else None, bound)
+    launcher = filling.Launcher(session, wanted, bound)
     if dry_run:
         typer.echo(dry_calls([launcher.request(as_of) for as_of in todo], as_json=as_json))
         return
@@ -87,7 +92,7 @@ def backfill(
     else:
         typer.echo(str(report))
         if report.failed or report.later:
-            output().print(filling.problems_table(report))
+            output().print(report.problems())
     raise typer.Exit(code)
 
 
@@ -100,7 +105,7 @@ def _fill(
     at_once: int,
     quiet: bool,
 ) -> int:
-    """Carries the runs out and notes them; gives the exit code."""
+    """Carries out the feature runs and adds them to the report; returns the exit code."""
     with _bar(quiet=quiet) as bar:
         task = bar.add_task("", total=report.times, completed=report.there)
         try:
@@ -117,11 +122,13 @@ def _fill(
 
 def export(
     context: typer.Context,
-    output: Annotated[Path, typer.Option(help="A file, which is replaced, or a folder for it.")],
-    as_of: Annotated[list[str] | None, typer.Option(help="RFC 3339; repeatable.")] = None,
-    first: Annotated[str | None, typer.Option("--from", help="RFC 3339; of a range of as_of.")] = None,
-    last: Annotated[str | None, typer.Option("--to", help="RFC 3339; the range's end.")] = None,
-    every: Annotated[str | None, typer.Option(help="The range's steps: 30m, 1h, 1d ...")] = None,
+    output: Annotated[Path, typer.Option(help="A file, which is replaced, or a folder.")],
+    as_of: Annotated[list[str] | None, typer.Option(help="An as_of, RFC 3339; repeatable.")] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", help="Or the first as_of of a range, RFC 3339.")
+    ] = None,
+    last: Annotated[str | None, typer.Option("--to", help="The last as_of of the range.")] = None,
+    every: Annotated[str | None, typer.Option(help="The range's step: 30m, 1h, 1d ...")] = None,
     kind: Annotated[Format, typer.Option("--format")] = Format.PARQUET,
     known_at: KnownAtOption = None,
     known_at_delay: DelayOption = None,
@@ -130,11 +137,9 @@ def export(
 ) -> None:
     """Writes a training set: one row per station and as_of, one column per feature, and the run's known_at.
 
-    All times or none: it refuses where one has no rows yet, or has rows that may know more than --known-at or
+    Exports all times or none: a time without rows stops it, and so do rows that may know more than --known-at or
     --known-at-delay allow.
     """
-    from pmpctl.features import export as training_set  # noqa: PLC0415 - Google's clients take a second to import
-
     times = _times(as_of, first, last, every)
     bound = KnownAt.parse(known_at, known_at_delay)
     session = open_session(context, target)
@@ -144,16 +149,22 @@ def export(
         rows = training_set.export(
             times,
             read_filled=lambda: _filled(session, times, None),
-            read_rows=training_set.TrainingRows(session.bigquery).read,
+            read_rows=lambda day, times: _queries(session, _EXPORT_TIMEOUT_S).rows(
+                "training_rows",
+                page_rows=training_set.PAGE_ROWS,
+                event_date=("DATE", day),
+                times=("TIMESTAMP", list(times)),
+            ),
             known_at=bound,
             kind=kind,
             path=path,
-            tell=lambda done, rows: bar.update(task, completed=done, description=f"{rows:,} rows"),
+            show=lambda done, rows: bar.update(task, completed=done, description=f"{rows:,} rows"),
         )
-    told = {"file": str(path), "rows": rows, "times": len(times), "bytes": path.stat().st_size}
-    typer.echo(
-        dump(told) if as_json else f"{path}: {rows:,} rows of {len(times):,} times, {told['bytes']:,} bytes"
-    )
+    size = path.stat().st_size
+    if as_json:
+        typer.echo(dump({"file": str(path), "rows": rows, "times": len(times), "bytes": size}))
+    else:
+        typer.echo(f"{path}: {rows:,} rows of {len(times):,} times, {size:,} bytes")
 
 
 def _times(
@@ -163,17 +174,19 @@ def _times(
         return tuple(sorted({parse_time("--as-of", text) for text in as_of}))
     if first and last and every and not as_of:
         return time_range(first, last, every)
-    raise CommandError("which times: --as-of, once or more, or --from, --to and --every")
+    raise CommandError("no times: give --as-of, once or more, or --from, --to and --every")
 
 
 def _filled(session: Session, times: Sequence[datetime], engine: str | None) -> dict[datetime, datetime]:
-    from pmp_runtime.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl.features.runs import filled, read_runs  # noqa: PLC0415
+    from pmpctl.features.runs import read_filled  # noqa: PLC0415 - Google's client takes a second to import
 
-    queries = Queries(session.bigquery, "pmpctl.features", timeout_s=_QUERY_TIMEOUT_S)
-    told: list[Told] = read_runs(queries, times)
-    wanted = set(times)
-    return filled((run for run in told if run.as_of in wanted), engine)
+    return read_filled(_queries(session, _LIST_TIMEOUT_S), times, engine)
+
+
+def _queries(session: Session, timeout_s: float) -> "Queries":
+    from pmp_runtime.bigquery.queries import Queries  # noqa: PLC0415 - Google's client takes a second to import
+
+    return Queries(session.bigquery, "pmpctl.features", timeout_s=timeout_s)
 
 
 def _bar(*, quiet: bool) -> Progress:
