@@ -69,14 +69,14 @@ def test_a_replay_that_stopped_early_exits_1(pmpctl, replayer):
 
 def test_an_empty_hold_says_where_older_letters_are(pmpctl, replayer):
     replayer.answers["POST /replay"] = lines({**REPORT, "examined": 0})
-    assert "`--from table` replays older ones" in pmpctl("replay")[2]
+    assert "`--from table` replays older dead letters" in pmpctl("replay")[2]
     assert "--from table" not in pmpctl("replay", "--dry-run")[2]
     assert "--from table" not in pmpctl("replay", "--from", "table")[2]
 
 
 def test_a_replay_that_ended_with_an_error_is_one_line(pmpctl, replayer):
     replayer.answers["POST /replay"] = lines({"replayed": 1}, {"error": {"message": "Pub/Sub is away"}})
-    assert pmpctl("replay")[2].splitlines()[-1] == "pmpctl: the run ended early: Pub/Sub is away"
+    assert pmpctl("replay")[2].splitlines()[-1] == "pmpctl: the replay ended early: Pub/Sub is away"
 
 
 def test_a_replay_that_is_refused_is_one_line(pmpctl, replayer):

@@ -11,7 +11,7 @@ def hour(topic="pmp-events", at="2026-01-24T10:00:00Z", **numbers):
     return {"topic": topic, "hour": at, "status": "ok", **plain, **numbers}
 
 
-def told(*hours, missing=0, **more):
+def answer(*hours, missing=0, **more):
     return {"since": "2026-01-24T10:00:00Z", "missing": missing, "hours": list(hours), **more}
 
 
@@ -43,7 +43,7 @@ def test_the_service_is_asked_without_leaving_a_trace():
 
 def test_hours_are_a_table_and_what_is_missing_is_summed():
     text = shown(
-        told(
+        answer(
             hour(published=1234, rows=1230, dead_letters=1, duplicates=2, missing=3, status="missing"),
             hour(topic="pmp-sensor-events", at="2026-01-24T11:00:00Z", published=4, status="open"),
             missing=3,
@@ -56,18 +56,18 @@ def test_hours_are_a_table_and_what_is_missing_is_summed():
 
 
 def test_surplus_is_nothing_missing():
-    text = shown(told(hour(rows=3, surplus=3, status="surplus")))
+    text = shown(answer(hour(rows=3, surplus=3, status="surplus")))
     assert cells(text, "pmp-events")[-1] == "surplus"
     assert "messages of closed hours" not in text
 
 
 def test_nothing_at_all_is_said():
-    assert shown(told()) == "nothing published or arrived since 2026-01-24T10:00:00Z\n"
+    assert shown(answer()) == "nothing published or arrived since 2026-01-24T10:00:00Z\n"
 
 
 def test_repeats_are_listed_where_they_were_asked_for():
-    assert "published again" not in shown(told(hour()))
-    assert "no message came twice, no event was published again" in shown(told(hour(), repeats=[]))
-    text = shown(told(hour(), repeats=[REPEAT]))
+    assert "published again" not in shown(answer(hour()))
+    assert "no repeated messages or events" in shown(answer(hour(), repeats=[]))
+    text = shown(answer(hour(), repeats=[REPEAT]))
     row = ["pmp-events", "2026-01-24 10:00:07", "m-2", "e-1", "published again, delivered 2 times"]
     assert cells(text, "m-2") == row

@@ -1,1 +1,1 @@
-"""Messages that did not become rows: listed, replayed, counted."""
+"""Messages that did not become rows: listed, replayed, reconciled."""

@@ -1,4 +1,4 @@
-"""`pmpctl reconcile`: what the dlq-replayer says of published messages, rows and dead letters, as tables."""
+"""`pmpctl reconcile`: the dlq-replayer's comparison of published messages, rows and dead letters, as tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -10,7 +10,7 @@ from pmpctl.calls import Request
 from pmpctl.dead_letters.replay import SERVICE
 from pmpctl.terminal import cell, clock, narrow_table
 
-# Two queries of two calls each, of 30 s at most unless the service is told otherwise.
+# The service runs two queries of two calls each; by default a call takes 30 s at most.
 REQUEST_TIMEOUT_S: Final = 150.0
 _NUMBERS: Final = ("published", "rows", "dead_letters", "duplicates", "missing", "surplus")
 _HEADERS: Final = {
@@ -24,19 +24,17 @@ _COLOURS: Final = {"ok": "green", "open": "dim", "missing": "red", "surplus": "y
 
 
 def request(base_url: str, *, since: str, ids: bool) -> Request:
-    """Asks for the hours and, where `ids` is set, the repeats; leaves no trace."""
+    """Asks for the hours and, with `ids`, for repeats; publishes no ops events."""
     query = {"since": since, "ids": "true" if ids else "false"}
     return Request(SERVICE, base_url, "GET", "/reconcile", query, timeout_s=REQUEST_TIMEOUT_S)
 
 
-def show(told: Mapping[str, Any], console: Console) -> None:
-    """Tables for a person."""
-    hours, missing, repeats = told["hours"], told["missing"], told.get("repeats")
-    console.print(_hours_table(hours) if hours else f"nothing published or arrived since {told['since']}")
+def show(found: Mapping[str, Any], console: Console) -> None:
+    """Prints the tables."""
+    hours, missing, repeats = found["hours"], found["missing"], found.get("repeats")
+    console.print(_hours_table(hours) if hours else f"nothing published or arrived since {found['since']}")
     if repeats is not None:
-        console.print(
-            _repeats_table(repeats) if repeats else "no message came twice, no event was published again"
-        )
+        console.print(_repeats_table(repeats) if repeats else "no repeated messages or events")
     if missing:
         console.print(
             f"[red]missing[/]: {missing} messages of closed hours are neither rows nor dead letters"
@@ -59,9 +57,7 @@ def _hours_table(hours: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _repeats_table(repeats: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(
-        title="messages that came twice, events published again; newest first", title_justify="left"
-    )
+    table = Table(title="repeated messages and events, newest first", title_justify="left")
     for name in ("topic", "published", "message id", "event", "what"):
         table.add_column(name, overflow="fold")
     for repeat in repeats:

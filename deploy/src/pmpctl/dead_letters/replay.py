@@ -1,4 +1,4 @@
-"""`pmpctl dead-letters` and `pmpctl replay`: what the dlq-replayer answers, as tables and a progress bar."""
+"""`pmpctl dead-letters` and `pmpctl replay`: the dlq-replayer's responses as tables and a progress bar."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from pmpctl.session import Session
 from pmpctl.terminal import cell, clock, narrow_table, progress
 
 SERVICE: Final = "replayer"
-# A replay tells a line about once a second; a longer silence means that it is gone.
+# A replay sends a line about once a second; a longer silence means that it has died.
 TIMEOUT_S: Final = 60.0
 
 
@@ -28,31 +28,31 @@ def replay_request(base_url: str, wanted: Mapping[str, Any]) -> Request:
 
 
 def replay(session: Session, request: Request) -> Iterator[dict[str, Any]]:
-    """A run's progress, a line about once a second; the last is its report.
+    """A replay's progress, a line about once a second; the last line is its report.
 
     Raises:
-        CommandError: no answer, a refusal, or a run that ended with an error.
+        CommandError: the service does not answer or refuses, or the replay ended with an error.
     """
     with session.stream(request, "application/x-ndjson") as response:
         if response.is_error:
             response.read()
             answer(response, SERVICE)
         for line in response.iter_lines():
-            told = json.loads(line)
-            if "error" in told:
-                raise CommandError(f"the run ended early: {told['error']['message']}")
-            yield told
+            report = json.loads(line)
+            if "error" in report:
+                raise CommandError(f"the replay ended early: {report['error']['message']}")
+            yield report
 
 
 def show(lines: Iterator[dict[str, Any]], limit: int, *, quiet: bool) -> dict[str, Any]:
-    """Draws the progress of a run; returns its report."""
-    told: dict[str, Any] = {}
+    """Draws the progress of a replay; returns its report."""
+    line: dict[str, Any] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with progress(*columns, quiet=quiet) as shown:
         task = shown.add_task("Replaying", total=limit)
-        for told in lines:
-            shown.update(task, completed=told.get("replayed", 0))
-    return told
+        for line in lines:
+            shown.update(task, completed=line.get("replayed", 0))
+    return line
 
 
 def letters_table(letters: Sequence[Mapping[str, Any]]) -> Table:
@@ -75,10 +75,10 @@ def letters_table(letters: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _detail(letter: Mapping[str, Any]) -> str:
-    """Why it was given up; before that, whether it has been replayed since: a column more would not fit."""
+    """The detail, after the time of its replay: another column would not fit."""
     replayed_at = letter.get("replayed_ts")
-    told = (f"replayed {clock(replayed_at)}" if replayed_at else "", letter["detail"])
-    return "; ".join(filter(None, told))
+    parts = (f"replayed {clock(replayed_at)}" if replayed_at else "", letter["detail"])
+    return "; ".join(filter(None, parts))
 
 
 def report_table(report: Mapping[str, Any]) -> Table:
