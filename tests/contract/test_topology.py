@@ -9,9 +9,9 @@ from pmp_collector.app import create_app as create_collector
 from pmp_launcher.app import create_app as create_launcher
 from pmp_launcher.cloud.executor import SUBMITTED_WITHIN
 from pmp_launcher.config import Config as Launching
-from pmp_launcher.run import Engine
 from pmp_replayer.app import create_app as create_replayer
 from pmp_schema import message_rows
+from pmp_schema.features.runs import Engine
 from pmp_schema.topology import TOPOLOGY
 from pmp_writer.app import create_app
 from pmp_writer.auth import NoVerifier
@@ -67,7 +67,7 @@ def test_the_writers_time_outs_end_before_pubsub_delivers_again():
 def test_schedules_call_routes_that_exist():
     apps = {
         "collector": create_collector(None, None, None, project="p", check_ready=lambda: None),
-        "replayer": create_replayer(None, None, None, None, project="p", check_ready=lambda: None),
+        "replayer": create_replayer(None, None, None, project="p", check_ready=lambda: None),
         "launcher": create_launcher(
             None, lacking={}, default_engine=Engine.SQL, project="p", check_ready=lambda: None
         ),

@@ -11,16 +11,17 @@ from pathlib import Path
 from google.pubsub_v1 import PublisherClient
 
 from pmp_launcher.config import Config
+from pmp_launcher.feature_run import Run
 from pmp_launcher.local.folder import EXECUTOR, Attempt
 from pmp_launcher.local.watch import Stopped, watch
-from pmp_launcher.run import Run, Status, Wanted, attempt_id, read_attempt_id
+from pmp_launcher.run_events import end_of, publish
 from pmp_launcher.sql_engine import WRITTEN, script
-from pmp_launcher.telling import end_of, tell
-from pmp_launcher.warehouse import BigQueryWarehouse
 from pmp_runtime import logs
 from pmp_runtime.bigquery.queries import query_client
+from pmp_runtime.bigquery.statements import BigQueryStatements
 from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_runtime.pubsub.publisher import PubSubPublisher
+from pmp_schema.features.runs import Status, Wanted, attempt_id, read_attempt_id
 from pmp_schema.timestamps import parse_timestamp
 
 
@@ -29,7 +30,7 @@ def _now() -> datetime:
 
 
 def _teller(config: Config, events: Sequence[Outgoing]) -> None:
-    tell(PubSubPublisher(PublisherClient(), config.project, timeout_s=config.publish_timeout_s), events)
+    publish(PubSubPublisher(PublisherClient(), config.project, timeout_s=config.publish_timeout_s), events)
 
 
 def _watch(config: Config, args: argparse.Namespace) -> int:
@@ -58,7 +59,7 @@ def _watch(config: Config, args: argparse.Namespace) -> int:
 def _compute(config: Config, args: argparse.Namespace) -> int:
     """The SQL engine of a local run: against an emulator, which may take an id of a job twice."""
     client = query_client(config.project, config.bigquery_emulator)
-    warehouse = BigQueryWarehouse(client, timeout_s=config.query_timeout_s, statement_s=config.deadline_s)
+    warehouse = BigQueryStatements(client, call_s=config.query_timeout_s, statement_s=config.deadline_s)
     run_id, attempt = args.run_id
     begun_at = _now()
     statement = script(

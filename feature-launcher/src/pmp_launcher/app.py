@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from pmp_launcher.feature_runs import Runs
 from pmp_launcher.request import read_request
-from pmp_launcher.run import Engine, Status
-from pmp_launcher.runs import Runs
 from pmp_runtime.http.service import create_service, error, read_body
 from pmp_schema.errors import RetryableError
+from pmp_schema.features.runs import Engine, Status
 from pmp_schema.topology import SCHEDULE_TIME_HEADER
 
 logger = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pmp_launcher.run import Engine
 from pmp_runtime.config import choice, log_level, number, require
 from pmp_schema.features import FeatureTables
+from pmp_schema.features.runs import Engine
 
 EXECUTORS = ("sql", "cloud-run-job", "local")
 

@@ -14,9 +14,10 @@ from pmp_launcher.cloud.executor import ClaimedExecutor, Ends, Work
 from pmp_launcher.cloud.jobs import Jobs
 from pmp_launcher.cloud.sql_work import SqlWork
 from pmp_launcher.config import Config
+from pmp_launcher.feature_run import Executor
 from pmp_launcher.local.executor import LocalExecutor
-from pmp_launcher.run import Engine, Executor
-from pmp_launcher.warehouse import BigQueryWarehouse
+from pmp_runtime.bigquery.statements import BigQueryStatements
+from pmp_schema.features.runs import Engine
 from pmp_schema.tables import table
 from pmp_schema.topology import TOPOLOGY
 
@@ -48,7 +49,7 @@ def executors(config: Config, client: bigquery.Client, told: Ends) -> Mapping[En
 
 def _work(engine: Engine, config: Config, client: bigquery.Client, jobs: Jobs) -> Work:
     if engine is Engine.SQL:
-        warehouse = BigQueryWarehouse(client, timeout_s=config.query_timeout_s, statement_s=config.deadline_s)
+        warehouse = BigQueryStatements(client, call_s=config.query_timeout_s, statement_s=config.deadline_s)
         return SqlWork(jobs, warehouse, config.tables, _now)
     job = run_v2.JobsClient.job_path(
         config.project, str(config.region), TOPOLOGY.launchers["station_features"]

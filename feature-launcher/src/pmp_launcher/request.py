@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from pmp_launcher.run import Engine, Wanted
 from pmp_schema.features import default_known_at
+from pmp_schema.features.runs import Engine, Wanted
 from pmp_schema.timestamps import EARLIEST, parse_timestamp
 from pmp_schema.topology import SCHEDULE_TIME_HEADER
 

@@ -9,7 +9,7 @@ from pmp_launcher.app import create_app
 from pmp_launcher.cloud.ends import ToldEnds
 from pmp_launcher.config import Config
 from pmp_launcher.executors import executors, lacking
-from pmp_launcher.runs import Runs
+from pmp_launcher.feature_runs import Runs
 from pmp_runtime import logs
 from pmp_runtime.bigquery.queries import Queries, query_client
 from pmp_runtime.pubsub.publisher import PubSubPublisher

@@ -8,8 +8,8 @@ from pmp_launcher.cloud.cloud_run_work import CloudRunWork
 from pmp_launcher.cloud.executor import ClaimedExecutor
 from pmp_launcher.cloud.jobs import Jobs
 from pmp_launcher.cloud.sql_work import SqlWork
-from pmp_launcher.run import Engine, Wanted
 from pmp_schema.features import FeatureTables
+from pmp_schema.features.runs import Engine, Wanted
 from pmp_schema.topology import TOPOLOGY
 from tests.fakes.bigquery_jobs import bigquery_jobs
 from tests.fakes.cloud_run import cloud_run

@@ -8,8 +8,8 @@ import pytest
 from google.cloud import run_v2
 
 from pmp_launcher.cloud.executor import NO_TRACE, ClaimedExecutor, Progress
-from pmp_launcher.run import Status
 from pmp_schema.errors import RetryableError
+from pmp_schema.features.runs import Status
 
 RUN = "features-beam-20251116t021500z"
 AT = datetime(2025, 11, 16, 2, 16, tzinfo=UTC)

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from pmp_launcher.cloud.executor import NO_TRACE
-from pmp_launcher.run import Status
 from pmp_runtime.bigquery.queries import BigQueryUnavailable
+from pmp_schema.features.runs import Status
 
 RUN = "features-sql-20251116t021500z"
 

@@ -10,8 +10,8 @@ import typer
 from typer.testing import CliRunner
 
 from pmp_launcher.sql_engine import script
-from pmp_launcher.warehouse import BigQueryWarehouse
 from pmp_runtime.bigquery.queries import query_client
+from pmp_runtime.bigquery.statements import BigQueryStatements
 from pmp_schema.features import FeatureTables, catalogue
 from pmp_schema.tables import table
 from pmp_schema.timestamps import format_timestamp
@@ -47,7 +47,7 @@ class Project:
 
     def compute(self, known_at, run_id):
         """One run of the SQL engine, told as the launcher tells it."""
-        warehouse = BigQueryWarehouse(self.client, timeout_s=20, statement_s=60)
+        warehouse = BigQueryStatements(self.client, call_s=20, statement_s=60)
         warehouse.query(
             script(
                 warehouse, self.tables, as_of=AS_OF, known_at=known_at, attempt_id=f"{run_id}-1", now=known_at

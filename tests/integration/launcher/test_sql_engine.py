@@ -12,10 +12,11 @@ import pytest
 
 from pmp_launcher.cloud.ends import ToldEnds
 from pmp_launcher.cloud.executor import Progress
-from pmp_launcher.run import Run, Status, Wanted
+from pmp_launcher.feature_run import Run
 from pmp_launcher.sql_engine import script, staging_table
-from pmp_launcher.warehouse import BigQueryWarehouse
 from pmp_runtime.bigquery.queries import BigQueryUnavailable, Queries
+from pmp_runtime.bigquery.statements import BigQueryStatements
+from pmp_schema.features.runs import Status, Wanted
 from pmp_schema.sql import render_query
 from tests.fakes.feature_oracle import expected_rows, scenario
 from tests.fakes.feature_run import by_key, raw_rows
@@ -44,7 +45,7 @@ def given(emulated):
 @pytest.fixture
 def warehouse(emulated):
     emulated.run(f"DELETE FROM `{emulated.tables.station_features}` WHERE TRUE")
-    return BigQueryWarehouse(emulated.client, timeout_s=20, statement_s=60)
+    return BigQueryStatements(emulated.client, call_s=20, statement_s=60)
 
 
 def run_script(warehouse, tables, given, attempt):

@@ -13,8 +13,8 @@ from pmp_launcher.local import locks
 from pmp_launcher.local.executor import LocalExecutor
 from pmp_launcher.local.folder import Attempt, Request, Start
 from pmp_launcher.local.watch import watch
-from pmp_launcher.run import Engine, Status, Wanted
 from pmp_runtime.processes import ProcessId
+from pmp_schema.features.runs import Engine, Status, Wanted
 from tests.fakes.pubsub_server import pubsub_server
 
 NOW = datetime(2025, 11, 16, 2, 16, tzinfo=UTC)

@@ -2,7 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pmp_launcher.run import Engine, Run, Status, Wanted
+from pmp_launcher.feature_run import Run
+from pmp_schema.features.runs import Engine, Status, Wanted
 
 AS_OF = datetime(2025, 11, 16, 2, 15, tzinfo=UTC)
 

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 import pytest
 
 from pmp_launcher.app import create_app
-from pmp_launcher.run import Engine, Launch, Status
-from pmp_launcher.runs import Runs
+from pmp_launcher.feature_run import Launch
+from pmp_launcher.feature_runs import Runs
 from pmp_schema.errors import PublishFailed, RetryableError
+from pmp_schema.features.runs import Engine, Status
 from tests.fakes.recording import RecordingPublisher
 
 NOW = datetime(2026, 1, 24, 16, 3, 42, tzinfo=UTC)

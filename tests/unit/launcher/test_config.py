@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from pmp_launcher.config import Config
-from pmp_launcher.run import Engine
 from pmp_runtime.config import ConfigError
+from pmp_schema.features.runs import Engine
 
 
 def test_defaults():

@@ -14,7 +14,7 @@ from pmp_launcher.cloud.sql_work import SqlWork
 from pmp_launcher.config import EXECUTORS, Config
 from pmp_launcher.executors import executors, lacking
 from pmp_launcher.local.executor import LocalExecutor
-from pmp_launcher.run import Engine
+from pmp_schema.features.runs import Engine
 
 NO_REGION = {Engine.BEAM: "REGION is not set"}
 

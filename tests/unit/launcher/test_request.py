@@ -5,7 +5,7 @@ from types import MappingProxyType
 import pytest
 
 from pmp_launcher.request import read_request
-from pmp_launcher.run import Engine, Wanted, read_attempt_id, read_run_id
+from pmp_schema.features.runs import Engine, Wanted, read_attempt_id, read_run_id
 
 NOW = datetime(2026, 1, 24, 16, 3, 42, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

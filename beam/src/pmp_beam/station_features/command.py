@@ -17,9 +17,9 @@ from pmp_beam.runners import Runner, ended_by_signals, run_batch
 from pmp_beam.settings import Settings
 from pmp_beam.station_features import pipeline
 from pmp_beam.station_features.debug import DebugOutput
+from pmp_beam.station_features.feature_run import Run, attempt, name_run, ops_publisher
 from pmp_beam.station_features.files import EventFileError, ToFile, example, read_events, scope_of_file
-from pmp_beam.station_features.run import Run, attempt, name_run, ops_publisher
-from pmp_beam.station_features.work import MAX_SHARDS, MIN_SHARDS, Work
+from pmp_beam.station_features.run_work import MAX_SHARDS, MIN_SHARDS, Work
 from pmp_runtime import logs
 from pmp_runtime.config import ConfigError
 from pmp_schema.features import catalogue, default_known_at

@@ -9,9 +9,10 @@ from google.cloud import run_v2
 from google.protobuf.duration_pb2 import Duration
 
 from pmp_launcher.cloud.executor import Progress
-from pmp_launcher.run import Run, Status
+from pmp_launcher.feature_run import Run
 from pmp_runtime.retry import retrying
 from pmp_schema.errors import RetryableError
+from pmp_schema.features.runs import Status
 from pmp_schema.timestamps import format_timestamp
 
 _FAILURES: Final = (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError)

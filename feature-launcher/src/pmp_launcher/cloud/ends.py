@@ -3,8 +3,9 @@
 from datetime import UTC
 
 from pmp_launcher.cloud.executor import Progress
-from pmp_launcher.run import Run, Status
+from pmp_launcher.feature_run import Run
 from pmp_runtime.bigquery.queries import Queries
+from pmp_schema.features.runs import Status
 
 
 class ToldEnds:

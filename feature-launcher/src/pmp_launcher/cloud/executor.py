@@ -16,9 +16,10 @@ from uuid import uuid4
 from google.cloud import bigquery
 
 from pmp_launcher.cloud.jobs import Jobs
-from pmp_launcher.run import Launch, Run, Status, Wanted, attempt_id
+from pmp_launcher.feature_run import Launch, Run
 from pmp_schema.errors import RetryableError
 from pmp_schema.features import Statement
+from pmp_schema.features.runs import Status, Wanted, attempt_id
 from pmp_schema.timestamps import from_micros, to_micros
 
 # For closing the days and submitting, in which every call is bounded.

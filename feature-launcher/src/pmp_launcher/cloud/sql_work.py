@@ -8,9 +8,10 @@ from google.cloud import bigquery
 
 from pmp_launcher.cloud.executor import Progress
 from pmp_launcher.cloud.jobs import Jobs
-from pmp_launcher.run import Run, Status
+from pmp_launcher.feature_run import Run
 from pmp_launcher.sql_engine import script
 from pmp_schema.features import FeatureTables, StatementRunner
+from pmp_schema.features.runs import Status
 
 _LONGEST_ERROR: Final = 500
 

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from pmp_launcher.feature_run import Launch, Run
 from pmp_launcher.local import locks
 from pmp_launcher.local.folder import Attempt, End, Request, attempts
-from pmp_launcher.run import Engine, Launch, Run, Status, Wanted, attempt_id
+from pmp_schema.features.runs import Engine, Status, Wanted, attempt_id
 from pmp_schema.timestamps import format_timestamp
 
 # What a watcher has for ending its process, before someone else does.

@@ -16,9 +16,10 @@ from typing import TypeVar
 
 import msgspec
 
+from pmp_launcher.feature_run import Run
 from pmp_launcher.local import locks
-from pmp_launcher.run import Run, Status, Wanted
 from pmp_runtime.processes import ProcessId
+from pmp_schema.features.runs import Status, Wanted
 
 EXECUTOR = "local"
 T = TypeVar("T")

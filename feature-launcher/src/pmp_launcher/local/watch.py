@@ -9,7 +9,7 @@ from signal import Signals
 
 from pmp_launcher.local import locks
 from pmp_launcher.local.folder import Attempt, End, Request, Start
-from pmp_launcher.telling import end_of, start_of
+from pmp_launcher.run_events import end_of, start_of
 from pmp_runtime.processes import ProcessId
 from pmp_runtime.pubsub.outgoing import Outgoing
 

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from pmp_beam.station_features.warehouse import BigQueryWarehouse
+from pmp_beam.station_features.run_bigquery import RunBigQuery
 from pmp_schema.features import FeatureTables, close_days
 from pmp_schema.tables import table
 from tests.fakes.feature_oracle import expected_rows, scenario
@@ -33,7 +33,7 @@ def warehouse(project):
             f"{project.name}.{table('raw_events').id}", rows[first : first + 200], timeout=20
         )
         assert errors == []
-    warehouse = BigQueryWarehouse(project.bigquery, timeout_s=30)
+    warehouse = RunBigQuery(project.bigquery, call_s=30, statement_s=30)
     for through in GIVEN.closings:
         close_days(warehouse, FeatureTables.of(project.name), through=through)
     return warehouse

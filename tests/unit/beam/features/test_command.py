@@ -8,7 +8,7 @@ import pytest
 
 from pmp_beam.__main__ import main, parser
 from pmp_beam.runners import Runner
-from pmp_beam.station_features.work import job_name, shards_of
+from pmp_beam.station_features.run_work import job_name, shards_of
 
 EVENT = {
     "event_id": "e-90001",

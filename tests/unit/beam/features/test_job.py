@@ -9,9 +9,9 @@ from pmp_beam.dataflow import dataflow_options
 from pmp_beam.runners import Runner
 from pmp_beam.settings import Settings
 from pmp_beam.station_features.debug import DebugOutput
-from pmp_beam.station_features.run import Completion, Run
-from pmp_beam.station_features.warehouse import WarehouseSource
-from pmp_beam.station_features.work import Work
+from pmp_beam.station_features.feature_run import Completion, Run
+from pmp_beam.station_features.run_bigquery import RunBigQuerySource
+from pmp_beam.station_features.run_work import Work
 from pmp_schema.features import FeatureTables, Scope
 
 AS_OF = datetime(2025, 11, 16, 2, 15, tzinfo=UTC)
@@ -42,7 +42,7 @@ def test_the_graph_has_its_steps_and_no_key_without_a_deterministic_coder():
     run = Run(id="r-1", attempt_id="r-1-a1", process="a1", as_of=AS_OF, known_at=AS_OF)
     debug = DebugOutput("gs://bucket", run.id)
     work = Work(run, settings, runner=Runner.DATAFLOW, wait=False, shards=None, debug=debug, beam_args=[])
-    finish = Completion(run, FeatureTables.of("p"), WarehouseSource("p", None, 900.0))
+    finish = Completion(run, FeatureTables.of("p"), RunBigQuerySource("p", None, 900.0))
     dry = ["--dry_run=True", "--no_auth"]
     options = dataflow_options(settings, dry, job_name="job", streaming=False)
     pipeline = beam.Pipeline(options=options)

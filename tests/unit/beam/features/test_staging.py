@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from google.api_core import exceptions
 
+from pmp_beam.station_features.run_bigquery import RunBigQuery
 from pmp_beam.station_features.staging import ContestedRunError, EmptyRunError, merge_staged, staged_keys
-from pmp_beam.station_features.warehouse import BigQueryWarehouse
+from pmp_runtime.bigquery.queries import BigQueryUnavailable
 from pmp_runtime.bigquery.statements import is_conflict
 from pmp_schema.features import Statement
 from tests.fakes.duck_warehouse import Duck
@@ -134,15 +135,15 @@ LOST = exceptions.BadRequest("Could not serialize access to table p:d.t due to c
 
 def test_a_statement_that_lost_against_another_is_run_again_and_says_so(caplog):
     client = ContestedClient(LOST)
-    assert BigQueryWarehouse(client, timeout_s=1).query(Statement("MERGE")) == [{"n": 1}]
+    assert RunBigQuery(client, call_s=1, statement_s=1).query(Statement("MERGE")) == [{"n": 1}]
     assert client.statements == ["MERGE", "MERGE"]
     assert [record.message for record in caplog.records] == ["statement.conflicted"]
 
 
 def test_a_statement_that_is_wrong_is_not_run_again():
     client = ContestedClient(exceptions.BadRequest("Syntax error"))
-    with pytest.raises(exceptions.BadRequest):
-        BigQueryWarehouse(client, timeout_s=1).query(Statement("MERGE"))
+    with pytest.raises(BigQueryUnavailable, match="Syntax error"):
+        RunBigQuery(client, call_s=1, statement_s=1).query(Statement("MERGE"))
     assert client.statements == ["MERGE"]
 
 

@@ -8,11 +8,11 @@ import pytest
 from apache_beam.runners.runner import PipelineState
 
 from pmp_beam.runners import ended_by_signals
-from pmp_beam.station_features.run import attempt
-from pmp_beam.station_features.work import JobFailedError, carry_out
+from pmp_beam.station_features.feature_run import attempt
+from pmp_beam.station_features.run_work import JobFailedError, carry_out
 from pmp_runtime.config import ConfigError
 from tests.fakes.recording import RecordingPublisher
-from tests.unit.beam.features.test_run import RUN
+from tests.unit.beam.features.test_feature_run import RUN
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 

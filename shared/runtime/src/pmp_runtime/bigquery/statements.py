@@ -6,7 +6,7 @@ from typing import Any, Final
 from google.api_core import exceptions
 from google.cloud import bigquery
 
-from pmp_runtime.bigquery.queries import transient
+from pmp_runtime.bigquery.queries import FAILURES, BigQueryUnavailable, transient
 from pmp_runtime.retry import retrying
 from pmp_schema.features import Parameter, Statement
 
@@ -19,28 +19,43 @@ logger = logging.getLogger(__name__)
 CONFLICTS: Final = ("Could not serialize access", "concurrent update", "Too many DML statements outstanding")
 
 
-def run_statement(
-    client: bigquery.Client, statement: Statement, *, call_s: float, statement_s: float, conflicts_s: float
-) -> list[dict[str, Any]]:
-    """The rows of a statement, none for DML. One that loses against a concurrent one is run again.
+class BigQueryStatements:
+    """A `pmp_schema.features.StatementRunner`. A statement that conflicts with a concurrent one is run again.
 
     Args:
         call_s: seconds for one call, retries included.
-        statement_s: seconds for the statement to end.
-        conflicts_s: seconds, beside those of one statement, after which a conflict is the end; pauses are random.
-
-    Raises:
-        google.api_core.exceptions.RetryError: nothing but conflicts; its cause is the last.
+        statement_s: seconds for one statement.
+        conflicts_s: seconds for conflicts, beside those of one statement.
     """
-    calls = transient(call_s)
 
-    def run() -> list[dict[str, Any]]:
-        job = client.query(statement.sql, job_config(statement), timeout=call_s, retry=calls, job_retry=None)
-        return [dict(row) for row in job.result(timeout=statement_s, retry=calls, job_retry=None)]
+    def __init__(
+        self, client: bigquery.Client, *, call_s: float, statement_s: float, conflicts_s: float = 60.0
+    ) -> None:
+        self.client = client
+        self._call_s = call_s
+        self._statement_s = statement_s
+        self._calls = transient(call_s)
+        self._again = retrying(
+            statement_s + conflicts_s, is_conflict, longest_pause_s=20.0, on_error=_log_conflict
+        )
 
-    again = retrying(statement_s + conflicts_s, is_conflict, longest_pause_s=20.0, on_error=_log_conflict)
-    rows: list[dict[str, Any]] = again(run)()
-    return rows
+    def query(self, statement: Statement) -> list[dict[str, Any]]:
+        """The rows of a statement, none for DML.
+
+        Raises:
+            BigQueryUnavailable: it did not succeed, or conflicted until the time was over.
+        """
+        try:
+            rows: list[dict[str, Any]] = self._again(self._run)(statement)
+        except FAILURES as error:
+            raise BigQueryUnavailable(f"BigQuery: {_readable(error)}") from error
+        return rows
+
+    def _run(self, statement: Statement) -> list[dict[str, Any]]:
+        job = self.client.query(
+            statement.sql, job_config(statement), timeout=self._call_s, retry=self._calls, job_retry=None
+        )
+        return [dict(row) for row in job.result(timeout=self._statement_s, retry=self._calls, job_retry=None)]
 
 
 def job_config(statement: Statement) -> bigquery.QueryJobConfig:
@@ -64,3 +79,12 @@ def _parameter(one: Parameter) -> Any:
     if isinstance(one.value, tuple):
         return bigquery.ArrayQueryParameter(one.name, one.type, list(one.value))
     return bigquery.ScalarQueryParameter(one.name, one.type, one.value)
+
+
+def _readable(error: BaseException) -> str:
+    """BigQuery's own words where a person can fix the statement; else the kind of error."""
+    if isinstance(error, exceptions.RetryError) and error.cause is not None:
+        error = error.cause
+    if isinstance(error, exceptions.BadRequest | exceptions.NotFound):
+        return f"{error.message or error!s:.300}"
+    return type(error).__name__

@@ -1,30 +1,28 @@
-"""One run of the features: its name, what it tells of itself, and how it ends."""
+"""One attempt at a feature run by Beam: its ids, its ops events, and how it ends."""
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from google.pubsub_v1 import PublisherClient
 
 from pmp_beam.io.storage import once_per_process
+from pmp_beam.station_features.run_bigquery import RunBigQuerySource
 from pmp_beam.station_features.staging import merge_staged
-from pmp_beam.station_features.warehouse import WarehouseSource
 from pmp_runtime.pubsub.ops_events import ops_event
 from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_runtime.pubsub.publisher import Publisher, PubSubPublisher
 from pmp_schema.features import FeatureTables, StatementRunner
-from pmp_schema.timestamps import format_timestamp
+from pmp_schema.features.runs import Engine, Status, Wanted, event_data, event_id, event_type, read_attempt_id
 from pmp_schema.topology import TOPOLOGY
 
 logger = logging.getLogger(__name__)
 
-ENGINE: Final = "beam"
 SOURCE: Final = "station_features"
 _RUN_ID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}", re.ASCII)
-_LAUNCHERS: Final = re.compile(r"(features-(?:sql|beam)-[0-9t]+z)-[0-9]+", re.ASCII)
 _ERROR_CHARS: Final = 300
 
 
@@ -54,19 +52,15 @@ class Run:
         dataset = tables.station_features.rpartition(".")[0]
         return f"{dataset}.station_features_staging_{self.name.replace('-', '_')}"
 
-    def event(self, status: Literal["started", "succeeded", "failed"], **data: Any) -> Outgoing:
-        """What happened, as an operational event; the same id however often it is told, and by whom."""
-        known: Mapping[str, Any] = {
-            "as_of": format_timestamp(self.as_of),
-            "known_at": format_timestamp(self.known_at),
-            "engine": ENGINE,
-        }
+    def event(self, status: Status, **data: Any) -> Outgoing:
+        """The ops event of a status; it has the same id whenever and by whichever process it is published."""
+        wanted = Wanted(engine=Engine.BEAM, as_of=self.as_of, known_at=self.known_at)
         return ops_event(
-            f"feature_run.{status}",
+            event_type(status),
             source=SOURCE,
             subject=self.id,
-            data={**known, **data},
-            new_id=lambda: f"{self.attempt_id}-{status}",
+            data=event_data(wanted, **data),
+            new_id=lambda: event_id(self.attempt_id, status),
         )
 
 
@@ -82,24 +76,24 @@ def name_run(text: str | None, as_of: datetime, process: str) -> tuple[str, str]
         ValueError: neither.
     """
     if text is None:
-        micros = f"{as_of.microsecond:06d}" if as_of.microsecond else ""
-        text = f"features-{ENGINE}-{as_of:%Y%m%dt%H%M%S}{micros}z"
+        text = Wanted(engine=Engine.BEAM, as_of=as_of, known_at=as_of).run_id
     if not _RUN_ID.fullmatch(text):
         raise ValueError("a letter, then up to 99 letters, digits, - and _")
-    if of_launcher := _LAUNCHERS.fullmatch(text):
-        return of_launcher[1], text
-    return text, f"{text}-{process}"
+    try:
+        return read_attempt_id(text)[0], text
+    except ValueError:
+        return text, f"{text}-{process}"
 
 
 def attempt(run: Run, publisher: Publisher, work: Callable[[], object]) -> bool:
     """Does the work between its events; whether it went well. The work itself tells of its success."""
     topic = TOPOLOGY.topics["ops-events"]
-    publisher.publish(topic, [run.event("started")])
+    publisher.publish(topic, [run.event(Status.STARTED)])
     try:
         work()
     except (Exception, SystemExit) as error:  # whatever ended it, the run has failed and must be told to
         logger.exception("feature_run.failed", extra={"run_id": run.id})
-        publisher.publish(topic, [run.event("failed", error=_one_line(error))])
+        publisher.publish(topic, [run.event(Status.FAILED, error=_one_line(error))])
         return False
     return True
 
@@ -109,7 +103,7 @@ def complete(
 ) -> int:
     """The last step of a run: its staged rows become those of its as_of, and its success is told."""
     rows = merge_staged(warehouse, tables, staging=run.staging(tables), as_of=run.as_of, written=written)
-    publisher.publish(TOPOLOGY.topics["ops-events"], [run.event("succeeded", rows=rows)])
+    publisher.publish(TOPOLOGY.topics["ops-events"], [run.event(Status.SUCCEEDED, rows=rows)])
     logger.info("feature_run.succeeded", extra={"run_id": run.id, "rows": rows})
     return rows
 
@@ -120,7 +114,7 @@ class Completion:
 
     run: Run
     tables: FeatureTables
-    warehouse: WarehouseSource
+    warehouse: RunBigQuerySource
 
     def __call__(self, written: int) -> int:
         return complete(

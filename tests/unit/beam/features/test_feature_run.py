@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pmp_beam.station_features.run import Run, attempt, complete, name_run
+from pmp_beam.station_features.feature_run import Run, attempt, complete, name_run
 from pmp_schema.errors import PublishFailed
 from pmp_schema.features import FeatureTables
 from tests.fakes.duck_warehouse import Duck

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from pmp_launcher.run import Engine, Executor, Launch, Run, Wanted, read_run_id
-from pmp_launcher.telling import end_of, request_of, start_of, tell
+from pmp_launcher.feature_run import Executor, Launch, Run
+from pmp_launcher.run_events import end_of, publish, request_of, start_of
 from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_runtime.pubsub.publisher import Publisher
 from pmp_schema.errors import RetryableError
+from pmp_schema.features.runs import Engine, Wanted, read_run_id
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Runs:
         if launch.is_new:
             before = end_of(launch.follows) if launch.follows else []
             run = launch.run
-            tell(self._publisher, [*before, *request_of(run), *start_of(run), *end_of(run)])
+            publish(self._publisher, [*before, *request_of(run), *start_of(run), *end_of(run)])
             self._catch_up(run.run_id)
         return launch
 
@@ -77,7 +78,7 @@ class Runs:
                 raise RetryableError(f"{run.run_id} is not there any more")
             run = found
             if run.status.has_ended:
-                tell(self._publisher, end_of(run))
+                publish(self._publisher, end_of(run))
         return run
 
     def _catch_up(self, but: str) -> None:
@@ -90,4 +91,4 @@ class Runs:
                     untold += end_of(run)
         except RetryableError as error:
             logger.warning("ends.unknown", extra={"cause": str(error)})
-        tell(self._publisher, untold)
+        publish(self._publisher, untold)

@@ -12,8 +12,8 @@ from pmp_beam.runners import Build, Runner, run_batch, signals_held
 from pmp_beam.settings import Settings
 from pmp_beam.station_features import pipeline
 from pmp_beam.station_features.debug import DebugOutput
-from pmp_beam.station_features.run import Completion, Run
-from pmp_beam.station_features.warehouse import WarehouseSource
+from pmp_beam.station_features.feature_run import Completion, Run
+from pmp_beam.station_features.run_bigquery import RunBigQuerySource
 from pmp_schema.features import (
     FeatureTables,
     Scope,
@@ -80,7 +80,7 @@ class Work:
 
     def __call__(self) -> None:
         """Returns when the rows are those of the run's as_of, or the job is submitted."""
-        source = WarehouseSource(
+        source = RunBigQuerySource(
             self._settings.project, self._settings.bigquery_emulator, STATEMENT_TIMEOUT_S
         )
         warehouse = source()
