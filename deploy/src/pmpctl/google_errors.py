@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from google.api_core.exceptions import GoogleAPICallError
+from google.auth.exceptions import GoogleAuthError
+
 from pmp_runtime.bigquery.queries import FAILURES
-from pmpctl.errors import CommandError, one_line
+from pmpctl.errors import CommandError, no_credentials, one_line
 
 
 @contextmanager
@@ -14,5 +17,8 @@ def readable_failures(service: str = "BigQuery") -> Iterator[None]:
     """
     try:
         yield
+    except GoogleAuthError as error:
+        raise no_credentials(error) from error
     except FAILURES as error:
-        raise CommandError(f"{service}: {one_line(getattr(error, 'message', '') or error)}") from error
+        message = error.message if isinstance(error, GoogleAPICallError) else error
+        raise CommandError(f"{service}: {one_line(message)}") from error

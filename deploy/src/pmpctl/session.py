@@ -111,12 +111,12 @@ class Session:
         return self._connections.google(project, region)
 
     @cached_property
-    def project(self) -> "Clients":
-        """The clients that set a project up."""
+    def emulators(self) -> "Clients":
+        """Clients that prepare the emulators."""
         from pmpctl.project.resources import connect  # noqa: PLC0415 - Google's clients take a second to import
 
-        (project,) = self.require("PROJECT_ID")
-        pubsub, bigquery = (self.env.get(f"{name}_EMULATOR_HOST") for name in ("PUBSUB", "BIGQUERY"))
+        names = ("PROJECT_ID", "PUBSUB_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST")
+        project, pubsub, bigquery = self.require(*names)
         _require_answer(pubsub)
         _require_answer(bigquery)
         return connect(project, pubsub_emulator=pubsub, bigquery_emulator=bigquery)

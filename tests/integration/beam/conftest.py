@@ -14,7 +14,7 @@ from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.errors import CommandError
 from pmpctl.project.resources import pubsub_clients
-from pmpctl.project.warehouse import prepare_warehouse
+from pmpctl.project.tables import prepare_tables
 from tests.fakes.bigquery_emulator import bigquery_emulator
 from tests.fakes.pubsub_emulator import pubsub_emulator
 from tests.integration.marts.conftest import Marts
@@ -83,7 +83,7 @@ def bigquery():
 def project(pubsub, bigquery):
     name = f"pmp-{uuid.uuid4().hex[:12]}"
     client = query_client(name, bigquery.rest)
-    prepare_warehouse(client, TOPOLOGY, location="EU", emulated=True)
+    prepare_tables(client, TOPOLOGY, location="EU", emulated=True)
     publisher, subscriber = pubsub_clients(pubsub)
     for topic in TOPOLOGY.topics.values():
         publisher.create_topic(name=topic.path(name), timeout=10)

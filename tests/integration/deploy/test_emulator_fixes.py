@@ -11,13 +11,13 @@ from pmp_runtime.bigquery.append.connection import connector
 from pmp_runtime.bigquery.append.encoders import encoder_for
 from pmp_schema import tables
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.project import resources
+from pmpctl.project.tables import prepare_tables
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 
 def test_many_append_streams_are_open_at_the_same_time(clients, emulators):
-    resources.prepare_tables(clients, TOPOLOGY, location="EU")
+    prepare_tables(clients.bigquery, TOPOLOGY, location="EU", emulated=True)
     events = tables.table("events")
     path = events.path(clients.bigquery.project)
     now = datetime.now(UTC)

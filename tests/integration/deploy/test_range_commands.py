@@ -17,7 +17,7 @@ from pmp_schema.tables import table
 from pmp_schema.timestamps import format_timestamp
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.features import range_commands
-from pmpctl.project.warehouse import prepare_warehouse
+from pmpctl.project.tables import prepare_tables
 from pmpctl.session import Connections
 from tests.fakes.bigquery_emulator import bigquery_emulator
 from tests.fakes.feature_oracle import expected_rows, scenario
@@ -36,7 +36,7 @@ class Project:
     def __init__(self, running):
         self.client = query_client(running.project, running.rest)
         self.tables = FeatureTables.of(running.project)
-        prepare_warehouse(self.client, TOPOLOGY, location="EU", emulated=True)
+        prepare_tables(self.client, TOPOLOGY, location="EU", emulated=True)
 
     def insert(self, name, rows):
         plain = [{key: _json(value) for key, value in row.items()} for row in rows]

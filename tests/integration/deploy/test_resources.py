@@ -37,20 +37,22 @@ def test_second_run_changes_nothing(clients):
     assert prepare(clients) == ()
 
 
-def test_push_subscriptions_have_endpoint_deadline_and_dead_letter_policy(clients):
-    prepare(clients, "http://127.0.0.1:8082")
-    project = clients.bigquery.project
-    for wanted in PUSHED:
+def test_subscriptions_have_endpoint_deadline_and_policies_but_no_retry_policy(clients):
+    prepare(clients, "http://127.0.0.1:8082/")
+    dead_letters = TOPOLOGY.topics["dead-letters"].path(clients.bigquery.project)
+    for wanted in ALWAYS:
         made = subscription(clients, wanted)
-        assert made.push_config.push_endpoint == f"http://127.0.0.1:8082{wanted.push_path}"
-        assert made.ack_deadline_seconds == TOPOLOGY.push_policy.ack_deadline_s
+        policy = made.dead_letter_policy
+        assert (made.push_config.push_endpoint, made.ack_deadline_seconds) == (
+            f"http://127.0.0.1:8082{wanted.push_path}" if wanted.push_path else "",
+            TOPOLOGY.push_policy.ack_deadline_s,
+        )
         assert made.message_retention_duration == timedelta(seconds=wanted.retention_s)
         assert "retry_policy" not in made
         assert not made.expiration_policy.ttl
-        policy = made.dead_letter_policy
-        target = TOPOLOGY.topics["dead-letters"].path(project) if wanted.dead_letter else ""
-        assert policy.dead_letter_topic == target
-        assert policy.max_delivery_attempts == (100 if wanted.dead_letter else 0)
+        assert (policy.dead_letter_topic, policy.max_delivery_attempts) == (
+            (dead_letters, 100) if wanted.dead_letter else ("", 0)
+        )
 
 
 def test_moved_writer_moves_every_push_endpoint(clients):

@@ -10,7 +10,7 @@ from pmp_schema.topology import TOPOLOGY
 from pmpctl import cli
 from pmpctl.cost import usage
 from pmpctl.pipeline.status import table_sections
-from pmpctl.project import resources
+from pmpctl.project.tables import prepare_tables
 from pmpctl.session import Connections
 from tests.integration.deploy.test_resources import query
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def used(clients):
     """A project with two hours of counted messages; one event is there twice."""
-    resources.prepare_tables(clients, TOPOLOGY, location="EU")
+    prepare_tables(clients.bigquery, TOPOLOGY, location="EU", emulated=True)
     counted, polled = "publisher.counted", "feed.polled"
     snapshot = {"feed": "station_status", "outcome": "published", "bytes": 800_000}
     for event_id, kind, subject, data, copies in (

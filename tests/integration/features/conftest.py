@@ -7,7 +7,7 @@ from pmp_runtime.bigquery.queries import query_client
 from pmp_schema.features import FeatureTables
 from pmp_schema.tables import table, view_sql
 from pmpctl.project.changes import RETRY
-from pmpctl.project.warehouse import api_table
+from pmpctl.project.tables import api_table
 from tests.fakes.bigquery_emulator import bigquery_emulator
 
 TABLES = ("raw_events", "station_daily_counts", "station_features", "events")

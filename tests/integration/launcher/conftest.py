@@ -6,7 +6,7 @@ from pmp_runtime.bigquery.queries import query_client
 from pmp_schema.features import FeatureTables
 from pmp_schema.tables import table
 from pmpctl.project.changes import RETRY
-from pmpctl.project.warehouse import api_table
+from pmpctl.project.tables import api_table
 from tests.fakes.bigquery_emulator import bigquery_emulator
 
 

@@ -11,7 +11,7 @@ from pmp_runtime.bigquery.queries import query_client
 from pmp_schema.tables import table
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.project.changes import RETRY
-from pmpctl.project.warehouse import prepare_warehouse
+from pmpctl.project.tables import prepare_tables
 from tests.fakes.bigquery_emulator import bigquery_emulator
 
 DEFAULTS = {
@@ -72,7 +72,7 @@ def literal(column, value):
 def warehouse():
     with bigquery_emulator() as running:
         client = query_client(running.project, running.rest)
-        prepare_warehouse(client, TOPOLOGY, location="EU", emulated=True)
+        prepare_tables(client, TOPOLOGY, location="EU", emulated=True)
         yield client
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from pmp_schema.tables import view_sql
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.project.warehouse import prepare_warehouse
+from pmpctl.project.tables import prepare_tables
 from tests.fakes.bigquery_tables import bigquery_tables
 
 pytestmark = pytest.mark.integration
@@ -26,7 +26,7 @@ def cloud():
 
 
 def prepare(cloud, **options):
-    made = prepare_warehouse(cloud.client, TOPOLOGY, location="EU", emulated=False, **options)
+    made = prepare_tables(cloud.client, TOPOLOGY, location="EU", emulated=False, **options)
     return [str(change) for change in made]
 
 
@@ -68,7 +68,7 @@ def test_a_table_with_a_views_name_is_reported_and_kept(cloud, name):
     prepare(cloud)
     cloud.tables[name] = {"type": "TABLE"}
     for dry_run in (True, False):
-        assert prepare(cloud, dry_run=dry_run) == [f"differs  view {name}: a table has its name"]
+        assert prepare(cloud, dry_run=dry_run) == [f"differs  view {name}: a table has this name"]
     assert (cloud.deleted, cloud.tables[name]) == ([], {"type": "TABLE"})
 
 

@@ -14,7 +14,7 @@ from pmp_replayer.replayer import Replayer
 from pmp_runtime.pubsub.publisher import PubSubPublisher
 from pmp_schema import tables
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.project.warehouse import api_table
+from pmpctl.project.tables import api_table
 
 TOPICS = TOPOLOGY.topics
 

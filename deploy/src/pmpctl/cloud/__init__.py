@@ -1,1 +1,1 @@
-"""Google's APIs as the commands see them: what is there, read as plain data; what would change it, as calls."""
+"""Google's APIs for the commands: the state as plain data, changes as calls."""

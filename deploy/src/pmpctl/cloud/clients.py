@@ -1,16 +1,15 @@
 """Clients of Google's APIs: created at first use; every call has a timeout, every failure is one line."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import grpc
-from google.api_core import exceptions, retry
-from google.auth.exceptions import GoogleAuthError
+from google.api_core import retry
 
 from pmp_runtime.retry import retrying
 from pmpctl.calls import Call
-from pmpctl.errors import CommandError, no_credentials, one_line
+from pmpctl.errors import CommandError
+from pmpctl.google_errors import readable_failures
 
 CALL_TIMEOUT_S: Final = 20.0
 _RETRY: Final = retrying(30.0)
@@ -38,30 +37,18 @@ class Google:
 
     def read_all(self, api: str, method: str, request: Mapping[str, Any]) -> list[Any]:
         """Every item of a paged response."""
-        with _readable_failures(api, method):
+        with readable_failures(f"{api}.{method}"):
             return list(self._call(api, method, request, _RETRY))
 
     def change(self, call: Call) -> None:
         """Makes a planned call."""
-        with _readable_failures(call.api, call.method):
+        with readable_failures(f"{call.api}.{call.method}"):
             self._call(call.api, call.method, call.request, _RETRY if call.repeatable else None)
 
     def _call(self, api: str, method: str, request: Mapping[str, Any], again: retry.Retry | None) -> Any:
         if api not in self._clients:
             self._clients[api] = self._make[api]()
         return getattr(self._clients[api], method)(request=dict(request), retry=again, timeout=CALL_TIMEOUT_S)
-
-
-@contextmanager
-def _readable_failures(api: str, method: str) -> Iterator[None]:
-    try:
-        yield
-    except exceptions.GoogleAPICallError as error:
-        raise CommandError(f"{api}.{method}: {one_line(error.message)}") from error
-    except GoogleAuthError as error:
-        raise no_credentials(error) from error
-    except exceptions.RetryError as error:
-        raise CommandError(f"{api}.{method}: {one_line(error)}") from error
 
 
 def connect(project: str, region: str, *, channel: grpc.Channel | None = None) -> Google:

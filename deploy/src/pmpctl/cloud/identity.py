@@ -1,4 +1,4 @@
-"""Identity tokens: who calls a Cloud Run service."""
+"""Identity tokens for calls of Cloud Run services."""
 
 from collections.abc import Mapping
 
@@ -14,16 +14,16 @@ from pmpctl.errors import CommandError
 def identity_token(audience: str, env: Mapping[str, str]) -> str:
     """A token for a service.
 
-    `IDENTITY_TOKEN` is used as it is, for people: their own credentials give no token for an audience, but
-    `gcloud auth print-identity-token` does. `GOOGLE_IMPERSONATE_SERVICE_ACCOUNT` names an account to call as. Otherwise
-    the token is that of the service account of the surroundings.
+    `IDENTITY_TOKEN` is used unchanged: a user's own credentials cannot create a token for an audience, but
+    `gcloud auth print-identity-token` does. `GOOGLE_IMPERSONATE_SERVICE_ACCOUNT` names an account to impersonate.
+    Without either, the token is that of the default service account.
 
     Args:
         audience: URL of the service.
-        env: variables.
+        env: the variables of the command.
 
     Raises:
-        CommandError: there are no credentials that give a token; says what to set.
+        CommandError: no credentials can create a token; the message says what to set.
     """
     if env.get("IDENTITY_TOKEN"):
         return env["IDENTITY_TOKEN"]

@@ -1,4 +1,4 @@
-"""Cloud Monitoring: backlogs, and what Cloud Run and BigQuery were used for."""
+"""Cloud Monitoring: backlogs, and the usage of Cloud Run and BigQuery."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -1,1 +1,1 @@
-"""What runs: started, ended and watched."""
+"""Starts, stops and watches the pipeline."""

@@ -1,1 +1,1 @@
-"""What a project needs before anything runs: topics, subscriptions, datasets, tables and views."""
+"""Prepares a project: topics, subscriptions, datasets, tables and views."""

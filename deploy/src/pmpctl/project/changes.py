@@ -1,4 +1,4 @@
-"""Steps of setting a project up: planned one after the other, made, told; and how long a call may take."""
+"""Changes to a project: planned one by one, made, reported; and the time limits of calls."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,32 +14,32 @@ RETRY: Final = retrying(20.0)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing to be made or changed, or that differs and cannot be changed in place.
+    """Something that is missing, or differs from the schema.
 
     Attributes:
-        act: does it; None where only a person can.
-        told: whether a person hears of it; not where it only repeats what cannot be seen.
+        act: makes the change; None if it cannot be made in place.
+        shown: whether to print it; false for writes that the emulator cannot confirm.
     """
 
     kind: Literal["created", "changed", "differs"]
     what: str
     act: Callable[[], object] | None = field(default=None, compare=False)
-    told: bool = True
+    shown: bool = True
 
     def __str__(self) -> str:
         return f"{self.kind:8} {self.what}"
 
 
 def make(planned: Iterable[Change], *, dry_run: bool) -> tuple[Change, ...]:
-    """Makes each change before the next one is planned, because that may look for it; a dry run makes none.
+    """Makes each change before the next one is planned, which may depend on it; a dry run makes none.
 
     Returns:
-        Those that a person hears of.
+        The changes to print.
     """
     found = []
     for change in planned:
         if change.act is not None and not dry_run:
             change.act()
-        if change.told:
+        if change.shown:
             found.append(change)
     return tuple(found)

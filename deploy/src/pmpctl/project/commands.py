@@ -1,11 +1,10 @@
-"""Commands that make a project ready: `tables apply`, and `setup` for emulators."""
+"""Commands that prepare a project: `tables apply`, and `setup` for emulators."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pmp_schema.topology import TOPOLOGY
-from pmpctl.errors import CommandError
 from pmpctl.session import open_session
 from pmpctl.target import Target, TargetOption
 from pmpctl.terminal import JsonOption, dump
@@ -34,12 +33,15 @@ def tables_apply(
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
 ) -> None:
-    """Creates missing datasets, tables and views; adds missing columns. Drops nothing."""
+    """Creates missing datasets, tables and views and adds missing columns; drops nothing."""
     session = open_session(context, target)
-    from pmpctl.project import resources  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl.project.tables import prepare_tables  # noqa: PLC0415 - Google's clients take a second to import
 
     location = location or session.require("PROJECT_ID", "REGION")[1]
-    changes = resources.prepare_tables(session.project, TOPOLOGY, location=location, dry_run=dry_run)
+    emulated = bool(session.env.get("BIGQUERY_EMULATOR_HOST"))
+    changes = prepare_tables(
+        session.bigquery, TOPOLOGY, location=location, emulated=emulated, dry_run=dry_run
+    )
     _show(changes, dry_run=dry_run, as_json=as_json)
 
 
@@ -50,15 +52,9 @@ def setup(context: typer.Context) -> None:
     """
     session = open_session(context, Target.LOCAL)
     region, writer_url = session.require("REGION", "WRITER_URL")
-    clients = session.project
-    if not (clients.pubsub_emulated and clients.bigquery_emulated):
-        raise CommandError(
-            "PUBSUB_EMULATOR_HOST or BIGQUERY_EMULATOR_HOST is not set: `setup` works on emulators only; "
-            "in the cloud run `terraform apply`"
-        )
-    from pmpctl.project import resources  # noqa: PLC0415 - Google's clients take a second to import
+    from pmpctl.project.resources import prepare_project  # noqa: PLC0415 - Google's clients take a second to import
 
-    changes = resources.prepare_project(clients, TOPOLOGY, location=region, push_url=writer_url)
+    changes = prepare_project(session.emulators, TOPOLOGY, location=region, push_url=writer_url)
     _show(changes, dry_run=False, as_json=False)
 
 
@@ -69,5 +65,6 @@ def _show(changes: "Sequence[Change]", *, dry_run: bool, as_json: bool) -> None:
         return
     for change in changes:
         typer.echo(str(change))
-    would = " would be made" if dry_run else ""
-    typer.echo(f"{len(changes)} changes{would}" if changes else "nothing to change")
+    would = " (none was made)" if dry_run else ""
+    plural = "" if len(changes) == 1 else "s"
+    typer.echo(f"{len(changes)} change{plural}{would}" if changes else "nothing to change")

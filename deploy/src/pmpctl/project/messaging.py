@@ -1,19 +1,17 @@
 """Topics and subscriptions on a Pub/Sub emulator, from the topology; in the cloud Terraform makes them."""
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
-from itertools import chain
 
-from google.api_core.exceptions import AlreadyExists, NotFound
+from google.api_core.exceptions import AlreadyExists
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import DeadLetterPolicy, ExpirationPolicy, PushConfig
 from google.pubsub_v1.types import Subscription as WireSubscription
 from google.pubsub_v1.types import Topic as WireTopic
 
-from pmp_schema.topology import Mode, Subscription, Topic, Topology
-from pmpctl.project.changes import CALL_TIMEOUT_S, RETRY, Change, make
+from pmp_schema.topology import Mode, Subscription, Topology
+from pmpctl.google_errors import readable_failures
+from pmpctl.project.changes import CALL_TIMEOUT_S, RETRY, Change
 
 
 def prepare_messaging(
@@ -25,22 +23,29 @@ def prepare_messaging(
     push_url: str,
     modes: frozenset[Mode],
 ) -> tuple[Change, ...]:
-    """Creates missing topics, and missing subscriptions of some modes; moves push endpoints that differ.
+    """Creates missing topics, and missing subscriptions of some modes; corrects push endpoints.
 
     Args:
         push_url: base URL of the writer, without a path.
 
     Raises:
-        GoogleAPIError: Pub/Sub refused or did not answer in time.
+        CommandError: Pub/Sub refused or did not answer in time.
     """
-    wanted = [
-        wire_subscription(s, topology, project=project, push_url=push_url)
-        for s in topology.subscriptions
-        if s.mode in modes
-    ]
-    topics = (change for topic in topology.topics.values() for change in _topic(publisher, topic, project))
-    subscriptions = (change for one in wanted for change in _subscription(subscriber, one))
-    return make(chain(topics, subscriptions), dry_run=False)
+    with readable_failures("Pub/Sub"):
+        changes = [
+            Change("created", f"topic {topic.id}")
+            for topic in topology.topics.values()
+            if _is_created(publisher.create_topic, WireTopic(name=topic.path(project)))
+        ]
+        for subscription in topology.subscriptions:
+            if subscription.mode not in modes:
+                continue
+            wanted = wire_subscription(subscription, topology, project=project, push_url=push_url)
+            if _is_created(subscriber.create_subscription, wanted):
+                changes.append(Change("created", f"subscription {subscription.id}"))
+            elif _is_moved(subscriber, wanted):
+                changes.append(Change("changed", f"subscription {subscription.id}: push_config"))
+    return tuple(changes)
 
 
 def wire_subscription(
@@ -68,35 +73,21 @@ def wire_subscription(
     return wire
 
 
-def _topic(publisher: PublisherClient, topic: Topic, project: str) -> Iterator[Change]:
-    wanted = WireTopic(name=topic.path(project))
+def _is_created(create: Callable[..., object], wanted: WireTopic | WireSubscription) -> bool:
+    """Creates it; false if it exists."""
     try:
-        publisher.get_topic(topic=wanted.name, timeout=CALL_TIMEOUT_S, retry=RETRY)
-    except NotFound:
-        create = partial(publisher.create_topic, request=wanted, timeout=CALL_TIMEOUT_S, retry=RETRY)
-        yield Change("created", f"topic {topic.id}", partial(_unless_there, create))
+        create(request=wanted, timeout=CALL_TIMEOUT_S, retry=RETRY)
+    except AlreadyExists:
+        return False
+    return True
 
 
-def _subscription(subscriber: SubscriberClient, wanted: WireSubscription) -> Iterator[Change]:
-    what = f"subscription {wanted.name.rsplit('/', 1)[-1]}"
-    try:
-        existing = subscriber.get_subscription(subscription=wanted.name, timeout=CALL_TIMEOUT_S, retry=RETRY)
-    except NotFound:
-        create = partial(subscriber.create_subscription, request=wanted, timeout=CALL_TIMEOUT_S, retry=RETRY)
-        yield Change("created", what, partial(_unless_there, create))
-        return
-    if existing.push_config.push_endpoint != wanted.push_config.push_endpoint:
-        move = partial(
-            subscriber.modify_push_config,
-            subscription=wanted.name,
-            push_config=wanted.push_config,
-            timeout=CALL_TIMEOUT_S,
-            retry=RETRY,
-        )
-        yield Change("changed", f"{what}: push_config", move)
-
-
-def _unless_there(create: Callable[[], object]) -> None:
-    """Another process may have created it in the meantime."""
-    with suppress(AlreadyExists):
-        create()
+def _is_moved(subscriber: SubscriberClient, wanted: WireSubscription) -> bool:
+    """Corrects the push endpoint; false if it was right."""
+    found = subscriber.get_subscription(subscription=wanted.name, timeout=CALL_TIMEOUT_S, retry=RETRY)
+    if found.push_config.push_endpoint == wanted.push_config.push_endpoint:
+        return False
+    subscriber.modify_push_config(
+        subscription=wanted.name, push_config=wanted.push_config, timeout=CALL_TIMEOUT_S, retry=RETRY
+    )
+    return True

@@ -1,7 +1,7 @@
 from google.cloud import bigquery
 
 from pmp_schema.tables import table
-from pmpctl.project.warehouse import api_table, differences, missing_columns
+from pmpctl.project.tables import api_table, differences, missing_columns
 
 RAW = table("raw_events")
 

@@ -1,4 +1,4 @@
-"""Datasets, tables and views, from the schema files to BigQuery: additive, through the API."""
+"""Creates and extends datasets, tables and views in BigQuery, from the schema files; drops nothing."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -8,22 +8,26 @@ from google.cloud import bigquery
 
 from pmp_schema.tables import Column, Table, table, view_sql
 from pmp_schema.topology import Dataset, Topology
+from pmpctl.google_errors import readable_failures
 from pmpctl.project.changes import CALL_TIMEOUT_S, RETRY, Change, make
 
 # The REST API's names, as DDL spells them.
 _SQL_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 
-def prepare_warehouse(
+def prepare_tables(
     client: bigquery.Client, topology: Topology, *, location: str, emulated: bool, dry_run: bool = False
 ) -> tuple[Change, ...]:
-    """Makes what is missing; adds missing columns as nullable ones; replaces view texts that differ.
+    """Creates what is missing; adds missing columns as nullable ones; replaces view texts that differ.
+
+    Args:
+        emulated: the client is one of the emulator, which needs some changes in another form.
 
     Raises:
-        GoogleAPIError, RequestException: BigQuery refused or did not answer in time.
+        CommandError: BigQuery refused or did not answer in time.
     """
-    changes = _changes(client, topology, location=location, emulated=emulated)
-    return make(changes, dry_run=dry_run)
+    with readable_failures("BigQuery"):
+        return make(_changes(client, topology, location=location, emulated=emulated), dry_run=dry_run)
 
 
 def _changes(
@@ -49,7 +53,7 @@ def api_table(schema: Table, project: str) -> bigquery.Table:
 
 
 def missing_columns(schema: Table, existing: bigquery.Table) -> tuple[Column, ...]:
-    """Columns that the existing table has not; BigQuery's column names ignore case."""
+    """Columns that the existing table lacks; BigQuery's column names ignore case."""
     present = {field.name.lower() for field in existing.schema}
     return tuple(column for column in schema.columns if column.name.lower() not in present)
 
@@ -107,7 +111,7 @@ def _add_columns(
 ) -> None:
     if emulated:
         _add_to_storage(client, existing, columns)
-    # BigQuery adds no REQUIRED column to a table that exists.
+    # BigQuery does not add REQUIRED columns to an existing table.
     existing.schema = [*existing.schema, *(_nullable(column) for column in columns)]
     client.update_table(existing, ["schema"], timeout=CALL_TIMEOUT_S, retry=RETRY)
 
@@ -132,8 +136,8 @@ def _add_to_storage(client: bigquery.Client, target: bigquery.Table, columns: tu
 def api_view(dataset: Dataset, name: str, project: str, *, emulated: bool) -> bigquery.Table:
     """The view as the API takes it.
 
-    The emulator (1.4) ignores `materializedView` in the API, and a view over a materialized one reads what that was
-    when it was last queried itself. There it is a plain view of the same text: always fresh, as in BigQuery.
+    The emulator (1.4) ignores `materializedView` in the API and does not refresh a materialized view that another view
+    reads. There it is a plain view with the same text.
     """
     view = bigquery.Table(f"{project}.{dataset.id}.{name}")
     stored = dataset.materialized.get(name)
@@ -158,20 +162,20 @@ def _view(client: bigquery.Client, dataset: Dataset, name: str, *, emulated: boo
     if view.mview_query is not None:
         yield from _materialized_view(client, existing, view)
     elif existing.view_query is None and not emulated:
-        yield Change("differs", f"{what}: a table has its name")
+        yield Change("differs", f"{what}: a table has this name")
     elif existing.view_query != view.view_query:
         write = partial(client.update_table, view, ["view_query"], timeout=CALL_TIMEOUT_S, retry=RETRY)
-        # The emulator never tells a view's text: there it is written again each time.
-        yield Change("changed", what, write, told=not emulated)
+        # The emulator does not return a view's text, so it is written each time.
+        yield Change("changed", what, write, shown=not emulated)
 
 
 def _materialized_view(
     client: bigquery.Client, existing: bigquery.Table, wanted: bigquery.Table
 ) -> Iterator[Change]:
-    """BigQuery changes no materialized view's text: it is made anew, from rows that its base table keeps."""
+    """BigQuery cannot change the text of a materialized view: it is deleted and created again."""
     what = f"view {wanted.dataset_id}.{wanted.table_id}"
     if existing.table_type == "TABLE":
-        yield Change("differs", f"{what}: a table has its name")
+        yield Change("differs", f"{what}: a table has this name")
     elif existing.mview_query != wanted.mview_query:
         yield Change("changed", what, partial(_replace, client, existing, wanted))
 
