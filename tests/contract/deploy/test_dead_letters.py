@@ -79,13 +79,6 @@ def test_a_replay_that_ended_with_an_error_is_one_line(pmpctl, replayer):
     assert pmpctl("replay")[2].splitlines()[-1] == "pmpctl: the replay ended early: Pub/Sub is away"
 
 
-def test_a_replay_that_is_refused_is_one_line(pmpctl, replayer):
-    replayer.answers["POST /replay"] = [(409, {"error": {"message": "another run is active"}})]
-    code, _, err = pmpctl("replay")
-    assert code == 1
-    assert err.splitlines()[-1] == "pmpctl: replayer answered 409: another run is active"
-
-
 def test_fixes_that_are_no_json_are_refused_before_anything_is_asked(pmpctl, replayer, tmp_path):
     fixes = tmp_path / "fixes.json"
     fixes.write_text("{")
@@ -95,16 +88,33 @@ def test_fixes_that_are_no_json_are_refused_before_anything_is_asked(pmpctl, rep
     assert replayer.seen == []
 
 
-def test_a_reconciliation_that_is_refused_is_one_line(pmpctl, replayer):
-    refusal = {"error": {"reason": "bad_request", "message": "since 0h: must be in the past"}}
-    replayer.answers["GET /reconcile"] = [(400, refusal)]
-    code, _, err = pmpctl("reconcile", "--since", "0h")
-    assert (code, err) == (1, "pmpctl: replayer answered 400: since 0h: must be in the past\n")
-    assert replayer.seen[0].path == "/reconcile?since=0h&ids=false"
+@pytest.mark.parametrize(
+    ("arguments", "request_line"),
+    [
+        (("replay",), "POST /replay"),
+        (("reconcile", "--since", "0h"), "GET /reconcile?since=0h&ids=false"),
+        (("dead-letters", "--since", "0h"), "GET /dead-letters?since=0h&limit=50"),
+    ],
+)
+def test_a_refusal_is_one_line(pmpctl, replayer, arguments, request_line):
+    replayer.answers[request_line.partition("?")[0]] = [(400, {"error": {"message": "since 0h: too late"}})]
+    code, _, err = pmpctl(*arguments)
+    assert (code, err.splitlines()[-1]) == (1, "pmpctl: replayer answered 400: since 0h: too late")
+    (seen,) = replayer.seen
+    assert f"{seen.method} {seen.path}" == request_line
+    assert seen.headers["Authorization"] == f"Bearer token-for-{replayer.url}"
 
 
-@pytest.mark.parametrize("command", ["dead-letters", "reconcile", "replay"])
-def test_a_replayer_that_is_not_there_is_one_line(pmpctl, monkeypatch, command):
-    monkeypatch.setenv("REPLAYER_URL", "http://127.0.0.1:1")
+@pytest.mark.parametrize(
+    ("command", "service"),
+    [
+        ("dead-letters", "replayer"),
+        ("reconcile", "replayer"),
+        ("replay", "replayer"),
+        ("collect", "collector"),
+    ],
+)
+def test_a_service_that_is_not_there_is_one_line(pmpctl, monkeypatch, command, service):
+    monkeypatch.setenv(f"{service.upper()}_URL", "http://127.0.0.1:1")
     said = pmpctl(command)[2].splitlines()[-1]
-    assert said == "pmpctl: no answer from replayer at http://127.0.0.1:1: ConnectError"
+    assert said == f"pmpctl: no answer from {service} at http://127.0.0.1:1: ConnectError"

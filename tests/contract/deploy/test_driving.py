@@ -73,11 +73,6 @@ def test_what_the_collector_refuses_is_one_line(pmpctl, service, status, body, s
     assert pmpctl("collect", "--feed", "station_status")[2] == f"pmpctl: collector answered {said}\n"
 
 
-def test_a_collector_that_is_not_there_is_one_line(pmpctl, monkeypatch):
-    monkeypatch.setenv("COLLECTOR_URL", "http://127.0.0.1:1")
-    assert pmpctl("collect")[2] == "pmpctl: no answer from collector at http://127.0.0.1:1: ConnectError\n"
-
-
 def test_one_token_serves_a_whole_command(pmpctl, service):
     service.answers["POST /collect/station_status"] = [(200, {"results": [result()]})]
     service.answers["POST /collect/station_information"] = [(200, {"results": []})]
@@ -193,12 +188,6 @@ def test_the_status_of_a_run_is_the_launchers(pmpctl, service):
     service.answers["GET /runs/f-1"] = [(200, RUN)]
     assert json.loads(pmpctl("features", "status", "f-1", "--json")[1]) == RUN
     assert pmpctl("features", "status", "f-2")[2] == "pmpctl: launcher answered 404: /runs/f-2\n"
-
-
-def test_dead_letters_are_asked_for_with_a_token_too(pmpctl, service):
-    service.answers["GET /dead-letters"] = [(200, {"dead_letters": []})]
-    assert pmpctl("dead-letters", "--json") == (0, "[]\n", "")
-    assert service.seen[0].headers["Authorization"] == f"Bearer token-for-{service.url}"
 
 
 def test_an_address_must_be_known(pmpctl, monkeypatch):
