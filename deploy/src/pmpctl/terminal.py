@@ -86,6 +86,11 @@ def dry_calls(calls: Sequence[object], *, as_json: bool) -> str:
     return dump({"dry_run": True, "calls": lines}) if as_json else "\n".join(lines or ["nothing to do"])
 
 
+def plural(number: int, noun: str) -> str:
+    """A number with its noun: `1 change`, `2,000 changes`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def fields(values: Mapping[str, Any]) -> str:
     """A line for each field that has a value."""
     return "\n".join(f"{name}: {value}" for name, value in values.items() if value is not None)

@@ -46,7 +46,7 @@ class Project:
             assert self.client.insert_rows_json(full, chunk, timeout=20) == []
 
     def compute(self, known_at, run_id):
-        """One run of the SQL engine, told as the launcher tells it."""
+        """One run of the SQL engine, reported as by the launcher."""
         warehouse = BigQueryStatements(self.client, call_s=20, statement_s=60)
         warehouse.query(
             script(
@@ -229,7 +229,7 @@ def test_ctrl_c_ends_the_backfill_and_the_runs_go_on(project, pmpctl, monkeypatc
             obj=Connections(bigquery=lambda *_: project.client, pause=stop),
         )
         assert done.exit_code == 130
-        assert done.stdout == "1 times: 0 computed, 0 already present, 1 not started or still running\n"
+        assert done.stdout == "1 time: 0 computed, 0 already present, 1 not started or still running\n"
         assert [(seen.method, seen.path) for seen in launcher.seen] == [("POST", "/runs")]
 
 

@@ -183,7 +183,7 @@ def test_the_report_tells_failures_later_rows_and_what_was_not_begun():
     report.add(TIMES[2], {"status": "succeeded", "known_at": "2025-11-16T02:15:00Z"})
     assert str(report) == (
         "5 times: 1 computed, 1 already present, 1 failed, 2 not started or still running; "
-        "1 know more than was asked for"
+        "1 may know more than the options allow"
     )
     assert report.as_json() == {
         "times": 5,

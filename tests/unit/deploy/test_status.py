@@ -28,7 +28,7 @@ def test_missing_messages_are_a_problem():
     unknown = {"scope": "system", "name": "velib", "missing_messages": None}
     tables, health = table_sections(lambda: Answers(freshness=[], health=[row, well, unknown]), NOON)
     assert tables.ok
-    assert health.problems == ["1,200 messages of pmp-events are missing: `pmpctl reconcile`"]
+    assert health.problems == ["1,200 missing messages of pmp-events: `pmpctl reconcile`"]
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def find_active(google: Google, name: str) -> Job:
     """The active job with a name.
 
     Raises:
-        CommandError: there is none, or more than one.
+        CommandError: no job or more than one job is active.
     """
     found = [job for job in read_jobs(google) if job.name == name]
     if len(found) != 1:

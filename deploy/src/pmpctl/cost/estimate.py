@@ -7,6 +7,7 @@ from typing import Final
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.cost.prices import Prices
 from pmpctl.cost.usage import Usage
+from pmpctl.terminal import plural
 
 _GIB: Final = 1024**3
 
@@ -73,7 +74,7 @@ class Estimate:
             ),
             *(
                 Running(
-                    f"{s.min_instances} minimum instances of {s.id}",
+                    f"{plural(s.min_instances, 'minimum instance')} of {s.id}",
                     s.min_instances
                     * (idle_cpu.list_usd(seconds * s.cpus) + memory.list_usd(seconds * s.memory_gib)),
                 )

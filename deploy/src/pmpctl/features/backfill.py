@@ -14,7 +14,7 @@ from pmpctl.features import launcher
 from pmpctl.features.launcher import FeatureRun
 from pmpctl.features.times import KnownAt
 from pmpctl.session import Session
-from pmpctl.terminal import cell
+from pmpctl.terminal import cell, plural
 
 ATTEMPTS: Final = 3
 POLL_S: Final = 2.0
@@ -94,11 +94,11 @@ class Report:
     """The result of a backfill.
 
     Attributes:
-        times: number of times that were asked for.
+        times: number of requested times.
         there: number of times that had rows before.
         filled: number of times that were computed now.
         failed: runs that were given up, by time.
-        later: times whose rows may know more than was asked for, with their `known_at`.
+        later: times whose rows may know more than the options allow, with their `known_at`.
     """
 
     times: int
@@ -120,7 +120,7 @@ class Report:
         self.compare(as_of, parse_timestamp(run["known_at"]))
 
     def compare(self, as_of: datetime, known_at: datetime) -> None:
-        """Notes rows that may know more than was asked for."""
+        """Adds the time to `later` if its rows may know more than the options allow."""
         if not self.known_at.allows(as_of, known_at):
             self.later[as_of] = known_at
 
@@ -138,13 +138,13 @@ class Report:
 
     def __str__(self) -> str:
         unfinished = self.times - self.there - self.filled - len(self.failed)
-        counts = f"{self.times:,} times: {self.filled:,} computed, {self.there:,} already present"
+        counts = f"{plural(self.times, 'time')}: {self.filled:,} computed, {self.there:,} already present"
         counts += f", {len(self.failed):,} failed" if self.failed else ""
         counts += f", {unfinished:,} not started or still running" if unfinished else ""
-        return counts + (f"; {len(self.later):,} know more than was asked for" if self.later else "")
+        return counts + (f"; {len(self.later):,} may know more than the options allow" if self.later else "")
 
     def problems(self) -> Table:
-        """The times that are not as they were asked for."""
+        """The times that failed, and those whose rows may know too much."""
         table = Table("as_of", "problem")
         for as_of, run in self.failed.items():
             problem = f"{run['run_id']} failed: {run.get('error', 'without a reason')}"

@@ -25,6 +25,7 @@ from pmpctl.terminal import (
     dry_calls,
     dump,
     output,
+    plural,
     progress,
     spinner,
 )
@@ -85,7 +86,7 @@ def backfill(
         typer.echo(dry_calls([launcher.request(as_of) for as_of in todo], as_json=as_json))
         return
     if todo and not session.local:
-        confirm(f"This starts {len(todo):,} feature runs.", yes=yes)
+        confirm(f"This starts {plural(len(todo), 'feature run')}.", yes=yes)
     code = _fill(report, todo, launcher, session, at_once=at_once, quiet=as_json)
     if as_json:
         typer.echo(dump(report.as_json()))
@@ -164,7 +165,7 @@ def export(
     if as_json:
         typer.echo(dump({"file": str(path), "rows": rows, "times": len(times), "bytes": size}))
     else:
-        typer.echo(f"{path}: {rows:,} rows of {len(times):,} times, {size:,} bytes")
+        typer.echo(f"{path}: {plural(rows, 'row')} of {plural(len(times), 'time')}, {size:,} bytes")
 
 
 def _times(

@@ -21,6 +21,7 @@ from pmpctl.terminal import (
     confirm,
     dump,
     output,
+    plural,
     spinner,
 )
 
@@ -111,7 +112,9 @@ def down(
     state = State(session.google)
     steps = power.end(session.google, state, cancel=cancel)
     if steps and not dry_run:
-        confirm(f"This stops the pipeline of {session.google.project} ({len(steps)} calls).", yes=yes)
+        confirm(
+            f"This stops the pipeline of {session.google.project} ({plural(len(steps), 'call')}).", yes=yes
+        )
         # A job that was to be cancelled may have started since, and can be drained now.
         state = State(session.google)
         steps = power.end(session.google, state, cancel=cancel)
@@ -142,12 +145,12 @@ def status(context: typer.Context, as_json: JsonOption = False, target: TargetOp
         if session.local
         else sections.cloud_sections(session.google, queries, now)
     )
-    told = sections.as_json(session.target, found)
+    document = sections.as_json(session.target, found)
     if as_json:
-        typer.echo(dump(told))
+        typer.echo(dump(document))
     else:
         sections.show(found, output())
-    raise typer.Exit(0 if told["ok"] else 1)
+    raise typer.Exit(0 if document["ok"] else 1)
 
 
 def _start_project(
@@ -177,7 +180,7 @@ def _costs(before: "State", steps: Sequence[Call]) -> list[str]:
 
     starts = sum(map(power.starts_job, steps))
     month_usd = load_prices().streaming_job_month_usd
-    costs = [f"{starts} streaming job: about {month_usd:.0f} USD a month each"] if starts else []
+    costs = [f"{plural(starts, 'streaming job')}: about {month_usd:.0f} USD a month each"] if starts else []
     return costs + (["a Dataflow batch job at each feature run"] if power.resumes_beam(before, steps) else [])
 
 

@@ -10,6 +10,7 @@ from pmpctl.cloud.dataflow import Job
 from pmpctl.cloud.schedules import Schedule
 from pmpctl.cloud.services import Service
 from pmpctl.cloud.submitters import Submitter
+from pmpctl.terminal import plural
 
 STREAMING: Final = ("curate_status", "ingest_events")
 
@@ -63,7 +64,7 @@ class State:
     def kept(self) -> tuple[str, ...]:
         """What costs although it is idle, and only Terraform changes."""
         return tuple(
-            f"service {s.id} keeps {s.min_instances} instances: set `sizes` in terraform.tfvars"
+            f"service {s.id} keeps {plural(s.min_instances, 'instance')}: set `sizes` in terraform.tfvars"
             for s in self.services
             if s.min_instances
         )

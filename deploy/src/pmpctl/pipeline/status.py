@@ -72,9 +72,11 @@ def table_sections(queries: Callable[[], Queries], now: datetime) -> list[Sectio
 
 
 def as_json(target: str, sections: Sequence[Section]) -> dict[str, Any]:
-    told = {section.name: {"error": section.error} if section.error else section.rows for section in sections}
+    tables = {
+        section.name: {"error": section.error} if section.error else section.rows for section in sections
+    }
     problems = [problem for section in sections for problem in section.problems]
-    return {"target": target, "ok": all(s.ok for s in sections), "problems": problems, **told}
+    return {"target": target, "ok": all(s.ok for s in sections), "problems": problems, **tables}
 
 
 def show(sections: Sequence[Section], console: Console) -> None:
@@ -165,7 +167,7 @@ def _backlogs(google: Google, state: State, now: datetime) -> Section:
 def _health(queries: Queries) -> Section:
     rows = [dict(row) for row in queries.rows("health")]
     problems = [
-        f"{row['missing_messages']:,} messages of {row['name']} are missing: `pmpctl reconcile`"
+        f"{row['missing_messages']:,} missing messages of {row['name']}: `pmpctl reconcile`"
         for row in rows
         if row["missing_messages"]
     ]

@@ -7,7 +7,7 @@ import typer
 from pmp_schema.topology import TOPOLOGY
 from pmpctl.session import open_session
 from pmpctl.target import Target, TargetOption
-from pmpctl.terminal import JsonOption, dump
+from pmpctl.terminal import JsonOption, dump, plural
 
 if TYPE_CHECKING:  # Google's clients take a second to import
     from collections.abc import Sequence
@@ -66,5 +66,4 @@ def _show(changes: "Sequence[Change]", *, dry_run: bool, as_json: bool) -> None:
     for change in changes:
         typer.echo(str(change))
     would = " (none was made)" if dry_run else ""
-    plural = "" if len(changes) == 1 else "s"
-    typer.echo(f"{len(changes)} change{plural}{would}" if changes else "nothing to change")
+    typer.echo(plural(len(changes), "change") + would if changes else "nothing to change")

@@ -1,4 +1,4 @@
--- The bytes of all rows as text, where the emulator does not tell how large a table is.
+-- The bytes of all rows as text, because the emulator reports no table sizes.
 SELECT COALESCE(SUM(bytes), 0) AS bytes
 FROM (
   SELECT SUM(LENGTH(TO_JSON_STRING(held))) AS bytes FROM `{feed_snapshots}` AS held
