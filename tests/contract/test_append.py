@@ -12,7 +12,7 @@ from pmp_runtime.bigquery.append.appender import Appender
 from pmp_runtime.bigquery.append.channel import storage_write_channel, write_client
 from pmp_runtime.bigquery.append.connection import connector
 from pmp_runtime.bigquery.append.encoders import encoder_for
-from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.bigquery.append.row_values import RejectedRow
 from pmp_schema.errors import Reason, SinkUnavailable
 from pmp_schema.tables import table
 from tests.fakes.bigquery_emulator import bigquery_emulator
@@ -116,8 +116,8 @@ def test_concurrent_appends_are_all_durable(appender, sink):
 def test_a_row_that_does_not_fit_is_a_reject_and_the_others_are_durable(appender, sink):
     rows = [event(0), event(1, kind=None), event(2, delta="1"), event(3)]
     assert appender.append(rows, timeout_s=20) == [
-        RowReject(1, "kind: required, but absent"),
-        RowReject(2, "delta: expected an integer, got str"),
+        RejectedRow(rows[1], "kind: required, but absent"),
+        RejectedRow(rows[2], "delta: expected an integer, got str"),
     ]
     assert sink.stored() == [as_stored(0), as_stored(3)]
 
@@ -131,7 +131,7 @@ def test_a_batch_above_the_request_limit_is_split(appender, sink):
 def test_a_row_just_below_the_request_limit_is_tried_and_one_above_is_too_large(appender, sink):
     rows = [event(0, source="x" * 9_900_000), event(1, source="x" * 10_000_000), event(2)]
     rejects = appender.append(rows, timeout_s=60)
-    assert [(reject.index, reject.reason) for reject in rejects] == [(1, Reason.TOO_LARGE)]
+    assert [(one.row, one.reason) for one in rejects] == [(rows[1], Reason.TOO_LARGE)]
     assert [row[0] for row in sink.stored()] == ["e-0", "e-2"]
 
 

@@ -14,8 +14,8 @@ from pmp_runtime.bigquery.append.appender import Appender
 from pmp_runtime.bigquery.append.channel import storage_write_channel, write_client
 from pmp_runtime.bigquery.append.connection import connector
 from pmp_runtime.bigquery.append.encoders import encoder_for
-from pmp_runtime.bigquery.append.row_values import RowReject
-from pmp_runtime.bigquery.append.status_codes import ACTIONS, Action
+from pmp_runtime.bigquery.append.results import ACTIONS, Action
+from pmp_runtime.bigquery.append.row_values import RejectedRow
 from pmp_schema.errors import SinkUnavailable
 from pmp_schema.tables import table
 from tests.fakes.storage_write import Answer, EndCall, Hang, SchemaUpdated, StorageWriteServer
@@ -84,14 +84,14 @@ def test_a_row_of_another_decade_is_a_reject(server, appender):
     ]
     rows = [event(number) | {"event_date": at.date()} for number, at in enumerate(days)]
     rejects = appender.append(rows, timeout_s=5)
-    assert [reject.index for reject in rejects] == [1, 3]
+    assert [reject.row for reject in rejects] == [rows[1], rows[3]]
     assert all("outside the allowed bounds" in reject.detail for reject in rejects)
     assert ids(server.rows(PATH)) == ["e-0", "e-2"]
 
 
 def test_named_rows_are_rejects_and_the_rest_is_appended_again(server, appender):
     server.reject_row = lambda row: "bad kind" if row["event_id"] in {"e-3", "e-7"} else None
-    assert appender.append(events(10), timeout_s=5) == [RowReject(3, "bad kind"), RowReject(7, "bad kind")]
+    assert appender.append(events(10), timeout_s=5) == [RejectedRow(event(n), "bad kind") for n in (3, 7)]
     assert ids(server.rows(PATH)) == [f"e-{n}" for n in range(10) if n not in {3, 7}]
     assert server.requests == [10, 8]
 
@@ -105,7 +105,7 @@ def test_a_batch_of_bad_rows_only_is_all_rejects(server, appender):
 def test_bad_rows_that_nobody_names_are_found_in_log_n_rounds(server, appender):
     server.refuse_row = lambda row: row["event_id"] in {"e-5", "e-400"}
     rejects = appender.append(events(500), timeout_s=20)
-    assert [reject.index for reject in rejects] == [5, 400]
+    assert [reject.row for reject in rejects] == [event(5), event(400)]
     assert Counter(ids(server.rows(PATH))) == Counter(f"e-{n}" for n in range(500) if n not in {5, 400})
     assert len(server.requests) <= 1 + 2 * 2 * 9
 
@@ -113,7 +113,7 @@ def test_bad_rows_that_nobody_names_are_found_in_log_n_rounds(server, appender):
 def test_a_row_that_ends_the_call_is_found_and_the_others_are_durable(server, appender):
     appender.append([event(99)], timeout_s=5)
     server.kill_row = lambda row: row["event_id"] == "e-6"
-    assert appender.append(events(8), timeout_s=10) == [RowReject(6, "bad request")]
+    assert appender.append(events(8), timeout_s=10) == [RejectedRow(event(6), "bad request")]
     assert set(ids(server.rows(PATH))) == {f"e-{n}" for n in range(8) if n != 6} | {"e-99"}
 
 

@@ -15,7 +15,7 @@ from pmp_runtime.bigquery.append.channel import storage_write_channel, write_cli
 from pmp_runtime.bigquery.append.connection import connector
 from pmp_runtime.bigquery.append.encoders import encoder_for
 from pmp_runtime.bigquery.append.live_schema import column_reader
-from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.bigquery.append.row_values import RejectedRow
 from pmp_runtime.logs import CloudJsonFormatter
 from pmp_schema.errors import Reason, SinkUnavailable
 from pmp_schema.message import Message
@@ -31,7 +31,6 @@ EVENTS = table("raw_events")
 PATH = "projects/p/datasets/pmp_raw/tables/raw_events"
 AT = datetime(2025, 1, 2, tzinfo=UTC)
 BATTERY = Column("battery", "INTEGER", "NULLABLE")
-NO_SOURCE = RowReject(0, "source: no such column in the table", Reason.SCHEMA_DRIFT)
 
 
 def event(name, **changes):
@@ -47,6 +46,12 @@ def event(name, **changes):
         "extra": None,
         "ingest_ts": AT,
     } | changes
+
+
+def no_source(name):
+    return RejectedRow(
+        event(name, source="sensor"), "source: no such column in the table", Reason.SCHEMA_DRIFT
+    )
 
 
 def with_column(column):
@@ -172,8 +177,8 @@ def test_a_removed_column_rejects_the_rows_that_have_a_value_and_no_others(serve
     append(appender, event(0, source="sensor"))
     clock.pass_a_minute()
     server.tables[PATH] = without("source")
-    assert append(appender, event(1, source="sensor"), event(2), event(3)) == [NO_SOURCE]
-    assert append(appender, event(4), event(5, source="sensor")) == [replace(NO_SOURCE, index=1)]
+    assert append(appender, event(1, source="sensor"), event(2), event(3)) == [no_source(1)]
+    assert append(appender, event(4), event(5, source="sensor")) == [no_source(5)]
     assert stored(server, "event_id") == [("0",), ("2",), ("3",), ("4",)]
 
 
@@ -187,7 +192,7 @@ def test_a_column_that_was_removed_a_moment_ago_is_unavailable_until_bigquery_ma
             append(appender, event(1, source="sensor"), event(2))
     assert server.schema_reads == 1
     clock.pass_a_minute()
-    assert append(appender, event(1, source="sensor"), event(2)) == [NO_SOURCE]
+    assert append(appender, event(1, source="sensor"), event(2)) == [no_source(1)]
     assert stored(server, "event_id") == [("0",), ("2",)]
 
 
@@ -195,14 +200,14 @@ def test_a_required_column_that_is_removed_rejects_all_rows(server, appender):
     server.tables[PATH] = without("kind")
     rejects = append(appender, event(0), event(1))
     assert rejects == [
-        RowReject(n, "kind: no such column in the table", Reason.SCHEMA_DRIFT) for n in range(2)
+        RejectedRow(event(n), "kind: no such column in the table", Reason.SCHEMA_DRIFT) for n in range(2)
     ]
     assert server.rows(PATH) == []
 
 
 def test_a_column_that_is_back_is_used_without_a_restart(server, appender, clock):
     server.tables[PATH] = without("source")
-    assert append(appender, event(0, source="sensor")) == [NO_SOURCE]
+    assert append(appender, event(0, source="sensor")) == [no_source(0)]
     server.tables[PATH] = EVENTS
     clock.pass_a_minute()
     assert append(appender, event(0, source="sensor")) == []
@@ -223,7 +228,9 @@ def test_a_retyped_column_rejects_the_rows_that_have_a_value(server, appender, c
     append(appender, event(0, source="sensor"))
     clock.pass_a_minute()
     server.tables[PATH] = retyped("source", kind)
-    reject = RowReject(0, f"source: STRING, but {kind} in the table", Reason.SCHEMA_DRIFT)
+    reject = RejectedRow(
+        event(1, source="sensor"), f"source: STRING, but {kind} in the table", Reason.SCHEMA_DRIFT
+    )
     assert append(appender, event(1, source="sensor"), event(2)) == [reject]
     server.tables[PATH] = EVENTS
     clock.pass_a_minute()
@@ -235,7 +242,7 @@ def test_a_column_that_became_required_rejects_the_rows_without_a_value(server, 
     required = tuple(replace(c, mode="REQUIRED") if c.name == "source" else c for c in EVENTS.columns)
     server.tables[PATH] = replace(EVENTS, columns=required)
     assert append(appender, event(0), event(1, source="sensor")) == [
-        RowReject(0, "source: REQUIRED in the table", Reason.SCHEMA_DRIFT)
+        RejectedRow(event(0), "source: REQUIRED in the table", Reason.SCHEMA_DRIFT)
     ]
     server.tables[PATH] = EVENTS
     clock.pass_a_minute()
@@ -280,7 +287,7 @@ def test_a_bad_row_is_asked_about_once_a_minute_and_stays_a_bad_row(server, appe
         assert [r.reason for r in append(appender, event("bad"), event(number))] == [Reason.ROW_REJECTED]
     assert server.schema_reads == 1
     clock.pass_a_minute()
-    assert [r.index for r in append(appender, event(3), event("bad"))] == [1]
+    assert [one.row for one in append(appender, event(3), event("bad"))] == [event("bad")]
     assert server.schema_reads == 2
 
 
@@ -292,7 +299,7 @@ def test_all_who_begin_at_the_same_time_share_one_question(server, appender):
         assert not wait(appends, timeout=0.3).done
         assert server.routing == []  # nothing is sent in a layout that may be wrong
         server.read_gate.set()
-        assert [future.result() for future in appends] == [[NO_SOURCE]] * 8
+        assert [future.result() for future in appends] == [[no_source(n)] for n in range(8)]
     assert (server.schema_reads, server.requests) == (1, [])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.bigquery.append.row_values import RejectedRow
 from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_schema.topology import Topic
 
@@ -35,13 +35,13 @@ class RecordingSink:
     """
 
     rows: list[Any] = field(default_factory=list)
-    rejects: Callable[[Sequence[Any]], list[RowReject]] = lambda rows: []
+    rejects: Callable[[Sequence[Any]], list[RejectedRow]] = lambda rows: []
     fail_with: Exception | None = None
 
-    def submit(self, rows: Sequence[Any]) -> list[RowReject]:
+    def submit(self, rows: Sequence[Any]) -> list[RejectedRow]:
         if self.fail_with is not None:
             raise self.fail_with
         rejects = self.rejects(rows)
-        bad = {reject.index for reject in rejects}
-        self.rows += [row for index, row in enumerate(rows) if index not in bad]
+        bad = {id(rejected.row) for rejected in rejects}
+        self.rows += [row for row in rows if id(row) not in bad]
         return rejects

@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 from google.cloud.bigquery_storage_v1.types import TableFieldSchema, TableSchema
 
-from pmp_runtime.bigquery.append.drift import DriftError, Layout, encoder_in, layout_of
+from pmp_runtime.bigquery.append.drift import DriftError, Layout, layout_of
 from pmp_runtime.bigquery.append.encoders import encoder_for
 from pmp_runtime.bigquery.append.live_schema import columns_of
-from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.bigquery.append.row_values import RejectedRow
 from pmp_schema.errors import Reason
 from pmp_schema.tables import Column, Table, table
 from pmp_schema.topology import TOPOLOGY
@@ -29,13 +29,12 @@ NEW = Column("new", "INTEGER", "NULLABLE")
 ENCODERS = pytest.mark.parametrize("name", ["arrow", "proto"])
 
 
-@ENCODERS
-@pytest.mark.parametrize("name_of_table", [t for d in TOPOLOGY.datasets.values() for t in d.tables])
-def test_a_table_as_its_schema_file_has_it_is_encoded_by_the_given_encoder(name, name_of_table):
-    encoder = encoder_for(name, table(name_of_table))
-    layout = layout_of(encoder.table, encoder.table.columns)
-    assert layout == Layout(encoder.table)
-    assert encoder_in(layout, encoder) is encoder
+@pytest.mark.parametrize("name", [t for d in TOPOLOGY.datasets.values() for t in d.tables])
+def test_rows_of_a_table_as_its_schema_file_has_it_stay_as_they_are(name):
+    layout = layout_of(table(name), table(name).columns)
+    assert layout == Layout(table(name))
+    row = {"any": "row"}
+    assert layout.fit(row) is row
 
 
 @pytest.mark.parametrize(
@@ -99,9 +98,9 @@ def test_a_new_column_that_cannot_be_encoded_is_left_alone(column):
 def test_new_columns_whose_names_a_protocol_buffer_would_confuse_can_be_encoded(name):
     new = [replace(NEW, name=text) for text in ("aB", "a_b", "A_", "class", "self", "FromString")]
     layout = layout_of(KNOWN, (*KNOWN.columns, *new))
-    encoder = encoder_in(layout, encoder_for(name, KNOWN))
+    encoder = encoder_for(name, layout.table)
     row = {"id": "1", "extra": b'{"aB":1,"a_b":2,"class":3,"self":4}'}
-    assert encoder.encode([row]).kept == [0]
+    assert encoder.encode([row], layout.fit).kept == [row]
     assert [column.name for column in layout.added][:1] == ["aB"]
 
 
@@ -120,15 +119,15 @@ def test_a_layout_without_its_new_columns_is_what_it_was():
 
 
 @ENCODERS
-def test_indexes_are_those_of_the_rows_that_were_given(name):
+def test_rejected_rows_are_those_that_were_given(name):
     layout = layout_of(KNOWN, (ID, TAGS, EXTRA, NEW))
-    encoder = encoder_in(layout, encoder_for(name, KNOWN))
+    encoder = encoder_for(name, layout.table)
     rows = [{"id": "0", "size": 1}, {"id": "1"}, {"id": 2}, {"id": "3", "extra": b'{"new":1}'}]
-    encoded = encoder.encode(rows)
-    assert encoded.kept == [1, 3]
-    assert encoded.rejects == [
-        RowReject(0, "size: no such column in the table", Reason.SCHEMA_DRIFT),
-        RowReject(2, "id: expected text, got int", Reason.ROW_REJECTED),
+    encoded = encoder.encode(rows, layout.fit)
+    assert encoded.kept == [rows[1], rows[3]]
+    assert encoded.rejected == [
+        RejectedRow(rows[0], "size: no such column in the table", Reason.SCHEMA_DRIFT),
+        RejectedRow(rows[2], "id: expected text, got int", Reason.ROW_REJECTED),
     ]
 
 

@@ -5,7 +5,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from pmp_runtime.bigquery.append.encoders import ArrowEncoder, ProtoEncoder, encoder_for
-from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.bigquery.append.row_values import RejectedRow
 from pmp_schema.tables import Column, Table, table
 from pmp_schema.topology import TOPOLOGY
 
@@ -122,8 +122,8 @@ def test_every_table_has_an_encoding(name, name_of_table):
 )
 def test_a_row_that_does_not_fit_is_a_reject_and_the_others_are_kept(name, change, detail):
     encoded = encoder_for(name, EVERY_TYPE).encode([FULL, FULL | change, EMPTY])
-    assert encoded.rejects == [RowReject(1, detail)]
-    assert encoded.kept == [0, 2]
+    assert encoded.rejected == [RejectedRow(FULL | change, detail)]
+    assert encoded.kept == [FULL, EMPTY]
 
 
 @ENCODERS
@@ -132,13 +132,13 @@ def test_bounds_of_the_types_are_accepted(name):
         EMPTY | {"at": datetime.min.replace(tzinfo=UTC), "day": date.min, "count": 2**63 - 1},
         EMPTY | {"at": datetime.max.replace(tzinfo=UTC), "day": date.max, "ratio": float("nan")},
     ]
-    assert encoder_for(name, EVERY_TYPE).encode(rows).rejects == []
+    assert encoder_for(name, EVERY_TYPE).encode(rows).rejected == []
 
 
 @ENCODERS
 @pytest.mark.parametrize("text", [r'["\ud83d\uDE00"]', r'["\\ud83d"]', r'["\u00e9"]', '["\U0001f600"]'])
 def test_escapes_that_are_no_half_surrogates_are_accepted(name, text):
-    assert encoder_for(name, EVERY_TYPE).encode([EMPTY | {"doc": text}]).rejects == []
+    assert encoder_for(name, EVERY_TYPE).encode([EMPTY | {"doc": text}]).rejected == []
 
 
 @ENCODERS

@@ -1,7 +1,7 @@
 import pytest
 from grpc import StatusCode
 
-from pmp_runtime.bigquery.append.status_codes import ACTIONS, Action, code_of
+from pmp_runtime.bigquery.append.results import ACTIONS, Action, code_of
 
 
 def test_every_code_has_an_action():

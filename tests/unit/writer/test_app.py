@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.bigquery.append.row_values import RejectedRow
 from pmp_runtime.logs import CloudJsonFormatter
 from pmp_schema.errors import PublishFailed, QueueFull, SinkUnavailable
 from pmp_schema.message import Message
@@ -453,7 +453,7 @@ def test_nothing_of_a_message_is_in_the_log(bench, caplog, form, route, data, at
     caplog.set_level(logging.DEBUG)
     headers, body = FORMS[form](secretive(data, attributes))
     for sink in bench.sinks.values():
-        sink.rejects = lambda rows: [RowReject(0, f"invalid value: {SECRET}")]
+        sink.rejects = lambda rows: [RejectedRow(rows[0], f"invalid value: {SECRET}")]
     bench.client.post(f"/push/{route}", data=body, headers=headers)
     bench.client.post(f"/push/{route}", data=body.replace(b'"message"', b'"massage"'), headers=headers)
     for sink in bench.sinks.values():

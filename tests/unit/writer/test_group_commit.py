@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.bigquery.append.row_values import RejectedRow
 from pmp_schema.errors import QueueFull, SinkUnavailable
 from pmp_writer.group_commit import GroupCommit, Limits, estimate_bytes
 from tests.fakes.waiting import eventually
@@ -186,13 +186,15 @@ def test_a_request_above_the_queues_limit_is_taken_by_an_empty_queue(bench):
 def test_rejects_go_to_the_request_of_their_row(bench):
     bench = bench()
     bench.appending(row(0))
-    requests = [bench.queued(row(1), row(2)), bench.queued(row(3)), bench.queued(row(4), row(5), row(6))]
-    bench.gate.answer([], [RowReject(1, "b"), RowReject(3, "d"), RowReject(5, "f")])
-    assert [result(request) for request in requests] == [
-        [RowReject(1, "b")],
-        [],
-        [RowReject(0, "d"), RowReject(2, "f")],
+    same = row(2)  # equal to a row of another request, but not the same object
+    b, d, f = (RejectedRow(one, "bad") for one in (row(2), row(4), row(6)))
+    requests = [
+        bench.queued(row(1), b.row),
+        bench.queued(same),
+        bench.queued(d.row, row(5), f.row),
     ]
+    bench.gate.answer([], [b, d, f])
+    assert [result(request) for request in requests] == [[b], [], [d, f]]
 
 
 def test_a_failure_reaches_exactly_the_requests_of_its_batch(bench):
@@ -276,9 +278,8 @@ class Flaky:
                 raise SinkUnavailable("now and then")
             if fate < 0.15:
                 raise ZeroDivisionError("bug")
-            bad = [index for index, row in enumerate(rows) if row["bad"]]
             self.stored.update(row["id"] for row in rows if not row["bad"])
-            return [RowReject(index, str(rows[index]["id"])) for index in bad]
+            return [RejectedRow(row, str(row["id"])) for row in rows if row["bad"]]
 
 
 def test_under_stress_every_row_is_appended_exactly_once_or_named_or_refused():
@@ -306,8 +307,8 @@ def test_under_stress_every_row_is_appended_exactly_once_or_named_or_refused():
             with lock:
                 outcomes["durable"] += 1
                 expected.update(good)
-                named = [(reject.index, reject.detail) for reject in rejects]
-                if named != [(index, str(r["id"])) for index, r in enumerate(rows) if r["bad"]]:
+                named = [(id(reject.row), reject.detail) for reject in rejects]
+                if named != [(id(r), str(r["id"])) for r in rows if r["bad"]]:
                     problems.append((rows, rejects))
 
     threads = [threading.Thread(target=submit_many, args=(n,), daemon=True) for n in range(64)]

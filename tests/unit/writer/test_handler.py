@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.bigquery.append.row_values import RejectedRow
 from pmp_schema.errors import PublishFailed, QueueFull, Reason, SinkUnavailable
 from pmp_schema.message import Message
 from pmp_writer.handler import Handler
@@ -80,7 +80,7 @@ def test_without_the_dead_letters_poison_comes_again(bench):
 
 
 def test_a_refused_row_is_a_dead_letter_with_what_bigquery_said(bench):
-    bench.sinks["raw_events"].rejects = lambda rows: [RowReject(0, "bad value", Reason.ROW_REJECTED)]
+    bench.sinks["raw_events"].rejects = lambda rows: [RejectedRow(rows[0], "bad value", Reason.ROW_REJECTED)]
     (letter,) = bench.handle("sensor-events", EVENT)
     assert (letter.reason, letter.detail) == (Reason.ROW_REJECTED, "1 of 1 rows; first: bad value")
     assert bench.published() == [("pmp-dead-letters", EVENT, "row_rejected")]
@@ -88,8 +88,8 @@ def test_a_refused_row_is_a_dead_letter_with_what_bigquery_said(bench):
 
 def test_refused_rows_of_a_snapshot_are_one_dead_letter_with_only_them(bench):
     bench.sinks["station_information"].rejects = lambda rows: [
-        RowReject(0, "odd", Reason.TOO_LARGE),
-        RowReject(2, "odd", Reason.TOO_LARGE),
+        RejectedRow(rows[0], "odd", Reason.TOO_LARGE),
+        RejectedRow(rows[2], "odd", Reason.TOO_LARGE),
     ]
     bench.handle("station-information", information([{"station_id": str(n)} for n in range(4)]))
     assert [row["station_id"] for row in bench.rows("station_information")] == ["1", "3"]
@@ -98,7 +98,7 @@ def test_refused_rows_of_a_snapshot_are_one_dead_letter_with_only_them(bench):
 
 
 def test_bad_stations_and_refused_rows_are_told_apart(bench):
-    bench.sinks["station_information"].rejects = lambda rows: [RowReject(1, "odd")]
+    bench.sinks["station_information"].rejects = lambda rows: [RejectedRow(rows[1], "odd")]
     letters = bench.handle(
         "station-information", information([{"station_id": "a"}, {"station_id": None}, {"station_id": "b"}])
     )
@@ -122,7 +122,7 @@ def test_any_dead_letter_is_a_row_and_is_never_published(bench, data):
 
 
 def test_a_refused_dead_letter_comes_again_and_is_never_published(bench):
-    bench.sinks["dead_letters"].rejects = lambda rows: [RowReject(0, "odd")]
+    bench.sinks["dead_letters"].rejects = lambda rows: [RejectedRow(rows[0], "odd")]
     with pytest.raises(SinkUnavailable, match="dead letter refused as a row: row_rejected"):
         bench.handle("dead-letters", b"x")
     assert bench.publisher.published == []

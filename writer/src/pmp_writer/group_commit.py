@@ -8,11 +8,11 @@ is not.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Condition, Lock
 from typing import Final, Protocol
 
-from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.bigquery.append.row_values import RejectedRow
 from pmp_schema.errors import QueueFull, SinkUnavailable
 from pmp_schema.tables import Row
 
@@ -24,7 +24,7 @@ ROW_OVERHEAD_BYTES: Final = (
 class Append(Protocol):
     """Makes rows durable; raises SinkUnavailable when a retry may help."""
 
-    def __call__(self, rows: Sequence[Row], *, timeout_s: float) -> Sequence[RowReject]: ...
+    def __call__(self, rows: Sequence[Row], *, timeout_s: float) -> Sequence[RejectedRow]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class _Entry:
     taken: bool = False
     done: bool = False
     failure: SinkUnavailable | None = None
-    rejects: list[RowReject] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
 
 
 class GroupCommit:
@@ -88,8 +88,8 @@ class GroupCommit:
         """Rows behind them."""
         return self._queued_rows
 
-    def submit(self, rows: Sequence[Row]) -> list[RowReject]:
-        """Returns once every row is durable or named as a reject; indexes are those of `rows`.
+    def submit(self, rows: Sequence[Row]) -> list[RejectedRow]:
+        """Returns once every row is durable or rejected; a rejected row is one of `rows`.
 
         Raises:
             QueueFull: at once, without waiting.
@@ -114,7 +114,7 @@ class GroupCommit:
         if entry.failure is not None:
             # One failure belongs to a whole batch: raised by many threads at a time it would be torn apart.
             raise SinkUnavailable(str(entry.failure)) from entry.failure
-        return entry.rejects
+        return entry.rejected
 
     def _enqueue(self, entry: _Entry) -> None:
         if self._queue and (
@@ -149,35 +149,31 @@ class GroupCommit:
 
     def _lead(self, batch: list[_Entry]) -> None:
         failure = SinkUnavailable("the append ended unexpectedly")
-        rejects: Sequence[RowReject] | None = None
+        rejected: Sequence[RejectedRow] | None = None
         try:
-            rejects = self._append(
+            rejected = self._append(
                 [row for entry in batch for row in entry.rows], timeout_s=self._limits.timeout_s
             )
         except SinkUnavailable as error:
             failure = error
         finally:
             with self._lock:
-                self._settle(batch, rejects, failure)
+                self._settle(batch, rejected, failure)
                 if self._queue:
                     self._elect()
                 else:
                     self._in_flight -= 1
 
     @staticmethod
-    def _settle(batch: list[_Entry], rejects: Sequence[RowReject] | None, failure: SinkUnavailable) -> None:
-        first = 0
+    def _settle(
+        batch: list[_Entry], rejected: Sequence[RejectedRow] | None, failure: SinkUnavailable
+    ) -> None:
+        by_row = {id(one.row): one for one in rejected or ()}
         for entry in batch:
-            after = first + len(entry.rows)
-            if rejects is None:
+            if rejected is None:
                 entry.failure = failure
-            else:
-                entry.rejects = [
-                    replace(reject, index=reject.index - first)
-                    for reject in rejects
-                    if first <= reject.index < after
-                ]
-            first = after
+            elif by_row:
+                entry.rejected = [by_row[id(row)] for row in entry.rows if id(row) in by_row]
             entry.done = True
             entry.wake.notify()
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.bigquery.append.row_values import RejectedRow
 from pmp_runtime.pubsub.outgoing import Outgoing
 from pmp_runtime.pubsub.publisher import Publisher
 from pmp_schema import message_rows as rows
@@ -18,9 +18,9 @@ DEAD_LETTERS = "dead-letters"
 
 
 class Sink(Protocol):
-    """Where rows go: returns once each is durable or named as a reject."""
+    """Where rows go: returns once each is durable or rejected."""
 
-    def submit(self, rows: Sequence[Row]) -> Sequence[RowReject]:
+    def submit(self, rows: Sequence[Row]) -> Sequence[RejectedRow]:
         """Raises:
         QueueFull: no room; nothing happened.
         SinkUnavailable: redeliver.
@@ -59,18 +59,18 @@ class Handler:
         except PoisonMessage as poison:
             given_up = [self._dead_letter(route, message, message.data, poison.reason, poison.detail)]
         else:
-            rejects = self._sinks[rowset.table].submit(rowset.rows)
-            if rejects and route == DEAD_LETTERS:
+            rejected_rows = self._sinks[rowset.table].submit(rowset.rows)
+            if rejected_rows and route == DEAD_LETTERS:
                 # What BigQuery says may quote a value, and this is logged.
-                raise SinkUnavailable(f"dead letter refused as a row: {rejects[0].reason}")
+                raise SinkUnavailable(f"dead letter refused as a row: {rejected_rows[0].reason}")
             given_up = [
                 self._dead_letter(route, message, part.data, part.reason, part.detail)
                 for part in rowset.rejected
             ]
-            if rejects:
-                data = rowset.part([reject.index for reject in rejects])
-                detail = f"{len(rejects)} of {len(rowset.rows)} rows; first: {rejects[0].detail}"
-                given_up.append(self._dead_letter(route, message, data, rejects[0].reason, detail))
+            if rejected_rows:
+                data = rowset.part([one.row for one in rejected_rows])
+                detail = f"{len(rejected_rows)} of {len(rowset.rows)} rows; first: {rejected_rows[0].detail}"
+                given_up.append(self._dead_letter(route, message, data, rejected_rows[0].reason, detail))
         if given_up:
             self._publish(given_up)
         return given_up

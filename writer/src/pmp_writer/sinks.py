@@ -12,7 +12,7 @@ from pmp_runtime.bigquery.append.connection import connector
 from pmp_runtime.bigquery.append.encoders import encoder_for
 from pmp_runtime.bigquery.append.extra import EXTRA, UnknownFields
 from pmp_runtime.bigquery.append.live_schema import column_reader
-from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.bigquery.append.row_values import RejectedRow
 from pmp_schema import tables
 from pmp_schema.errors import SinkUnavailable
 from pmp_schema.tables import Row
@@ -68,10 +68,10 @@ class Sinks:
 
         unknown = UnknownFields(table.id, monotonic=self._monotonic)
 
-        def append_counted(rows: Sequence[Row], *, timeout_s: float) -> Sequence[RowReject]:
-            rejects = appender.append(rows, timeout_s=timeout_s)
+        def append_counted(rows: Sequence[Row], *, timeout_s: float) -> Sequence[RejectedRow]:
+            rejected = appender.append(rows, timeout_s=timeout_s)
             unknown.count(rows, placed=appender.added)
-            return rejects
+            return rejected
 
         return append_counted if EXTRA in columns else appender.append
 

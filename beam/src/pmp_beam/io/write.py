@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 import apache_beam as beam
@@ -12,8 +13,8 @@ from google.api_core import retry
 from google.api_core.exceptions import RetryError
 
 from pmp_beam.io.storage import appender, table_path
+from pmp_runtime.bigquery.append import row_values as append
 from pmp_runtime.bigquery.append.appender import Appender
-from pmp_runtime.bigquery.append.row_values import RowReject
 from pmp_runtime.retry import retrying
 from pmp_schema import tables
 from pmp_schema.errors import Reason, SinkUnavailable
@@ -94,10 +95,8 @@ class WriteRows(beam.PTransform[Any, Any]):
         self._limits = limits or WriteLimits()
 
     def expand(self, elements: PCollection[Any]) -> Any:
-        append = _Append(self._table, self._path, self._rows_of, self._emulator_host, self._limits)
-        outputs: DoOutputsTuple = elements | "Append" >> beam.ParDo(append).with_outputs(
-            REJECTED, main=SETTLED
-        )
+        step = _Append(self._table, self._path, self._rows_of, self._emulator_host, self._limits)
+        outputs: DoOutputsTuple = elements | "Append" >> beam.ParDo(step).with_outputs(REJECTED, main=SETTLED)
         outputs[SETTLED].element_type = elements.element_type
         outputs[REJECTED].element_type = RejectedRow
         return outputs
@@ -116,17 +115,16 @@ class _Batch:
         self.rows += rows
         self.size_bytes += sum(map(_size_bytes, rows))
 
-    def outputs(self, rejects: Sequence[RowReject]) -> Iterator[Any]:
-        """All elements, and the rejects with the elements that they come from."""
-        by_row = {reject.index: reject for reject in rejects}
-        first = 0
+    def outputs(self, rejected: Sequence[append.RejectedRow]) -> Iterator[Any]:
+        """All elements, and the rejected rows with the elements that they were made from."""
+        by_row = {id(one.row): one for one in rejected}
+        rows = iter(self.rows)
         for element, count in self.elements:
-            for index in range(first, first + count) if by_row else ():
-                if reject := by_row.get(index):
-                    row = RejectedRow(element.value, self.rows[index], reject.reason, reject.detail)
-                    yield TaggedOutput(REJECTED, element.with_value(row))
+            for row in islice(rows, count):
+                if one := by_row.get(id(row)):
+                    value = RejectedRow(element.value, row, one.reason, one.detail)
+                    yield TaggedOutput(REJECTED, element.with_value(value))
             yield element
-            first += count
 
 
 def _size_bytes(row: Row) -> int:
@@ -177,21 +175,21 @@ class _Append(beam.DoFn):
 
     def _flush(self) -> Iterator[Any]:
         batch, self._batch = self._batch, _Batch()
-        rejects = self._write(batch.rows) if batch.rows else []
-        yield from batch.outputs(rejects)
+        rejected = self._write(batch.rows) if batch.rows else []
+        yield from batch.outputs(rejected)
 
-    def _write(self, rows: Sequence[Row]) -> list[RowReject]:
+    def _write(self, rows: Sequence[Row]) -> list[append.RejectedRow]:
         """Append with retries.
 
         Raises:
             SinkUnavailable: not all rows were settled in time.
         """
-        append = self._retry(self._appender.append)
+        append_rows = self._retry(self._appender.append)
         try:
-            rejects: list[RowReject] = append(rows, timeout_s=self._limits.append_timeout_s)
+            rejected: list[append.RejectedRow] = append_rows(rows, timeout_s=self._limits.append_timeout_s)
         except RetryError as error:
             raise SinkUnavailable(f"{self._table}: {error.cause}") from error
         self._appends.inc()
-        self._rows_rejected.inc(len(rejects))
-        self._rows_written.inc(len(rows) - len(rejects))
-        return rejects
+        self._rows_rejected.inc(len(rejected))
+        self._rows_written.inc(len(rows) - len(rejected))
+        return rejected

@@ -4,7 +4,7 @@ The rows lack `ingest_ts`: it is set just before each attempt to append.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,12 +33,12 @@ class RowSet:
     Attributes:
         table: table id without dataset.
         rejected: parts that become dead letters of their own, one for each reason.
-        part: the message data that holds only the rows of the given indexes.
+        part: the message data that holds only the given ones of `rows`.
     """
 
     table: str
     rows: list[Row]
-    part: Callable[[list[int]], bytes]
+    part: Callable[[Sequence[Row]], bytes]
     rejected: list[RejectedPart] = field(default_factory=list)
 
 
@@ -120,8 +120,8 @@ def station_information_rows(message: Message, now: datetime) -> RowSet:
         same | {name: getattr(station, name) for name in _STATION_COLUMNS} for station in flat.stations
     ]
 
-    def part(indexes: list[int]) -> bytes:
-        wanted = {rows[index]["station_id"] for index in indexes}
+    def part(some: Sequence[Row]) -> bytes:
+        wanted = {row["station_id"] for row in some}
         found = gbfs.flatten(document, _raw_station).stations
         return received.with_stations([station.raw for station in found if station.station_id in wanted])
 

@@ -252,7 +252,7 @@ def test_rows_have_the_columns_of_their_tables_and_fit_them():
     system.take(poll(0, **TEN), poll(1), poll(2, **TEN | {"a": 3, "b": -1}))
     for name, rows in (("station_status", system.rows), ("feed_polls", system.polls)):
         stamped = [row | {"ingest_ts": START} for row in rows]
-        kept, _, rejected = RowConverter(tables.table(name)).convert_all(stamped)
+        kept, _, rejected = RowConverter(tables.table(name)).convert_all(stamped, lambda row: row)
         assert (len(kept), rejected) == (len(rows), [])
         assert set(stamped[0]) == {column.name for column in tables.table(name).columns}
 

@@ -1,4 +1,4 @@
-"""Rows into a table, each either durable or named as a reject."""
+"""Appends rows to a table; each becomes durable or is rejected."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,9 +13,8 @@ from pmp_runtime.bigquery.append.drift import Layout
 from pmp_runtime.bigquery.append.encoders import RowEncoder
 from pmp_runtime.bigquery.append.extra import EXTRA
 from pmp_runtime.bigquery.append.live_schema import LiveSchema, ReadColumns, columns_of
-from pmp_runtime.bigquery.append.responses import Answer
-from pmp_runtime.bigquery.append.row_values import RowReject
-from pmp_runtime.bigquery.append.status_codes import ACTIONS, Action
+from pmp_runtime.bigquery.append.results import ACTIONS, Action, AppendResult
+from pmp_runtime.bigquery.append.row_values import RejectedRow
 from pmp_schema.errors import Reason, SinkUnavailable
 from pmp_schema.tables import Row
 
@@ -29,21 +28,21 @@ _DETAIL_CHARS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Indexes of rows that go into one request; `resent` when a lost connection has cost them one already."""
+    """Rows that go into one request; `resent` if a lost connection has cost them one already."""
 
-    indexes: tuple[int, ...]
+    rows: tuple[Row, ...]
     resent: bool = False
 
     def halves(self) -> "list[_Chunk]":
-        middle = len(self.indexes) // 2
-        return [replace(self, indexes=part) for part in (self.indexes[:middle], self.indexes[middle:])]
+        middle = len(self.rows) // 2
+        return [replace(self, rows=part) for part in (self.rows[:middle], self.rows[middle:])]
 
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
     chunk: _Chunk
     link: Link
-    answer: Future[Answer]
+    answer: Future[AppendResult]
 
 
 def _utc_now() -> datetime:
@@ -55,7 +54,7 @@ class Appender:
 
     A default stream is at-least-once: rows whose answer was lost are sent again and may be there twice.
     Where `read_columns` is given, a table that is changed is followed without a restart: a column that it
-    gets is filled from `extra`, and a row that it can no longer store whole is a reject (`schema_drift`).
+    gets is filled from `extra`, and a row that it can no longer store whole is rejected (`schema_drift`).
 
     Args:
         table_path: `projects/P/datasets/D/tables/T`.
@@ -95,7 +94,7 @@ class Appender:
         """Columns of the table that its schema file lacks and that are filled now."""
         return tuple(column.name for column in self._schema.layout.added)
 
-    def append(self, rows: Sequence[Row], *, timeout_s: float) -> list[RowReject]:
+    def append(self, rows: Sequence[Row], *, timeout_s: float) -> list[RejectedRow]:
         """Append rows; returns when each is durable or rejected.
 
         Args:
@@ -103,45 +102,48 @@ class Appender:
             timeout_s: for everything that it takes, reopening and isolation of bad rows included.
 
         Returns:
-            The rejects in the order of the rows; all other rows are durable.
+            The rejected rows in their order; all others are durable.
 
         Raises:
             SinkUnavailable: not everything could be settled in time; some rows may be durable already.
         """
         deadline = self._monotonic() + timeout_s
-        rejects: list[RowReject] = []
-        todo = [_Chunk(tuple(range(len(rows))))]
+        rejected: list[RejectedRow] = []
+        todo = [_Chunk(tuple(rows))]
         if self._schema.due and self._worth_asking(rows):
             self._refresh(deadline)
         # Every round sends all its pieces before it waits: a bad row among n costs log2(n) round trips.
         while todo:
             if self._monotonic() >= deadline:
                 raise SinkUnavailable("no time left for the rest of the rows")
-            flights = [flight for chunk in todo for flight in self._launch(chunk, rows, rejects)]
-            todo = [chunk for flight in flights for chunk in self._land(flight, deadline, rejects)]
-        return sorted(rejects, key=lambda reject: reject.index)
+            flights = [flight for chunk in todo for flight in self._launch(chunk, rejected)]
+            todo = [chunk for flight in flights for chunk in self._land(flight, deadline, rejected)]
+        by_row = {id(one.row): one for one in rejected}
+        return [by_row[id(row)] for row in rows if id(row) in by_row] if by_row else []
 
-    def _launch(self, chunk: _Chunk, rows: Sequence[Row], rejects: list[RowReject]) -> list[_Flight]:
-        """Send a chunk, in as many requests as its size takes."""
+    def _launch(self, chunk: _Chunk, rejected: list[RejectedRow]) -> list[_Flight]:
+        """Sends a chunk, in as many requests as its size takes."""
         link = self._links.living()
-        encoded = link.encoder.encode(self._stamped([rows[index] for index in chunk.indexes]))
-        rejects += [replace(reject, index=chunk.indexes[reject.index]) for reject in encoded.rejects]
+        encoded = link.encoder.encode(chunk.rows, self._preparation(link.layout))
+        rejected += encoded.rejected
         if not encoded.kept:
             return []
-        kept = replace(chunk, indexes=tuple(chunk.indexes[position] for position in encoded.kept))
+        kept = replace(chunk, rows=tuple(encoded.kept))
         size = encoded.request.ByteSize() + link.overhead_bytes
-        if len(kept.indexes) > 1 and size > BATCH_LIMIT_BYTES:
-            return [flight for half in kept.halves() for flight in self._launch(half, rows, rejects)]
+        if len(kept.rows) > 1 and size > BATCH_LIMIT_BYTES:
+            return [flight for half in kept.halves() for flight in self._launch(half, rejected)]
         if size >= REQUEST_LIMIT_BYTES:
-            rejects.append(RowReject(kept.indexes[0], f"{size} bytes as a request", Reason.TOO_LARGE))
+            rejected.append(RejectedRow(kept.rows[0], f"{size} bytes as a request", Reason.TOO_LARGE))
             return []
         return [_Flight(kept, link, link.connection.send(encoded.request))]
 
-    def _stamped(self, rows: list[Row]) -> list[Row]:
-        if self._stamp is None:
-            return rows
+    def _preparation(self, layout: Layout) -> Callable[[Row], Row]:
+        """What a row becomes before it is encoded: stamped, and as the table takes it now."""
+        stamp = self._stamp
+        if stamp is None:
+            return layout.fit
         now = self._now()
-        return [{**row, self._stamp: now} for row in rows]
+        return lambda row: layout.fit({**row, stamp: now})
 
     def _worth_asking(self, rows: Sequence[Row]) -> bool:
         """Whether it could matter that the table has changed; what is refused is looked into anyway."""
@@ -154,7 +156,7 @@ class Appender:
     def _refresh(self, deadline: float) -> None:
         self._schema.refresh(min(_READ_TIMEOUT_S, max(0.0, deadline - self._monotonic()) / 2))
 
-    def _land(self, flight: _Flight, deadline: float, rejects: list[RowReject]) -> list[_Chunk]:
+    def _land(self, flight: _Flight, deadline: float, rejected: list[RejectedRow]) -> list[_Chunk]:
         """Wait for a request's answer; returns what has to be sent next."""
         try:
             answer = flight.answer.result(max(0.0, deadline - self._monotonic()))
@@ -174,7 +176,7 @@ class Appender:
                 self._hear(flight.link)
             return []
         if action is Action.ISOLATE and not answer.about_table:
-            return self._blame(flight, answer, deadline, rejects)
+            return self._diagnose(flight, answer, deadline, rejected)
         raise _unavailable(answer)
 
     def _hear(self, link: Link) -> None:
@@ -183,8 +185,8 @@ class Appender:
         if schema is not None and self._links.newest is link:
             self._schema.tell(columns_of(schema))
 
-    def _blame(
-        self, flight: _Flight, answer: Answer, deadline: float, rejects: list[RowReject]
+    def _diagnose(
+        self, flight: _Flight, answer: AppendResult, deadline: float, rejected: list[RejectedRow]
     ) -> list[_Chunk]:
         """Find out what is wrong, the table's schema or a row; returns what has to be sent next."""
         self._refresh(deadline)
@@ -194,23 +196,23 @@ class Appender:
             return [flight.chunk]
         if answer.about_schema:
             raise _unavailable(answer)
-        return self._isolate(flight, answer, rejects)
+        return self._isolate(flight, answer, rejected)
 
-    def _isolate(self, flight: _Flight, answer: Answer, rejects: list[RowReject]) -> list[_Chunk]:
-        chunk = flight.chunk
-        named = {i: message for i, message in answer.row_errors if 0 <= i < len(chunk.indexes)}
+    def _isolate(self, flight: _Flight, answer: AppendResult, rejected: list[RejectedRow]) -> list[_Chunk]:
+        rows = flight.chunk.rows
+        named = {i: message for i, message in answer.row_errors if 0 <= i < len(rows)}
         if named:
-            rejects += [RowReject(chunk.indexes[i], text[:_DETAIL_CHARS]) for i, text in named.items()]
-            rest = tuple(index for i, index in enumerate(chunk.indexes) if i not in named)
-            return [replace(chunk, indexes=rest)] if rest else []
-        if len(chunk.indexes) > 1:
-            return chunk.halves()
+            rejected += [RejectedRow(rows[i], text[:_DETAIL_CHARS]) for i, text in named.items()]
+            rest = tuple(row for i, row in enumerate(rows) if i not in named)
+            return [replace(flight.chunk, rows=rest)] if rest else []
+        if len(rows) > 1:
+            return flight.chunk.halves()
         if answer.ended_call and self._accepted is not flight.link.layout:
-            # Nothing shows yet that table and schema are right: do not blame the rows, one after the other.
+            # Nothing shows yet that table and schema are right: the rows may be innocent.
             raise _unavailable(answer)
-        rejects.append(RowReject(chunk.indexes[0], answer.message[:_DETAIL_CHARS]))
+        rejected.append(RejectedRow(rows[0], answer.message[:_DETAIL_CHARS]))
         return []
 
 
-def _unavailable(answer: Answer) -> SinkUnavailable:
+def _unavailable(answer: AppendResult) -> SinkUnavailable:
     return SinkUnavailable(f"{answer.code.name}: {answer.message[:_DETAIL_CHARS]}")

@@ -15,7 +15,7 @@ from typing import Any, Final
 import grpc
 from google.cloud.bigquery_storage_v1.types import AppendRowsResponse
 
-from pmp_runtime.bigquery.append.responses import Answer, answer_of, final_answer
+from pmp_runtime.bigquery.append.results import AppendResult, final_result, result_of
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +54,9 @@ class Connection:
         self._write_stream = write_stream
         self._schema: Any | None = schema
         self._lock = threading.Lock()
-        self._pending: deque[Future[Answer]] = deque()
+        self._pending: deque[Future[AppendResult]] = deque()
         self._outbox: SimpleQueue[Any] = SimpleQueue()
-        self._ended: Answer | None = None
+        self._ended: AppendResult | None = None
         self._retired = False
         self._updated_schema: Any | None = None
         self._call = append_rows(
@@ -83,9 +83,9 @@ class Connection:
             schema, self._updated_schema = self._updated_schema, None
         return schema
 
-    def send(self, request: Any) -> Future[Answer]:
+    def send(self, request: Any) -> Future[AppendResult]:
         """Queue a request behind those in flight; the future holds its answer or `ConnectionLostError`."""
-        future: Future[Answer] = Future()
+        future: Future[AppendResult] = Future()
         # Required in the first request only, allowed in all, and the emulator asks for it in all.
         request.write_stream = self._write_stream
         with self._lock:
@@ -112,16 +112,16 @@ class Connection:
 
     def abandon(self, message: str) -> None:
         """Cancel the call; whatever is in flight fails."""
-        self._end(Answer(grpc.StatusCode.DEADLINE_EXCEEDED, message))
+        self._end(AppendResult(grpc.StatusCode.DEADLINE_EXCEEDED, message))
         self._call.cancel()
 
     def _read(self) -> None:
-        final = Answer(grpc.StatusCode.CANCELLED, "ended by the server", ended_call=True)
+        final = AppendResult(grpc.StatusCode.CANCELLED, "ended by the server", ended_call=True)
         try:
             for response in self._call:
                 self._settle(AppendRowsResponse.pb(response))
         except grpc.RpcError as error:
-            final = final_answer(error)
+            final = final_result(error)
         finally:
             self._end(final)
 
@@ -131,9 +131,9 @@ class Connection:
                 self._updated_schema = response.updated_schema
             future = self._pending.popleft() if self._pending else None
         if future is not None:
-            future.set_result(answer_of(response))
+            future.set_result(result_of(response))
 
-    def _end(self, final: Answer) -> None:
+    def _end(self, final: AppendResult) -> None:
         with self._lock:
             if self._ended is not None:
                 return
@@ -143,7 +143,7 @@ class Connection:
         self._outbox.put(None)
         if lost:
             logger.warning("connection.lost", extra={"code": final.code.name, "in_flight": len(lost)})
-        # Requests are worked on in order: what is wrong with a request is wrong with the first.
+        # Requests are processed in order, so the error belongs to the oldest unanswered one.
         blamed = final.code is grpc.StatusCode.INVALID_ARGUMENT
         for position, future in enumerate(lost):
             if blamed and position == 0:

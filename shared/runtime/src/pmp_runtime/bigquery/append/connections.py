@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pmp_runtime.bigquery.append.connection import Connect, Connection
-from pmp_runtime.bigquery.append.drift import Layout, encoder_in
+from pmp_runtime.bigquery.append.drift import Layout
 from pmp_runtime.bigquery.append.encoders import RowEncoder
 
 
@@ -58,8 +58,12 @@ class Links:
                 if fits:
                     return link
                 link.connection.retire()
-            encoder = link.encoder if link is not None and fits else encoder_in(layout, self._encoder)
+            encoder = link.encoder if link is not None and fits else self._encoder_of(layout)
             schema = encoder.schema()
             overhead_bytes = schema.ByteSize() + len(self._write_stream) + 64
             self._link = Link(layout, encoder, overhead_bytes, self._connect(self._write_stream, schema))
             return self._link
+
+    def _encoder_of(self, layout: Layout) -> RowEncoder:
+        is_known = layout.table == self._encoder.table
+        return self._encoder if is_known else self._encoder.for_table(layout.table)

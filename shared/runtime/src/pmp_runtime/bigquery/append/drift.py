@@ -3,11 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
-from pmp_runtime.bigquery.append.encoders import Encoded, RowEncoder
 from pmp_runtime.bigquery.append.extra import EXTRA, FILLABLE, place_extra
-from pmp_runtime.bigquery.append.row_values import RowReject
+from pmp_runtime.bigquery.append.row_values import BadValueError
 from pmp_schema.errors import Reason
 from pmp_schema.tables import Column, Row, Table
 
@@ -42,6 +41,8 @@ class Layout:
         Raises:
             DriftError: it would lose a value, or lacks one.
         """
+        if not (self.added or self.lacking or self.demanded):
+            return row
         if self.added:
             row = place_extra(row, self.added)
         for name, why in self.lacking.items():
@@ -53,8 +54,10 @@ class Layout:
         return {name: value for name, value in row.items() if name not in self.lacking}
 
 
-class DriftError(Exception):
+class DriftError(BadValueError):
     """A row cannot be stored whole in the table as it is now; the message names the column."""
+
+    reason = Reason.SCHEMA_DRIFT
 
 
 def layout_of(known: Table, live: Sequence[Column]) -> Layout:
@@ -105,46 +108,3 @@ def _fillable(known: Table, new: Sequence[Column]) -> tuple[Column, ...]:
 def _json_name(name: str) -> str:
     """A protocol buffer refuses two fields whose JSON names, which have no underscores, are the same."""
     return name.replace("_", "").lower()
-
-
-class LayoutEncoder:
-    """Rows of a schema file's table in the layout that its table has.
-
-    Args:
-        encoder: of the layout's table.
-    """
-
-    def __init__(self, layout: Layout, encoder: RowEncoder) -> None:
-        self._layout = layout
-        self._encoder = encoder
-
-    @property
-    def table(self) -> Table:
-        return self._layout.table
-
-    def for_table(self, table: Table) -> RowEncoder:
-        return self._encoder.for_table(table)
-
-    def schema(self) -> Any:
-        return self._encoder.schema()
-
-    def encode(self, rows: Sequence[Row]) -> Encoded:
-        indexes: list[int] = []
-        fitting: list[Row] = []
-        drifted: list[RowReject] = []
-        for index, row in enumerate(rows):
-            try:
-                fitting.append(self._layout.fit(row))
-                indexes.append(index)
-            except DriftError as error:
-                drifted.append(RowReject(index, str(error), Reason.SCHEMA_DRIFT))
-        encoded = self._encoder.encode(fitting)
-        rejects = [replace(reject, index=indexes[reject.index]) for reject in encoded.rejects]
-        return Encoded(encoded.request, [indexes[i] for i in encoded.kept], drifted + rejects)
-
-
-def encoder_in(layout: Layout, encoder: RowEncoder) -> RowEncoder:
-    """The encoder for a layout; where nothing has drifted, the given one itself, so that rows cost nothing more."""
-    if layout == Layout(encoder.table):
-        return encoder
-    return LayoutEncoder(layout, encoder.for_table(layout.table))

@@ -12,11 +12,15 @@ import pyarrow as pa
 from google.cloud.bigquery_storage_v1.types import AppendRowsRequest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from pmp_runtime.bigquery.append.row_values import RowConverter, RowReject
+from pmp_runtime.bigquery.append.row_values import RejectedRow, RowConverter
 from pmp_schema.tables import Column, Row, Table
 
 # The plain message: a tenth of the cost of its proto-plus wrapper for small appends.
 RequestMessage: Final[Any] = AppendRowsRequest.pb()
+
+
+def _as_it_is(row: Row) -> Row:
+    return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +29,13 @@ class Encoded:
 
     Attributes:
         request: an `AppendRowsRequest` message in which only the rows are set.
-        kept: index of every row in the request, in its order.
-        rejects: the other rows.
+        kept: the rows in the request, in its order.
+        rejected: the other rows.
     """
 
     request: Any
-    kept: list[int]
-    rejects: list[RowReject]
+    kept: list[Row]
+    rejected: list[RejectedRow]
 
 
 class RowEncoder(Protocol):
@@ -47,7 +51,7 @@ class RowEncoder(Protocol):
     def schema(self) -> Any:
         """An `AppendRowsRequest` message with only the writer schema, for a connection's first request."""
 
-    def encode(self, rows: Sequence[Row]) -> Encoded:
+    def encode(self, rows: Sequence[Row], prepare: Callable[[Row], Row] = _as_it_is) -> Encoded:
         """All rows that fit the table as one request, whatever its size."""
 
 
@@ -85,15 +89,15 @@ class ArrowEncoder:
         message.arrow_rows.writer_schema.serialized_schema = self._schema.serialize().to_pybytes()
         return message
 
-    def encode(self, rows: Sequence[Row]) -> Encoded:
-        kept, converted, rejects = self._converter.convert_all(rows)
+    def encode(self, rows: Sequence[Row], prepare: Callable[[Row], Row] = _as_it_is) -> Encoded:
+        kept, converted, rejected = self._converter.convert_all(rows, prepare)
         message = RequestMessage()
         if kept:
             columns = zip(zip(*converted, strict=True), self._schema.types, strict=True)
             arrays = [pa.array(column, kind) for column, kind in columns]
             batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
             message.arrow_rows.rows.serialized_record_batch = batch.serialize().to_pybytes()
-        return Encoded(message, kept, rejects)
+        return Encoded(message, kept, rejected)
 
 
 _FIELD: Final = descriptor_pb2.FieldDescriptorProto
@@ -148,12 +152,12 @@ class ProtoEncoder:
         message.proto_rows.writer_schema.proto_descriptor.CopyFrom(self._descriptor)
         return message
 
-    def encode(self, rows: Sequence[Row]) -> Encoded:
-        kept, converted, rejects = self._converter.convert_all(rows)
+    def encode(self, rows: Sequence[Row], prepare: Callable[[Row], Row] = _as_it_is) -> Encoded:
+        kept, converted, rejected = self._converter.convert_all(rows, prepare)
         message = RequestMessage()
         if kept:
             message.proto_rows.rows.serialized_rows.extend(self._serialize(values) for values in converted)
-        return Encoded(message, kept, rejects)
+        return Encoded(message, kept, rejected)
 
     def _serialize(self, values: list[object]) -> bytes:
         # A field set to None stays unset.

@@ -20,22 +20,24 @@ _ESCAPES: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class RowReject:
+class RejectedRow:
     """A row that can never be appended as it is.
 
     Attributes:
-        index: position in the rows that were given.
+        row: the very object that was to be appended.
         detail: what is wrong with it; names columns, never values of ours.
-        reason: slug of the dead letter.
+        reason: of its dead letter.
     """
 
-    index: int
+    row: Row
     detail: str
     reason: Reason = Reason.ROW_REJECTED
 
 
 class BadValueError(ValueError):
     """A value does not fit its column."""
+
+    reason = Reason.ROW_REJECTED
 
 
 def _text(value: object) -> str:
@@ -168,15 +170,21 @@ class RowConverter:
             raise BadValueError(f"unknown column: {min(set(row) - self._names)[:128]}")
         return values
 
-    def convert_all(self, rows: Iterable[Row]) -> tuple[list[int], list[list[object]], list[RowReject]]:
-        """Indexes and values of the rows that fit, and the rejects."""
-        kept: list[int] = []
+    def convert_all(
+        self, rows: Iterable[Row], prepare: Callable[[Row], Row]
+    ) -> tuple[list[Row], list[list[object]], list[RejectedRow]]:
+        """The rows that fit, their values, and the rejected rows.
+
+        Args:
+            prepare: makes of a row what is converted, or raises BadValueError.
+        """
+        kept: list[Row] = []
         converted: list[list[object]] = []
-        rejects: list[RowReject] = []
-        for index, row in enumerate(rows):
+        rejected: list[RejectedRow] = []
+        for row in rows:
             try:
-                converted.append(self.convert(row))
-                kept.append(index)
+                converted.append(self.convert(prepare(row)))
+                kept.append(row)
             except BadValueError as error:
-                rejects.append(RowReject(index, str(error)))
-        return kept, converted, rejects
+                rejected.append(RejectedRow(row, str(error), error.reason))
+        return kept, converted, rejected
