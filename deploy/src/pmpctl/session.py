@@ -20,6 +20,7 @@ from pmpctl.target import Target, check_options, settings
 if TYPE_CHECKING:
     from google.cloud import bigquery
 
+    from pmp_runtime.bigquery.queries import Queries
     from pmpctl.cloud.clients import Google
     from pmpctl.project.resources import Clients
 
@@ -125,6 +126,12 @@ class Session:
     def bigquery(self) -> "bigquery.Client":
         (project,) = self.require("PROJECT_ID")
         return self._connections.bigquery(project, self.env.get("BIGQUERY_EMULATOR_HOST"))
+
+    def queries(self, package: str, timeout_s: float) -> "Queries":
+        """The `.sql` files of a package; `timeout_s` is for one call, retries included."""
+        from pmp_runtime.bigquery.queries import Queries  # noqa: PLC0415 - Google's client takes a second to import
+
+        return Queries(self.bigquery, package, timeout_s=timeout_s)
 
     def url(self, service: str) -> str:
         """Where a service listens, from its variable."""

@@ -25,13 +25,12 @@ def cost(
 
     Locally: what the same traffic would cost in the cloud, without Dataflow.
     """
-    from pmp_runtime.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl.cost import report, usage  # noqa: PLC0415
+    from pmpctl.cost import report, usage  # noqa: PLC0415 - Google's clients take a second to import
     from pmpctl.cost.estimate import Estimate  # noqa: PLC0415
     from pmpctl.cost.prices import load_prices  # noqa: PLC0415
 
     session = open_session(context, target)
-    queries = Queries(session.bigquery, "pmpctl.cost", timeout_s=usage.QUERY_TIMEOUT_S)
+    queries = session.queries("pmpctl.cost", usage.QUERY_TIMEOUT_S)
     now = datetime.now(UTC)
     since = now - timedelta(days=days)
     used = (

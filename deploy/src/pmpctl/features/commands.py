@@ -1,6 +1,6 @@
 """`pmpctl features run` and `status`; commands for many times are in `range_commands`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -78,20 +78,14 @@ def features_status(
         run = launcher.look(session, run_id)
         typer.echo(dump(run) if as_json else fields(run))
         return
-    rows = _listed(session, limit)
+    found = session.queries("pmpctl.features", 30.0).rows("feature_runs", limit=("INT64", limit))
+    rows = [dict(row) for row in found]
     if as_json:
         typer.echo(dump({"runs": rows}))
     elif rows:
         show_rows("feature runs", rows, output())
     else:
         typer.echo("no feature runs yet")
-
-
-def _listed(session: Session, limit: int) -> list[dict[str, Any]]:
-    from pmp_runtime.bigquery.queries import Queries  # noqa: PLC0415 - Google's client takes a second to import
-
-    queries = Queries(session.bigquery, "pmpctl.features", timeout_s=30.0)
-    return [dict(row) for row in queries.rows("feature_runs", limit=("INT64", limit))]
 
 
 def _is_beam_deployed(session: Session) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -29,9 +29,6 @@ from pmpctl.terminal import (
     progress,
     spinner,
 )
-
-if TYPE_CHECKING:
-    from pmp_runtime.bigquery.queries import Queries
 
 INTERRUPTED: Final = 130
 _LIST_TIMEOUT_S: Final = 60.0
@@ -150,7 +147,7 @@ def export(
         rows = training_set.export(
             times,
             read_filled=lambda: _filled(session, times, None),
-            read_rows=lambda day, times: _queries(session, _EXPORT_TIMEOUT_S).rows(
+            read_rows=lambda day, times: session.queries("pmpctl.features", _EXPORT_TIMEOUT_S).rows(
                 "training_rows",
                 page_rows=training_set.PAGE_ROWS,
                 event_date=("DATE", day),
@@ -181,13 +178,7 @@ def _times(
 def _filled(session: Session, times: Sequence[datetime], engine: str | None) -> dict[datetime, datetime]:
     from pmpctl.features.runs import read_filled  # noqa: PLC0415 - Google's client takes a second to import
 
-    return read_filled(_queries(session, _LIST_TIMEOUT_S), times, engine)
-
-
-def _queries(session: Session, timeout_s: float) -> "Queries":
-    from pmp_runtime.bigquery.queries import Queries  # noqa: PLC0415 - Google's client takes a second to import
-
-    return Queries(session.bigquery, "pmpctl.features", timeout_s=timeout_s)
+    return read_filled(session.queries("pmpctl.features", _LIST_TIMEOUT_S), times, engine)
 
 
 def _bar(*, quiet: bool) -> Progress:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -133,12 +134,9 @@ def down(
 def status(context: typer.Context, as_json: JsonOption = False, target: TargetOption = Target.LOCAL) -> None:
     """Shows what runs, how far behind it is, and the newest rows of two days; exits 1 if there is a problem."""
     session = open_session(context, target)
-    from pmp_runtime.bigquery.queries import Queries  # noqa: PLC0415 - Google's clients take a second to import
-    from pmpctl.pipeline import status as sections  # noqa: PLC0415
+    from pmpctl.pipeline import status as sections  # noqa: PLC0415 - Google's clients take a second to import
 
-    def queries() -> Queries:
-        return Queries(session.bigquery, "pmpctl.pipeline", timeout_s=sections.QUERY_TIMEOUT_S)
-
+    queries = partial(session.queries, "pmpctl.pipeline", sections.QUERY_TIMEOUT_S)
     now = datetime.now(UTC)
     found = (
         sections.local_sections(local_stack().state, queries, now)
