@@ -86,5 +86,5 @@ def _readable(error: BaseException) -> str:
     if isinstance(error, exceptions.RetryError) and error.cause is not None:
         error = error.cause
     if isinstance(error, exceptions.BadRequest | exceptions.NotFound):
-        return str(error.message or error).strip().splitlines()[0][:300]
+        return " ".join(str(error.message or error).split())[:300]
     return type(error).__name__
