@@ -1,4 +1,7 @@
-"""Fetches a feed by HTTP GET: conditional, and bounded in time, size, attempts and reachable hosts."""
+"""Fetches a feed by HTTP GET: conditional, and bounded in time, size, attempts and reachable hosts.
+
+stamina retries here and not `pmp_runtime.retry`, because a server may say in `Retry-After` how long to wait.
+"""
 
 import random
 import time
