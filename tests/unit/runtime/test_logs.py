@@ -83,40 +83,32 @@ def test_bound_fields_do_not_reach_other_threads(logged):
 
 
 @pytest.mark.parametrize(
-    "headers",
+    ("headers", "found"),
     [
-        {"X-Cloud-Trace-Context": f"{TRACE}/123;o=1"},
-        {"X-Cloud-Trace-Context": TRACE},
-        {"Traceparent": f"00-{TRACE}-b7ad6b7169203331-01"},
+        ({"X-Cloud-Trace-Context": f"{TRACE}/123;o=1"}, True),
+        ({"X-Cloud-Trace-Context": TRACE}, True),
+        ({"Traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}, True),
+        ({}, False),
+        ({"Traceparent": ""}, False),
+        ({"Traceparent": "00"}, False),
+        ({"X-Cloud-Trace-Context": "x/y"}, False),
     ],
 )
-def test_the_trace_of_a_request_is_found(headers):
-    assert logs.trace_fields(headers, "p") == {"logging.googleapis.com/trace": f"projects/p/traces/{TRACE}"}
+def test_a_line_has_the_trace_of_its_request_if_there_is_one(headers, found):
+    field = {"logging.googleapis.com/trace": f"projects/p/traces/{TRACE}"}
+    assert logs.trace_fields(headers, "p") == (field if found else {})
 
 
-@pytest.mark.parametrize(
-    "headers", [{}, {"Traceparent": ""}, {"Traceparent": "00"}, {"X-Cloud-Trace-Context": "x/y"}]
-)
-def test_without_a_trace_there_is_no_field(headers):
-    assert logs.trace_fields(headers, "p") == {}
-
-
-def test_configure_sends_our_lines_from_the_level_on_and_warnings_of_others():
+@pytest.mark.parametrize(("level", "sent"), [("debug", "abcd"), ("error", "d")])
+def test_configure_sends_our_lines_from_the_level_on_and_warnings_of_others(level, sent):
     stream = io.StringIO()
-    logs.configure("debug", stream)
-    logging.getLogger("pmp_writer.app").debug("ours")
+    logs.configure(level, stream)
+    logging.getLogger("pmp_writer.app").debug("a")
     logging.getLogger("library.of.others").info("a URL with a key")
-    logging.getLogger("library.of.others").warning("theirs")
-    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["ours", "theirs"]
-
-
-def test_configure_leaves_out_what_is_below_the_level():
-    stream = io.StringIO()
-    logs.configure("error", stream)
-    logging.getLogger("pmp_writer.app").warning("a")
     logging.getLogger("library.of.others").warning("b")
-    logging.getLogger("pmp_writer.app").error("c")
-    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["c"]
+    logging.getLogger("pmp_writer.app").warning("c")
+    logging.getLogger("pmp_writer.app").error("d")
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == list(sent)
 
 
 @pytest.fixture

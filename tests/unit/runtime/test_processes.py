@@ -16,20 +16,14 @@ def process():
     process.wait(10)
 
 
-def test_a_process_is_found_by_its_identity_until_it_has_ended(process):
+def test_a_process_is_found_and_killed_by_its_identity_until_it_has_ended(process):
     identity = ProcessId.of(process.pid)
     assert identity.alive()
     identity.kill()
     assert process.wait(10) == -9
     assert not identity.alive()
     assert ProcessId.of(process.pid) is None
-
-
-def test_what_has_ended_can_be_killed_once_more(process):
-    identity = ProcessId.of(process.pid)
-    process.kill()
-    process.wait(10)
-    identity.kill()
+    identity.kill()  # once more, without an error
 
 
 def test_a_later_process_of_the_same_number_is_another_one(process):

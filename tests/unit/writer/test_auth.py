@@ -179,14 +179,10 @@ def test_what_is_no_token_is_401(mode, authorization, request):
 
 
 @pytest.mark.parametrize(("changes", "status"), BAD_CLAIMS)
-def test_wrong_claims_are_refused_with_a_good_signature(oidc, clock, changes, status):
-    assert outcome(oidc, signed(claims(clock, **changes)))[0] == status
-
-
-@pytest.mark.parametrize(("changes", "status"), BAD_CLAIMS)
-def test_wrong_claims_are_refused_where_the_signature_is_gone(iam, clock, changes, status):
-    token = unsigned({"alg": "RS256", "kid": "k1"}, claims(clock, **changes), REMOVED)
-    assert outcome(iam, token)[0] == status
+def test_wrong_claims_are_refused_with_and_without_a_signature(oidc, iam, clock, changes, status):
+    wrong = claims(clock, **changes)
+    assert outcome(oidc, signed(wrong))[0] == status
+    assert outcome(iam, unsigned({"alg": "RS256", "kid": "k1"}, wrong, REMOVED))[0] == status
 
 
 def test_a_token_without_its_signature_passes_where_iam_has_checked_it(iam, oidc, clock):
@@ -202,49 +198,43 @@ def test_an_expired_token_is_401_but_for_the_clocks_skew(oidc, iam, clock):
         assert outcome(mode, signed(claims(clock, iat=now - 3700, exp=now - 3)))[0] == 204
 
 
-def test_a_token_from_the_future_is_401(oidc, clock):
-    assert outcome(oidc, signed(claims(clock, iat=int(clock.now_s) + 600))) == (401, "bad token")
+def signed_with_a_secret(payload, secret):
+    text = unsigned({"alg": "HS256", "typ": "JWT", "kid": "k1"}, payload).removeprefix("Bearer ")[:-1]
+    mac = base64.urlsafe_b64encode(hmac.new(secret, text.encode(), hashlib.sha256).digest()).rstrip(b"=")
+    return f"Bearer {text}.{mac.decode()}"
 
 
-def test_a_token_without_algorithm_is_401(oidc, clock):
+def with_changed_claims(payload):
+    header, _, signature = signed(payload).split(".")
+    return f"{header}.{signed(payload | {'sub': '2'}).split('.')[1]}.{signature}"
+
+
+PUBLIC = KEY.private.public_key().public_bytes(
+    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+)
+ELLIPTIC = Key(ec.generate_private_key(ec.SECP256R1()))
+FORGED = [
+    (lambda good: signed(good | {"iat": good["iat"] + 660}), "bad token"),
+    (lambda good: signed_with_a_secret(good, PUBLIC), "bad token"),
+    (lambda good: signed_with_a_secret(good, KEY.certificate.encode()), "bad token"),
+    (lambda good: signed(good, key=ELLIPTIC, signer=crypt.ES256Signer), "bad token"),
+    (lambda good: signed(good, key=OTHER), "bad token"),
+    (with_changed_claims, "bad token"),
+    (lambda good: signed(good, kid="k9"), "unknown key"),
+]
+
+
+@pytest.mark.parametrize(("forge", "detail"), FORGED)
+def test_a_forged_token_is_401(oidc, clock, forge, detail):
+    assert outcome(oidc, forge(claims(clock))) == (401, detail)
+
+
+def test_a_token_without_algorithm_or_with_an_odd_key_id_is_401(oidc, clock):
     for alg in ("none", "None", "", None, ["RS256"]):
         assert outcome(oidc, unsigned({"alg": alg, "kid": "k1"}, claims(clock)))[0] == 401
-
-
-def test_a_token_signed_with_the_public_key_as_a_secret_is_401(oidc, clock):
-    public = KEY.private.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    for secret in (public, KEY.certificate.encode()):
-        text = unsigned({"alg": "HS256", "typ": "JWT", "kid": "k1"}, claims(clock)).removeprefix("Bearer ")[
-            :-1
-        ]
-        mac = base64.urlsafe_b64encode(hmac.new(secret, text.encode(), hashlib.sha256).digest()).rstrip(b"=")
-        assert outcome(oidc, f"Bearer {text}.{mac.decode()}") == (401, "bad token")
-
-
-def test_a_token_of_another_kind_of_key_is_401(oidc, clock):
-    elliptic = Key(ec.generate_private_key(ec.SECP256R1()))
-    assert outcome(oidc, signed(claims(clock), key=elliptic, signer=crypt.ES256Signer)) == (401, "bad token")
-
-
-def test_a_token_signed_by_someone_else_is_401(oidc, clock):
-    assert outcome(oidc, signed(claims(clock), key=OTHER)) == (401, "bad token")
-
-
-def test_changed_claims_are_401(oidc, clock):
-    good, mine = signed(claims(clock)), signed(claims(clock, sub="2"), key=OTHER)
-    header, _, signature = good.split(".")
-    assert outcome(oidc, f"{header}.{mine.split('.')[1]}.{signature}") == (401, "bad token")
-
-
-def test_an_unknown_key_is_401(oidc, clock):
-    assert outcome(oidc, signed(claims(clock), kid="k9")) == (401, "unknown key")
-
-
-@pytest.mark.parametrize("kid", [["k1"], 1, {"a": 1}, None])
-def test_a_key_id_that_is_no_text_is_401(oidc, clock, kid):
-    assert outcome(oidc, unsigned({"alg": "RS256", "kid": kid}, claims(clock), "x")) == (401, "unknown key")
+    for kid in (["k1"], 1, {"a": 1}, None):
+        token = unsigned({"alg": "RS256", "kid": kid}, claims(clock), "x")
+        assert outcome(oidc, token) == (401, "unknown key")
 
 
 def test_certificates_are_fetched_once_and_again_after_an_hour(oidc, clock, endpoint):
