@@ -197,6 +197,14 @@ def test_rejects_go_to_the_request_of_their_row(bench):
     assert [result(request) for request in requests] == [[b], [], [d, f]]
 
 
+def test_a_rejected_copy_of_a_row_acknowledges_nothing(bench):
+    bench = bench()
+    request = bench.appending(row(0))
+    bench.gate.answer([RejectedRow(row(0), "bad")])
+    with pytest.raises(SinkUnavailable, match="not of this batch"):
+        result(request)
+
+
 def test_a_failure_reaches_exactly_the_requests_of_its_batch(bench):
     bench = bench(batch_rows=2)
     first = bench.appending(row(0))

@@ -169,6 +169,9 @@ class GroupCommit:
         batch: list[_Entry], rejected: Sequence[RejectedRow] | None, failure: SinkUnavailable
     ) -> None:
         by_row = {id(one.row): one for one in rejected or ()}
+        if by_row and not by_row.keys() <= {id(row) for entry in batch for row in entry.rows}:
+            # A copy of a row cannot be given back to its request, which would acknowledge it.
+            rejected, failure = None, SinkUnavailable("a rejected row is not of this batch")
         for entry in batch:
             if rejected is None:
                 entry.failure = failure
